@@ -46,10 +46,7 @@ def read_index(path: Path) -> list[list[IndexEntry]]:
         if len(words) % 4 or not all(w.isdigit() for i, w in enumerate(words) if i % 4 in (1, 2)):
             raise CorruptShardError(f"{path}, line {number}: not a sequence of 'ext offset size name'")
         samples.append(
-            [
-                IndexEntry(words[i], int(words[i + 1]), int(words[i + 2]), words[i + 3])
-                for i in range(0, len(words), 4)
-            ]
+            [IndexEntry(words[i], int(words[i + 1]), int(words[i + 2]), words[i + 3]) for i in range(0, len(words), 4)]
         )
     if len(samples) != int(header[1]):
         raise CorruptShardError(f"{path}: the header says {header[1]} samples, {len(samples)} follow")

@@ -65,13 +65,9 @@ def pack_sample(row: Row, jpeg: bytes, label_names: Sequence[str], start: int) -
 def check_key(key: str) -> None:
     """Raise DatasetError unless `key` can name a sample."""
     if not is_key(key):
-        raise DatasetError(
-            f"key {key!r}: only letters, digits, '_' and '-' may stand in a key (a dot merges samples)"
-        )
+        raise DatasetError(f"key {key!r}: only letters, digits, '_' and '-' may stand in a key (a dot merges samples)")
     if len(key) > MAX_KEY_LENGTH:
-        raise DatasetError(
-            f"key {key!r}: longer than the {MAX_KEY_LENGTH} characters that a tar header holds"
-        )
+        raise DatasetError(f"key {key!r}: longer than the {MAX_KEY_LENGTH} characters that a tar header holds")
 
 
 def row_json(row: Row, label_names: Sequence[str]) -> bytes:
