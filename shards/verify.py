@@ -23,7 +23,7 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. kind: missing, size, bytes, index, jpeg or decode; key: None where no sample is meant."""
+    """One thing that is wrong. kind: missing, size, bytes, index, jpeg or decode; key: None for a whole shard."""
 
     kind: str
     shard: str
