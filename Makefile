@@ -1,0 +1,44 @@
+# What a newcomer types. Everything runs in .venv, which is made on first use and renewed when the lock changes.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SCRIPTS := .ci/run $(wildcard scripts/*.sh slurm/*.sh slurm/*.sbatch)
+BENCHMARKS := $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))
+BENCH_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## make .venv with the locked packages and this project in it (7 GB, a few minutes)
+
+demo: $(INSTALLED) ## the whole path on phantom radiographs: demo-output/report.html (under 8 minutes on 2 cores)
+	$(BIN)/python -m tests.e2e.demo demo-output
+
+test: $(INSTALLED) ## all tests; those that need a GPU, Slurm or Chromium skip aloud where there is none
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(INSTALLED) ## ruff (format and rules), mypy strict, syntax of the shell scripts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
+
+bench: $(INSTALLED) ## every benchmark, both sides and the ratio (BENCH_FLAGS=--quick for a short look)
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script" $(BENCH_FLAGS) || exit 1; done
+
+clean: ## remove .venv and what demo, tests and linters leave
+	rm -rf .venv demo-output build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp comes last, so an interrupted install is taken up again.
+$(INSTALLED): requirements.lock setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Install one and name it: make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,208 @@
+"""A real two-node Slurm on this machine's loopback: no systemd, no cgroups, no accounting, no GPU needed.
+
+Flows in: an empty folder. Out: running daemons whose configuration, state and logs live in that folder, and
+which stop by their process ids. It must not know what the jobs are. By hand: python -m tests.slurm.cluster DIR
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+NODES = ("n1", "n2")
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+# cred_expire is also how long a requeued job waits before it starts again: 120 s by default.
+# MinJobAge: scontrol knows a finished job for an hour, so no accounting database is needed.
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={root}/munge.socket,cred_expire=5
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/spool-%n
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/slurmd-%n.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdLogFile={root}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SwitchType=switch/none
+MinJobAge=3600
+SchedulerParameters=batch_sched_delay=0,bf_interval=5
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=500
+KillWait=5
+ReturnToService=2
+SlurmdParameters=config_overrides
+GresTypes=gpu
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=256000 Gres=gpu:4\n"
+
+
+def missing() -> str | None:
+    """Why a Slurm cannot be started here, as a sentence; None if it can."""
+    if os.geteuid() != 0:
+        return "a Slurm for tests is started as root only"
+    lacking = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=PATH)]
+    if lacking:
+        return f"{', '.join(lacking)} not found: run scripts/install-test-packages.sh"
+    return None
+
+
+class Cluster:
+    """Answers about a running Slurm; `environment` is what a command needs to talk to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))},
+            "SLURM_CONF": str(root / "slurm.conf"),
+            "PATH": PATH,
+        }
+
+    def run(self, *command: str, env: Mapping[str, str] | None = None) -> str:
+        """Standard output of a Slurm command; an AssertionError with its standard error if it fails."""
+        environment = {**self.environment, **(env or {})}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{' '.join(command)} exited {done.returncode}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def jobs(self, job: str) -> list[dict[str, str]]:
+        """The fields of a job, or of each task of an array: JobState, Reason, ExitCode, Restarts, ..."""
+        lines = self.run("scontrol", "show", "job", "-o", job).splitlines()
+        return [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in lines]
+
+    def states(self, job: str) -> set[str]:
+        """The states of a job's tasks, such as {"COMPLETED"} or {"RUNNING", "PENDING"}."""
+        return {fields["JobState"] for fields in self.jobs(job)}
+
+    def wait(self, job: str, seconds: float, ready: Callable[[set[str]], bool]) -> set[str]:
+        """Wait until `ready(states)`; TimeoutError with what the job was doing otherwise."""
+        deadline = time.monotonic() + seconds
+        while not ready(states := self.states(job)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {job} after {seconds} s: {self.jobs(job)}")
+            time.sleep(0.3)
+        return states
+
+
+@contextlib.contextmanager
+def running_cluster(root: Path) -> Iterator[Cluster]:
+    """Start munged, slurmctld and two slurmd under `root` (absolute, short: a socket's path has a limit)."""
+    cluster = Cluster(root)
+    configure(root, first_port=unused_ports(1 + len(NODES)))
+    try:
+        start(cluster)
+        yield cluster
+    finally:
+        stop(cluster)
+
+
+def configure(root: Path, first_port: int) -> None:
+    """Write slurm.conf, gres.conf, cgroup.conf, a munge key and device files that pass for four GPUs a node."""
+    host = socket.gethostname().split(".")[0]  # Slurm insists on this machine's own short name
+    key = root / "munge.key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(128))
+    for gpu in range(4):
+        os.mknod(root / f"gpu{gpu}", 0o20666, os.makedev(1, 3))  # /dev/null's numbers: Slurm only looks for a device
+    text = CONFIGURATION.format(root=root, host=host, port=first_port)
+    for offset, name in enumerate(NODES, start=1):
+        text += NODE.format(name=name, host=host, port=first_port + offset)
+        (root / f"spool-{name}").mkdir()
+    (root / "state").mkdir()
+    (root / "slurm.conf").write_text(text)
+    (root / "gres.conf").write_text(f"Name=gpu File={root}/gpu[0-3]\n")
+    (root / "cgroup.conf").write_text("# unused\n")
+
+
+def start(cluster: Cluster) -> None:
+    """Start the daemons and wait until both nodes are idle; each detaches and writes its pid file."""
+    root = cluster.root
+    munge = [f"--{name}={root}/munge.{name.split('-')[0]}" for name in ("key-file", "socket", "pid-file", "seed-file")]
+    commands = [
+        ["munged", *munge, f"--log-file={root}/munged.log"],
+        ["slurmctld", "-i"],
+        *(["slurmd", "-N", name] for name in NODES),
+    ]
+    with (root / "start.log").open("ab") as log:  # not a pipe: the daemons would hold it open
+        for command in commands:
+            subprocess.run(
+                command, env=cluster.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True
+            )
+    deadline = time.monotonic() + 30
+    while (states := node_states(cluster)) != ["idle"] * len(NODES):
+        if time.monotonic() > deadline:
+            logs = "\n".join(f"== {log.name}\n{log.read_text()[-1500:]}" for log in sorted(root.glob("*.log")))
+            raise TimeoutError(f"the nodes are {states} after 30 s\n{logs}")
+        time.sleep(0.1)
+
+
+def node_states(cluster: Cluster) -> list[str]:
+    """The state of each node, such as "idle"; empty while slurmctld does not answer."""
+    command = ["sinfo", "-h", "-N", "-o", "%T"]
+    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=30)
+    return done.stdout.split()
+
+
+def stop(cluster: Cluster) -> None:
+    """End the jobs while slurmctld can still do it, then the daemons by pid; raises if one stays."""
+    subprocess.run(["scancel", "--partition=test"], env=cluster.environment, capture_output=True, timeout=30)
+    deadline = time.monotonic() + 20
+    while node_states(cluster) not in ([], ["idle"] * len(NODES)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    files = [f"slurmd-{name}.pid" for name in NODES] + ["slurmctld.pid", "munge.pid"]
+    # slurmd removes its pid file before it has ended: read them all first.
+    pids = [int((cluster.root / name).read_text()) for name in files if (cluster.root / name).exists()]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Slurm daemons that did not stop: {alive}")
+        time.sleep(0.1)
+
+
+def unused_ports(count: int) -> int:
+    """The first of `count` consecutive TCP ports on loopback that nothing listens on now."""
+    for first in range(16817, 32000, count):
+        with contextlib.ExitStack() as sockets:
+            try:
+                for port in range(first, first + count):
+                    listener = sockets.enter_context(socket.socket())
+                    listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise OSError("no unused ports between 16817 and 32000")
+
+
+def main() -> None:
+    """Run a cluster under the folder that is named until Ctrl-C."""
+    root = Path(sys.argv[1]).resolve()
+    root.mkdir(parents=True)
+    with running_cluster(root) as cluster, contextlib.suppress(KeyboardInterrupt):
+        print(f"export SLURM_CONF={cluster.environment['SLURM_CONF']}    Ctrl-C stops it", flush=True)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
