@@ -1,0 +1,274 @@
+"""Loaders: iterators of typed uint8 batches, for pretraining (two views) and evaluation (one fixed view).
+
+Datasets flow in, batches on the training device flow out. Order and draws are pure functions of (seed, epoch,
+sample), so that a loader's whole state is a few numbers. Knows nothing of labels or networks.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+
+from shards.dataset import Dataset
+from shards.draws import id_words, streams
+from shards.errors import CorruptShardError, ResumeError, SubsetError
+from shards.graph import Device, EncodedBatch, build_pipeline, stream_count
+from shards.order import WINDOW, epoch_order
+from shards.reader import SampleReader
+from shards.subsets import select
+from shards.views import ANTIALIAS_BELOW, ViewRange
+
+STATE_FORMAT = 1
+"""Changes with the meaning of a state, or with the order or the views that it stands for."""
+
+_READ_AHEAD = WINDOW // 4
+
+
+@dataclass(frozen=True)
+class TwoViewBatch:
+    """MoCo's two views. query, key: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+
+    query: Tensor
+    key: Tensor
+    sample_id: Tensor
+
+
+@dataclass(frozen=True)
+class EvaluationBatch:
+    """Fixed views. image: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+
+    image: Tensor
+    sample_id: Tensor
+
+
+class TwoViewLoader:
+    """The train split (or another) of one or more datasets as batches of two views, epoch after epoch.
+
+    Iterating yields the rest of the current epoch; iterating again the next one. Each epoch visits
+    len(loader) x batch_size samples, each once; the remainder is dropped, another one each epoch. Each rank gets
+    every world_size-th sample of a global batch. State: epoch and the batches of it that were handed out.
+
+    batch_size is global. device_id: of the GPU, with device="gpu". threads: DALI's, on the CPU.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+        rank: int = 0,
+        world_size: int = 1,
+        views: ViewRange | None = None,
+        split: str = "train",
+    ) -> None:
+        subsets = [(dataset, select(dataset, split)) for dataset in datasets]
+        self.samples = sum(len(rows) for _, rows in subsets)
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        if batch_size < 1 or batch_size % world_size:
+            raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
+        if self.samples < batch_size:
+            names = ", ".join(dataset.name for dataset in datasets)
+            raise SubsetError(
+                f"{names}: the {split} split has {self.samples} samples, fewer than a batch of {batch_size}"
+            )
+        self._digests = {dataset.name: dataset.digest for dataset in datasets}
+        self._reader = SampleReader(subsets)
+        self._rank, self._world_size = rank, world_size
+        self._view_ranges = (views or ViewRange(),) * 2
+        self._graph_options = _GraphOptions(
+            image_size, batch_size // world_size, _needs_shrinking(subsets, image_size), device, device_id, threads
+        )
+        self._batch = 0
+        self._graph: _RunningGraph | None = None
+
+    def __len__(self) -> int:
+        return self.samples // self.batch_size
+
+    @property
+    def samples_consumed(self) -> int:
+        """Samples of the current epoch that were handed out, over all ranks."""
+        return self._batch * self.batch_size
+
+    def __iter__(self) -> Iterator[TwoViewBatch]:
+        if self._graph is None:
+            self._graph = _RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
+        while self._batch < len(self):
+            query, key, sample_id = self._graph.run()
+            self._batch += 1
+            yield TwoViewBatch(query, key, sample_id)
+        self.epoch, self._batch = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: plain numbers and text, a few hundred bytes."""
+        return {
+            "format": STATE_FORMAT,
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "samples_consumed": self.samples_consumed,
+            "digests": dict(self._digests),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken: the same ids and pixels, at another world size too.
+
+        Raises ResumeError where format, seed or datasets differ, or the place is not between two batches.
+        """
+        for key, own in (("format", STATE_FORMAT), ("seed", self.seed), ("digests", self._digests)):
+            if state[key] != own:
+                raise ResumeError(
+                    f"the loader's saved {key} is {state[key]!r}, here it is {own!r}: start a new run, "
+                    f"or give the {key} that the run began with"
+                )
+        if state["samples_consumed"] % self.batch_size:
+            raise ResumeError(
+                f"{state['samples_consumed']} samples of the epoch were read, no multiple of the batch size "
+                f"{self.batch_size}: give the batch size that the run began with"
+            )
+        self.epoch, self._batch = int(state["epoch"]), int(state["samples_consumed"]) // self.batch_size
+        self._graph = None  # what it had decoded ahead belongs to another place
+
+    def close(self) -> None:
+        """Free the graph and close the tars. The loader opens them again when it is used."""
+        self._graph = None
+        self._reader.close()
+
+    def _places(self) -> Iterator["_Places"]:
+        """This rank's part of each global batch from the current place on, without end."""
+        epoch, first = self.epoch, self._batch
+        while True:
+            order = epoch_order(self.samples, self.seed, epoch)
+            stream = streams(self.seed, epoch, stream_count(self._view_ranges))
+            for batch in range(first, len(self)):
+                start = batch * self.batch_size
+                if batch == first or start % _READ_AHEAD < self.batch_size:
+                    self._reader.read_ahead(order[start : start + 2 * _READ_AHEAD])
+                yield _Places(order[start : start + self.batch_size][self._rank :: self._world_size], stream)
+            epoch, first = epoch + 1, 0
+
+
+class EvaluationLoader:
+    """Rows of a dataset as batches of the fixed view: every row once, in the rows' order, the last batch partial.
+
+    Iterating begins anew each time. rows: of `dataset.samples`, as the functions of `shards.subsets` give them.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: pd.DataFrame,
+        *,
+        image_size: int,
+        batch_size: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+    ) -> None:
+        self._reader = SampleReader([(dataset, rows)])
+        self._graph_options = _GraphOptions(
+            image_size, batch_size, _needs_shrinking([(dataset, rows)], image_size), device, device_id, threads
+        )
+
+    def __len__(self) -> int:
+        return -(-len(self._reader) // self._graph_options.batch_size)
+
+    def __iter__(self) -> Iterator[EvaluationBatch]:
+        if not len(self._reader):
+            return
+        graph = _RunningGraph(self._reader, self._places(), (None,), self._graph_options)
+        for _ in range(len(self)):
+            image, sample_id = graph.run()
+            yield EvaluationBatch(image, sample_id)
+        self._reader.close()
+
+    def _places(self) -> Iterator["_Places"]:
+        every = np.arange(len(self._reader))
+        stream = np.zeros(stream_count((None,)), dtype=np.uint32)
+        for start in range(0, len(every), self._graph_options.batch_size):
+            yield _Places(every[start : start + self._graph_options.batch_size], stream)
+
+
+@dataclass(frozen=True)
+class _GraphOptions:
+    image_size: int
+    batch_size: int
+    shrink: bool
+    device: Device
+    device_id: int | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Places:
+    """What one batch is made of: places in the reader, int64 [N], and the epoch's streams, uint32 [D]."""
+
+    places: npt.NDArray[np.int64]
+    stream: npt.NDArray[np.uint32]
+
+
+class _RunningGraph:
+    """A built graph with its feed. State: the batches fed to DALI that have not come out yet."""
+
+    def __init__(
+        self,
+        reader: SampleReader,
+        batches: Iterator[_Places],
+        view_ranges: tuple[ViewRange | None, ...],
+        options: _GraphOptions,
+    ) -> None:
+        self._reader, self._batches, self._device_id = reader, batches, options.device_id
+        self._gpu = options.device == "gpu"
+        self._ahead: deque[npt.NDArray[np.int64]] = deque()
+        self._pipeline = build_pipeline(
+            self._feed,
+            view_ranges=view_ranges,
+            image_size=options.image_size,
+            batch_size=options.batch_size,
+            shrink=options.shrink,
+            device=options.device,
+            device_id=options.device_id,
+            threads=options.threads,
+        )
+
+    def run(self) -> tuple[Tensor, ...]:
+        """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
+        try:
+            *views, ids = self._pipeline.run(torch.cuda.current_stream(self._device_id) if self._gpu else None)
+        except RuntimeError as error:
+            raise self._named(error) from error
+        self._ahead.popleft()
+        # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
+        tensors = [torch.from_dlpack(view.as_tensor()) for view in views]
+        return *(tensor.movedim(-1, 1) for tensor in tensors), torch.from_dlpack(ids.as_tensor()).reshape(-1)
+
+    def _feed(self) -> EncodedBatch:
+        batch = next(self._batches)
+        self._ahead.append(batch.places)
+        words = id_words(self._reader.sample_ids[batch.places])
+        return [self._reader.read(place) for place in batch.places], words, np.tile(batch.stream, (len(words), 1))
+
+    def _named(self, error: RuntimeError) -> CorruptShardError:
+        """DALI's error, with the samples that it can be about. DALI itself does not always name them."""
+        damaged = self._reader.damaged([place for batch in self._ahead for place in batch])
+        if not damaged:
+            return CorruptShardError(f"DALI cannot go on, though the samples it was given are intact: {error}")
+        named = "; ".join(f"{sample.path}: {sample.key}" for sample in damaged)
+        return CorruptShardError(
+            f"not what was written (crc32c): {named}. Copy the shard again; `cxr-ingest verify` lists all damage."
+        )
+
+
+def _needs_shrinking(subsets: Sequence[tuple[Dataset, pd.DataFrame]], image_size: int) -> bool:
+    """Whether any image is so large that the warp alone would alias."""
+    longest = max((rows[["width", "height"]].min(axis=1).max() for _, rows in subsets if len(rows)), default=0)
+    return bool(longest * ANTIALIAS_BELOW > image_size)

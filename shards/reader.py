@@ -1,0 +1,113 @@
+"""Reads encoded samples by offset from the tars of one or more datasets, in any order.
+
+No index file, no mapping of whole tars: a subset of any shape costs only its own bytes.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from shards.dataset import Dataset
+from shards.errors import CorruptShardError
+
+MAX_OPEN_FILES = 256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where one sample's JPEG lies."""
+
+    path: Path
+    key: str
+    offset: int
+    size: int
+    crc32c: int
+
+
+class SampleReader:
+    """Reads samples by place, 0..N-1, in the order of the given rows of the given datasets.
+
+    State: the file descriptors of the tars read last, at most MAX_OPEN_FILES.
+    """
+
+    def __init__(self, subsets: Sequence[tuple[Dataset, pd.DataFrame]]) -> None:
+        self._paths: list[Path] = []
+        shards: list[npt.NDArray[np.int64]] = []
+        for dataset, rows in subsets:
+            codes, names = pd.factorize(rows["shard"])
+            shards.append(codes.astype(np.int64) + len(self._paths))
+            self._paths += [dataset.shard_path(str(name)) for name in names]
+        rows = pd.concat([rows for _, rows in subsets], ignore_index=True)
+        self.sample_ids: npt.NDArray[np.int64] = rows["sample_id"].to_numpy(np.int64)
+        self._shard = np.concatenate(shards)
+        self._offset = rows["offset"].to_numpy(np.int64)
+        self._size = rows["bytes"].to_numpy(np.int64)
+        self._crc32c = rows["crc32c"].to_numpy(np.uint32)
+        self._keys = rows["key"].to_numpy(object)
+        self._open: OrderedDict[int, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    def read(self, place: int) -> npt.NDArray[np.uint8]:
+        """The JPEG's bytes, uint8 [size]. Raises CorruptShardError where the tar is too short or gone."""
+        size, offset = int(self._size[place]), int(self._offset[place])
+        content = os.pread(self._descriptor(int(self._shard[place])), size, offset)
+        if len(content) != size:
+            sample = self.sample(place)
+            raise CorruptShardError(
+                f"{sample.path} ends inside {sample.key} (bytes {offset} to {offset + size}): "
+                "copy the shard again; `cxr-ingest verify` lists what else is damaged"
+            )
+        return np.frombuffer(content, dtype=np.uint8)
+
+    def read_ahead(self, places: npt.NDArray[np.int64]) -> None:
+        """Ask the system to fetch these samples; runs of neighbours become one request each."""
+        ordered = np.sort(places)
+        shard, start = self._shard[ordered], self._offset[ordered]
+        breaks = np.flatnonzero((np.diff(ordered) != 1) | (np.diff(shard) != 0)) + 1
+        for run in np.split(np.arange(len(ordered)), breaks):
+            first, last = run[0], run[-1]
+            length = int(start[last] + self._size[ordered[last]] - start[first])
+            os.posix_fadvise(self._descriptor(int(shard[first])), int(start[first]), length, os.POSIX_FADV_WILLNEED)
+
+    def sample(self, place: int) -> Sample:
+        """Where the sample at a place lies."""
+        return Sample(
+            path=self._paths[int(self._shard[place])],
+            key=str(self._keys[place]),
+            offset=int(self._offset[place]),
+            size=int(self._size[place]),
+            crc32c=int(self._crc32c[place]),
+        )
+
+    def damaged(self, places: Sequence[int]) -> list[Sample]:
+        """Those of the samples whose bytes are not what was written (crc32c)."""
+        samples = [(self.sample(place), self.read(place)) for place in places]
+        return [sample for sample, content in samples if google_crc32c.value(content.tobytes()) != sample.crc32c]
+
+    def close(self) -> None:
+        """Close the tars. The reader opens them again when it is used."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _descriptor(self, shard: int) -> int:
+        descriptor = self._open.get(shard)
+        if descriptor is None:
+            try:
+                descriptor = os.open(self._paths[shard], os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise CorruptShardError(f"{self._paths[shard]} cannot be opened: {error.strerror}") from error
+            self._open[shard] = descriptor
+            if len(self._open) > MAX_OPEN_FILES:
+                os.close(self._open.popitem(last=False)[1])
+        else:
+            self._open.move_to_end(shard)
+        return descriptor
