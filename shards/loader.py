@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from shards.dataset import Dataset
 from shards.draws import id_words, streams
@@ -40,52 +41,48 @@ class TwoViewBatch:
 
 
 @dataclass(frozen=True)
-class EvaluationBatch:
-    """Fixed views. image: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+class OneViewBatch:
+    """One view, augmented or fixed. image: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
 
     image: Tensor
     sample_id: Tensor
 
 
-class TwoViewLoader:
-    """The train split (or another) of one or more datasets as batches of two views, epoch after epoch.
+class _TrainingLoader:
+    """Augmented views of some rows of one or more datasets, epoch after epoch, without end.
 
-    Iterating yields the rest of the current epoch; iterating again the next one. Each epoch visits
-    len(loader) x batch_size samples, each once; the remainder is dropped, another one each epoch. Each rank gets
-    every world_size-th sample of a global batch. State: epoch and the batches of it that were handed out.
-
-    batch_size is global. device_id: of the GPU, with device="gpu". threads: DALI's, on the CPU.
+    Each epoch visits len(self) x batch_size samples, each once; the remainder is dropped, another one each epoch.
+    Each rank gets every world_size-th sample of a global batch. State: epoch and the batches of it that were
+    handed out.
     """
 
     def __init__(
         self,
-        datasets: Sequence[Dataset],
+        subsets: Sequence[tuple[Dataset, pd.DataFrame]],
         *,
         image_size: int,
         batch_size: int,
         seed: int,
-        device: Device = "cpu",
-        device_id: int | None = None,
-        threads: int = 2,
-        rank: int = 0,
-        world_size: int = 1,
-        views: ViewRange | None = None,
-        split: str = "train",
+        view_ranges: tuple[ViewRange, ...],
+        device: Device,
+        device_id: int | None,
+        threads: int,
+        rank: int,
+        world_size: int,
     ) -> None:
-        subsets = [(dataset, select(dataset, split)) for dataset in datasets]
         self.samples = sum(len(rows) for _, rows in subsets)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         if batch_size < 1 or batch_size % world_size:
             raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
         if self.samples < batch_size:
-            names = ", ".join(dataset.name for dataset in datasets)
+            names = ", ".join(dataset.name for dataset, _ in subsets)
             raise SubsetError(
-                f"{names}: the {split} split has {self.samples} samples, fewer than a batch of {batch_size}"
+                f"{names}: {self.samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
             )
-        self._digests = {dataset.name: dataset.digest for dataset in datasets}
+        self._digests = {dataset.name: dataset.digest for dataset, _ in subsets}
         self._reader = SampleReader(subsets)
         self._rank, self._world_size = rank, world_size
-        self._view_ranges = (views or ViewRange(),) * 2
+        self._view_ranges = view_ranges
         self._graph_options = _GraphOptions(
             image_size, batch_size // world_size, _needs_shrinking(subsets, image_size), device, device_id, threads
         )
@@ -99,15 +96,6 @@ class TwoViewLoader:
     def samples_consumed(self) -> int:
         """Samples of the current epoch that were handed out, over all ranks."""
         return self._batch * self.batch_size
-
-    def __iter__(self) -> Iterator[TwoViewBatch]:
-        if self._graph is None:
-            self._graph = _RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
-        while self._batch < len(self):
-            query, key, sample_id = self._graph.run()
-            self._batch += 1
-            yield TwoViewBatch(query, key, sample_id)
-        self.epoch, self._batch = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: plain numbers and text, a few hundred bytes."""
@@ -143,6 +131,16 @@ class TwoViewLoader:
         self._graph = None
         self._reader.close()
 
+    def _rest_of_epoch(self) -> Iterator[tuple[Tensor, ...]]:
+        """The views and ids of each batch that is left of the epoch; at its end the next epoch begins."""
+        if self._graph is None:
+            self._graph = _RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
+        while self._batch < len(self):
+            tensors = self._graph.run()
+            self._batch += 1
+            yield tensors
+        self.epoch, self._batch = self.epoch + 1, 0
+
     def _places(self) -> Iterator["_Places"]:
         """This rank's part of each global batch from the current place on, without end."""
         epoch, first = self.epoch, self._batch
@@ -155,6 +153,83 @@ class TwoViewLoader:
                     self._reader.read_ahead(order[start : start + 2 * _READ_AHEAD])
                 yield _Places(order[start : start + self.batch_size][self._rank :: self._world_size], stream)
             epoch, first = epoch + 1, 0
+
+
+class TwoViewLoader(_TrainingLoader):
+    """The train split (or another) of one or more datasets as batches of MoCo's two views.
+
+    Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global. device_id:
+    of the GPU, with device="gpu". threads: DALI's, on the CPU.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+        rank: int = 0,
+        world_size: int = 1,
+        views: ViewRange | None = None,
+        split: str = "train",
+    ) -> None:
+        super().__init__(
+            [(dataset, select(dataset, split)) for dataset in datasets],
+            image_size=image_size,
+            batch_size=batch_size,
+            seed=seed,
+            view_ranges=(views or ViewRange(),) * 2,
+            device=device,
+            device_id=device_id,
+            threads=threads,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def __iter__(self) -> Iterator[TwoViewBatch]:
+        for query, key, sample_id in self._rest_of_epoch():
+            yield TwoViewBatch(query, key, sample_id)
+
+
+class OneViewLoader(_TrainingLoader):
+    """Some rows of a dataset as batches of one augmented view, as supervised training takes them.
+
+    rows: of `dataset.samples`, as the functions of `shards.subsets` give them. Otherwise as TwoViewLoader.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: pd.DataFrame,
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+        views: ViewRange | None = None,
+    ) -> None:
+        super().__init__(
+            [(dataset, rows)],
+            image_size=image_size,
+            batch_size=batch_size,
+            seed=seed,
+            view_ranges=(views or ViewRange(),),
+            device=device,
+            device_id=device_id,
+            threads=threads,
+            rank=0,
+            world_size=1,
+        )
+
+    def __iter__(self) -> Iterator[OneViewBatch]:
+        for image, sample_id in self._rest_of_epoch():
+            yield OneViewBatch(image, sample_id)
 
 
 class EvaluationLoader:
@@ -182,13 +257,13 @@ class EvaluationLoader:
     def __len__(self) -> int:
         return -(-len(self._reader) // self._graph_options.batch_size)
 
-    def __iter__(self) -> Iterator[EvaluationBatch]:
+    def __iter__(self) -> Iterator[OneViewBatch]:
         if not len(self._reader):
             return
         graph = _RunningGraph(self._reader, self._places(), (None,), self._graph_options)
         for _ in range(len(self)):
             image, sample_id = graph.run()
-            yield EvaluationBatch(image, sample_id)
+            yield OneViewBatch(image, sample_id)
         self._reader.close()
 
     def _places(self) -> Iterator["_Places"]:
@@ -248,8 +323,8 @@ class _RunningGraph:
             raise self._named(error) from error
         self._ahead.popleft()
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
-        tensors = [torch.from_dlpack(view.as_tensor()) for view in views]
-        return *(tensor.movedim(-1, 1) for tensor in tensors), torch.from_dlpack(ids.as_tensor()).reshape(-1)
+        tensors = [from_dlpack(view.as_tensor()) for view in views]
+        return *(tensor.movedim(-1, 1) for tensor in tensors), from_dlpack(ids.as_tensor()).reshape(-1)
 
     def _feed(self) -> EncodedBatch:
         batch = next(self._batches)
