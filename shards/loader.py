@@ -4,26 +4,23 @@ Datasets flow in, batches on the training device flow out. Order and draws are p
 sample), so that a loader's whole state is a few numbers. Knows nothing of labels or networks.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import torch
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
 from shards.dataset import Dataset
-from shards.draws import id_words, streams
-from shards.errors import CorruptShardError, ResumeError, SubsetError
-from shards.graph import Device, EncodedBatch, build_pipeline, stream_count
+from shards.draws import streams
+from shards.errors import ResumeError, SubsetError
+from shards.graph import Device, stream_count
 from shards.order import WINDOW, epoch_order
 from shards.reader import SampleReader
+from shards.running_graph import GraphOptions, Places, RunningGraph, needs_shrinking
 from shards.subsets import select
-from shards.views import ANTIALIAS_BELOW, ViewRange
+from shards.views import ViewRange
 
 STATE_FORMAT = 1
 """Changes with the meaning of a state, or with the order or the views that it stands for."""
@@ -83,11 +80,11 @@ class _TrainingLoader:
         self._reader = SampleReader(subsets)
         self._rank, self._world_size = rank, world_size
         self._view_ranges = view_ranges
-        self._graph_options = _GraphOptions(
-            image_size, batch_size // world_size, _needs_shrinking(subsets, image_size), device, device_id, threads
+        self._graph_options = GraphOptions(
+            image_size, batch_size // world_size, needs_shrinking(subsets, image_size), device, device_id, threads
         )
         self._batch = 0
-        self._graph: _RunningGraph | None = None
+        self._graph: RunningGraph | None = None
 
     def __len__(self) -> int:
         return self.samples // self.batch_size
@@ -134,14 +131,14 @@ class _TrainingLoader:
     def _rest_of_epoch(self) -> Iterator[tuple[Tensor, ...]]:
         """The views and ids of each batch that is left of the epoch; at its end the next epoch begins."""
         if self._graph is None:
-            self._graph = _RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
+            self._graph = RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
         while self._batch < len(self):
             tensors = self._graph.run()
             self._batch += 1
             yield tensors
         self.epoch, self._batch = self.epoch + 1, 0
 
-    def _places(self) -> Iterator["_Places"]:
+    def _places(self) -> Iterator[Places]:
         """This rank's part of each global batch from the current place on, without end."""
         epoch, first = self.epoch, self._batch
         while True:
@@ -151,7 +148,7 @@ class _TrainingLoader:
                 start = batch * self.batch_size
                 if batch == first or start % _READ_AHEAD < self.batch_size:
                     self._reader.read_ahead(order[start : start + 2 * _READ_AHEAD])
-                yield _Places(order[start : start + self.batch_size][self._rank :: self._world_size], stream)
+                yield Places(order[start : start + self.batch_size][self._rank :: self._world_size], stream)
             epoch, first = epoch + 1, 0
 
 
@@ -250,8 +247,8 @@ class EvaluationLoader:
         threads: int = 2,
     ) -> None:
         self._reader = SampleReader([(dataset, rows)])
-        self._graph_options = _GraphOptions(
-            image_size, batch_size, _needs_shrinking([(dataset, rows)], image_size), device, device_id, threads
+        self._graph_options = GraphOptions(
+            image_size, batch_size, needs_shrinking([(dataset, rows)], image_size), device, device_id, threads
         )
 
     def __len__(self) -> int:
@@ -260,90 +257,14 @@ class EvaluationLoader:
     def __iter__(self) -> Iterator[OneViewBatch]:
         if not len(self._reader):
             return
-        graph = _RunningGraph(self._reader, self._places(), (None,), self._graph_options)
+        graph = RunningGraph(self._reader, self._places(), (None,), self._graph_options)
         for _ in range(len(self)):
             image, sample_id = graph.run()
             yield OneViewBatch(image, sample_id)
         self._reader.close()
 
-    def _places(self) -> Iterator["_Places"]:
+    def _places(self) -> Iterator[Places]:
         every = np.arange(len(self._reader))
         stream = np.zeros(stream_count((None,)), dtype=np.uint32)
         for start in range(0, len(every), self._graph_options.batch_size):
-            yield _Places(every[start : start + self._graph_options.batch_size], stream)
-
-
-@dataclass(frozen=True)
-class _GraphOptions:
-    image_size: int
-    batch_size: int
-    shrink: bool
-    device: Device
-    device_id: int | None
-    threads: int
-
-
-@dataclass(frozen=True)
-class _Places:
-    """What one batch is made of: places in the reader, int64 [N], and the epoch's streams, uint32 [D]."""
-
-    places: npt.NDArray[np.int64]
-    stream: npt.NDArray[np.uint32]
-
-
-class _RunningGraph:
-    """A built graph with its feed. State: the batches fed to DALI that have not come out yet."""
-
-    def __init__(
-        self,
-        reader: SampleReader,
-        batches: Iterator[_Places],
-        view_ranges: tuple[ViewRange | None, ...],
-        options: _GraphOptions,
-    ) -> None:
-        self._reader, self._batches, self._device_id = reader, batches, options.device_id
-        self._gpu = options.device == "gpu"
-        self._ahead: deque[npt.NDArray[np.int64]] = deque()
-        self._pipeline = build_pipeline(
-            self._feed,
-            view_ranges=view_ranges,
-            image_size=options.image_size,
-            batch_size=options.batch_size,
-            shrink=options.shrink,
-            device=options.device,
-            device_id=options.device_id,
-            threads=options.threads,
-        )
-
-    def run(self) -> tuple[Tensor, ...]:
-        """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
-        try:
-            *views, ids = self._pipeline.run(torch.cuda.current_stream(self._device_id) if self._gpu else None)
-        except RuntimeError as error:
-            raise self._named(error) from error
-        self._ahead.popleft()
-        # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
-        tensors = [from_dlpack(view.as_tensor()) for view in views]
-        return *(tensor.movedim(-1, 1) for tensor in tensors), from_dlpack(ids.as_tensor()).reshape(-1)
-
-    def _feed(self) -> EncodedBatch:
-        batch = next(self._batches)
-        self._ahead.append(batch.places)
-        words = id_words(self._reader.sample_ids[batch.places])
-        return [self._reader.read(place) for place in batch.places], words, np.tile(batch.stream, (len(words), 1))
-
-    def _named(self, error: RuntimeError) -> CorruptShardError:
-        """DALI's error, with the samples that it can be about. DALI itself does not always name them."""
-        damaged = self._reader.damaged([place for batch in self._ahead for place in batch])
-        if not damaged:
-            return CorruptShardError(f"DALI cannot go on, though the samples it was given are intact: {error}")
-        named = "; ".join(f"{sample.path}: {sample.key}" for sample in damaged)
-        return CorruptShardError(
-            f"not what was written (crc32c): {named}. Copy the shard again; `cxr-ingest verify` lists all damage."
-        )
-
-
-def _needs_shrinking(subsets: Sequence[tuple[Dataset, pd.DataFrame]], image_size: int) -> bool:
-    """Whether any image is so large that the warp alone would alias."""
-    longest = max((rows[["width", "height"]].min(axis=1).max() for _, rows in subsets if len(rows)), default=0)
-    return bool(longest * ANTIALIAS_BELOW > image_size)
+            yield Places(every[start : start + self._graph_options.batch_size], stream)

@@ -1,0 +1,100 @@
+"""A running DALI graph with its feed: places of samples flow in, torch tensors flow out.
+
+Knows what DALI has been given and has not handed out yet, so that its errors can be put to a shard and a key.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from shards.dataset import Dataset
+from shards.draws import id_words
+from shards.errors import CorruptShardError
+from shards.graph import Device, EncodedBatch, build_pipeline
+from shards.reader import SampleReader
+from shards.views import ANTIALIAS_BELOW, ViewRange
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What a graph is built for. batch_size: of this process. shrink: see `needs_shrinking`."""
+
+    image_size: int
+    batch_size: int
+    shrink: bool
+    device: Device
+    device_id: int | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """What one batch is made of: places in the reader, int64 [N], and the epoch's streams, uint32 [D]."""
+
+    places: npt.NDArray[np.int64]
+    stream: npt.NDArray[np.uint32]
+
+
+class RunningGraph:
+    """A built graph with its feed. State: the batches fed to DALI that have not come out yet."""
+
+    def __init__(
+        self,
+        reader: SampleReader,
+        batches: Iterator[Places],
+        view_ranges: tuple[ViewRange | None, ...],
+        options: GraphOptions,
+    ) -> None:
+        self._reader, self._batches, self._device_id = reader, batches, options.device_id
+        self._gpu = options.device == "gpu"
+        self._ahead: deque[npt.NDArray[np.int64]] = deque()
+        self._pipeline = build_pipeline(
+            self._feed,
+            view_ranges=view_ranges,
+            image_size=options.image_size,
+            batch_size=options.batch_size,
+            shrink=options.shrink,
+            device=options.device,
+            device_id=options.device_id,
+            threads=options.threads,
+        )
+
+    def run(self) -> tuple[Tensor, ...]:
+        """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
+        try:
+            *views, ids = self._pipeline.run(torch.cuda.current_stream(self._device_id) if self._gpu else None)
+        except RuntimeError as error:
+            raise self._named(error) from error
+        self._ahead.popleft()
+        # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
+        tensors = [from_dlpack(view.as_tensor()) for view in views]
+        return *(tensor.movedim(-1, 1) for tensor in tensors), from_dlpack(ids.as_tensor()).reshape(-1)
+
+    def _feed(self) -> EncodedBatch:
+        batch = next(self._batches)
+        self._ahead.append(batch.places)
+        words = id_words(self._reader.sample_ids[batch.places])
+        return [self._reader.read(place) for place in batch.places], words, np.tile(batch.stream, (len(words), 1))
+
+    def _named(self, error: RuntimeError) -> CorruptShardError:
+        """DALI's error, with the samples that it can be about. DALI itself does not always name them."""
+        damaged = self._reader.damaged([place for batch in self._ahead for place in batch])
+        if not damaged:
+            return CorruptShardError(f"DALI cannot go on, though the samples it was given are intact: {error}")
+        named = "; ".join(f"{sample.path}: {sample.key}" for sample in damaged)
+        return CorruptShardError(
+            f"not what was written (crc32c): {named}. Copy the shard again; `cxr-ingest verify` lists all damage."
+        )
+
+
+def needs_shrinking(subsets: Sequence[tuple[Dataset, pd.DataFrame]], image_size: int) -> bool:
+    """Whether any image is so large that the warp alone would alias."""
+    longest = max((rows[["width", "height"]].min(axis=1).max() for _, rows in subsets if len(rows)), default=0)
+    return bool(longest * ANTIALIAS_BELOW > image_size)
