@@ -1,0 +1,156 @@
+"""A model directory: a probed or fine-tuned network with what is known of it, written whole, read by `cxr-eval`.
+
+model.safetensors holds torchvision's names; its last linear layer has one output a label, so that a probe and a
+fine-tuned network are used alike: sigmoid(logit).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from shards.dataset import Dataset
+from shards.durable import write_atomically, write_json_atomically
+from shards.errors import ResumeError
+from training.errors import WeightsError
+from training.labels import Targets
+from training.networks import attach_head, build_backbone, feature_dimension
+from training.run_directory import read_patients, write_patients
+from training.weight_files import read_weights, safetensors_bytes
+from training.weights import Backbone, describe_backbone
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """network: [N, 3, H, W] -> logits [N, L], eval mode, CPU. description: model.json. patients: all it has seen."""
+
+    network: nn.Module
+    description: Mapping[str, Any]
+    patients: pd.DataFrame
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the outputs."""
+        return tuple(self.description["labels"])
+
+
+def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
+    """Whether `folder` holds the model that these options make.
+
+    Raises ResumeError if it holds another one: it is never overwritten.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        return False
+    recorded = json.loads(path.read_text(encoding="utf-8"))["options"]
+    differing = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
+    if differing:
+        details = "; ".join(f"{key}: {recorded.get(key)!r} there, {options.get(key)!r} here" for key in differing)
+        raise ResumeError(f"{folder} holds a model made with other options ({details}). Give another --output.")
+    return True
+
+
+def save_model(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    backbone: Backbone,
+    *,
+    method: str,
+    labels: Sequence[str],
+    options: Mapping[str, Any],
+    dataset: Dataset,
+    trained_on: pd.DataFrame,
+    results: Mapping[str, Any],
+    details: Mapping[str, Any],
+) -> None:
+    """Write a model directory, model.json last. weights: torchvision's names, head included.
+
+    trained_on: the rows whose labels or pixels were used, held-out ones too. results: `auroc_by_split`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = safetensors_bytes(weights)
+    with write_atomically(folder / WEIGHTS) as file:
+        file.write(content)
+    own = pd.DataFrame({"dataset": dataset.name, "patient_id": trained_on["patient_id"]})
+    write_patients(folder, pd.concat([backbone.patients, own], ignore_index=True))
+    description = {
+        **describe_backbone(
+            architecture=backbone.architecture,
+            image_size=backbone.image_size,
+            mean=backbone.mean,
+            std=backbone.std,
+            provenance=backbone.provenance,
+        ),
+        "method": method,
+        "initial": backbone.initial,
+        "backbone_digest": backbone.digest,
+        "labels": list(labels),
+        **{key: options[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing")},
+        "dataset": dataset.citation,
+        "train_samples": len(trained_on),
+        "train_patients": int(trained_on["patient_id"].nunique()),
+        "results": dict(results),
+        **details,
+        "options": dict(options),
+        "digest": hashlib.sha256(content).hexdigest(),
+    }
+    write_json_atomically(folder / DESCRIPTION, description)
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model directory. Raises WeightsError where it is unfinished, of another format, or its files disagree."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise WeightsError(
+            f"{folder} holds no {DESCRIPTION}: it is no finished model. Run `cxr-train probe` or `cxr-train finetune`."
+        )
+    description = json.loads(path.read_text(encoding="utf-8"))
+    if description.get("format_version") != FORMAT_VERSION:
+        raise WeightsError(f"{path}: format version {description.get('format_version')!r}, not {FORMAT_VERSION}")
+    weights_path = folder / WEIGHTS
+    weights = read_weights(weights_path)
+    if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description["digest"]:
+        raise WeightsError(f"{weights_path} is not the file that {DESCRIPTION} records. Copy both again.")
+    architecture = description["architecture"]
+    head = nn.Linear(feature_dimension(architecture), len(description["labels"]))
+    network = attach_head(build_backbone(architecture, seed=0), architecture, head)
+    network.load_state_dict(weights)
+    return Model(network.eval(), description, read_patients(folder))
+
+
+def auroc_by_split(
+    labels: Sequence[str], found: Mapping[str, tuple[Targets, Targets] | None]
+) -> dict[str, dict[str, Any]]:
+    """AUROC of each label in each split, for model.json. found: split -> (targets [N, L], scores [N, L]) or None.
+
+    A split that the dataset does not have is null; so is an AUROC that is undefined (one class only).
+    """
+    results: dict[str, dict[str, Any]] = {label: {} for label in labels}
+    for split, pair in found.items():
+        for column, label in enumerate(labels):
+            results[label][split] = None if pair is None else _auroc(pair[0][:, column], pair[1][:, column])
+    return results
+
+
+def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float | None:
+    """Mean over the labels whose AUROC is defined; None where none is."""
+    every = [_auroc(target[:, column], scores[:, column])["auroc"] for column in range(len(labels))]
+    defined = [value for value in every if value is not None]
+    return sum(defined) / len(defined) if defined else None
+
+
+def _auroc(target: Targets, scores: Targets) -> dict[str, Any]:
+    known = target == target  # NaN is not
+    n, positives = int(known.sum()), int((target[known] == 1).sum())
+    defined = 0 < positives < n
+    value = float(roc_auc_score(target[known], scores[known])) if defined else None
+    return {"auroc": value, "n": n, "positives": positives}

@@ -1,0 +1,155 @@
+"""Linear probe: logistic regression on the features of a frozen backbone, folded into a torchvision network.
+
+Datasets and a backbone flow in, a model directory flows out. Features are computed once a split and cached, so a
+study of many fractions and draws pays for them once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from torch import Tensor
+
+from shards.dataset import Dataset
+from shards.graph import Device
+from shards.subsets import label_fraction, select, single_label
+from training.features import cached_features
+from training.holdout import held_out
+from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
+from training.models import auroc_by_split, save_model
+from training.networks import backbone_weights, head_name
+from training.weights import Backbone
+
+STRENGTHS = tuple(10.0**power for power in range(-6, 3))
+"""Values of C (inverse regularisation, of standardised features) that are tried."""
+DEFAULT_STRENGTH = 1e-2
+"""C where too few patients have the label to hold any out."""
+MAX_ITERATIONS = 2000
+
+Features = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A logistic regression on raw features: logit = weight . x + bias. held_out: samples that C was chosen on."""
+
+    weight: npt.NDArray[np.float64]
+    bias: float
+    strength: float
+    held_out: int
+
+
+def probe(
+    dataset: Dataset,
+    backbone: Backbone,
+    labels: tuple[str, ...],
+    output: Path,
+    *,
+    options: Mapping[str, Any],
+    policy: LabelPolicy,
+    cache: Path,
+    device: Device,
+    threads: int,
+) -> dict[str, Any]:
+    """Fit one logistic regression a label on a label fraction of the train split and write the model directory.
+
+    options: what model.json records; `label_fraction`, `draw` and `seed` among them. Returns the results by label and
+    split. Raises SubsetError for labels of which the fraction knows one class only.
+    """
+    embedded = {
+        split: cached_features(backbone, dataset, split, cache=cache, device=device, threads=threads)
+        for split in ("train", "valid", "test")
+        if len(select(dataset, split))
+    }
+    rows = label_fraction(
+        select(dataset, "train"), dataset.name, options["label_fraction"], options["draw"], single_label(dataset)
+    )
+    wanted = targets(rows, labels, policy)
+    refuse_one_class(wanted, labels, _where(dataset, rows, options))
+    features = _features_of(rows, embedded["train"].sample_id, embedded["train"].features)
+    models = {label: fit(features, wanted[:, column], rows, dataset.name) for column, label in enumerate(labels)}
+    weight = np.stack([model.weight for model in models.values()])
+    bias = np.array([model.bias for model in models.values()])
+    found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}
+    for split in found:
+        if split in embedded:
+            truth = targets(select(dataset, split), labels, PLAIN)
+            found[split] = truth, (embedded[split].features @ weight.T + bias).astype(np.float32)
+    results = auroc_by_split(labels, found)
+    save_model(
+        output,
+        folded(backbone, weight, bias),
+        backbone,
+        method="probe",
+        labels=labels,
+        options=options,
+        dataset=dataset,
+        trained_on=rows,
+        results=results,
+        details={"regularisation": {label: _regularisation(model) for label, model in models.items()}},
+    )
+    return results
+
+
+def fit(features: Features, target: Targets, rows: pd.DataFrame, name: str) -> LinearModel:
+    """Logistic regression on standardised features, C chosen by the log loss of held-out patients, then on all.
+
+    features: [N, D]; target: [N], NaN left out. rows: whose they are.
+    """
+    known = ~np.isnan(target)
+    features, target, rows = features[known], target[known], rows[known]
+    centre, spread = features.mean(axis=0), features.std(axis=0)
+    spread[spread == 0] = 1.0
+    scaled = (features - centre) / spread
+    apart = held_out(rows, name, pd.Series(target == 1, index=rows.index)).to_numpy()
+    possible = all(len(np.unique(part)) == 2 for part in (target[apart], target[~apart]))
+    strength = _best_strength(scaled, target, apart) if possible else DEFAULT_STRENGTH
+    model = _regression(strength).fit(scaled, target)
+    weight = model.coef_[0] / spread
+    return LinearModel(
+        weight, float(model.intercept_[0] - weight @ centre), strength, int(apart.sum()) if possible else 0
+    )
+
+
+def folded(backbone: Backbone, weight: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> dict[str, Tensor]:
+    """The backbone's weights and the regressions as its last linear layer. weight: [L, D]; bias: [L]."""
+    head = head_name(backbone.architecture)
+    return {
+        **backbone_weights(backbone.network, backbone.architecture),
+        f"{head}.weight": torch.tensor(weight, dtype=torch.float32),
+        f"{head}.bias": torch.tensor(bias, dtype=torch.float32),
+    }
+
+
+def _best_strength(scaled: Features, target: Targets, apart: npt.NDArray[np.bool_]) -> float:
+    model = _regression(STRENGTHS[0]).set_params(warm_start=True)
+    losses = {}
+    for strength in STRENGTHS:
+        model.set_params(C=strength).fit(scaled[~apart], target[~apart])
+        losses[strength] = log_loss(target[apart], model.predict_proba(scaled[apart])[:, 1], labels=[0, 1])
+    return min(losses, key=lambda strength: losses[strength])
+
+
+def _regression(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, solver="lbfgs")
+
+
+def _features_of(rows: pd.DataFrame, ids: npt.NDArray[np.int64], features: npt.NDArray[np.float32]) -> Features:
+    places = pd.Index(ids).get_indexer(pd.Index(rows["sample_id"]))
+    return features[places].astype(np.float64)
+
+
+def _regularisation(model: LinearModel) -> dict[str, Any]:
+    described = asdict(model)
+    return {"C": described["strength"], "chosen_on": described["held_out"] or None}
+
+
+def _where(dataset: Dataset, rows: pd.DataFrame, options: Mapping[str, Any]) -> str:
+    return f"{dataset.name}, label fraction {options['label_fraction']} of draw {options['draw']} ({len(rows)} samples)"
