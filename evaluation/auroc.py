@@ -1,0 +1,78 @@
+"""Area under the ROC curve of many weighted copies of the same rows at once, exact under ties.
+
+Scores, truth and how often each unit was drawn flow in, AUROCs flow out. Knows nothing of files, labels or arms.
+"""
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+
+class WeightedAuroc:
+    """Rows sorted by score once, then weighed as often as wanted.
+
+    Sorted rows fall into blocks: rows of one class with no row of the other class between them, or rows that
+    share one score. Two sparse matrices, `positives` and `negatives`, both [blocks, units], count each unit's rows
+    in each block; a replicate's block weights are one product with its unit counts, and with P and N the weights of
+    a block the AUROC is sum P (N_below + N / 2) / (sum P sum N). All sums are of integers, so nothing is rounded
+    before the one division.
+    """
+
+    def __init__(
+        self, scores: NDArray[np.float64], truth: NDArray[np.bool_], unit: NDArray[np.int64], units: int
+    ) -> None:
+        """scores, truth, unit: [rows]. unit: which of `units` resampled units a row belongs to, 0-based."""
+        order = np.argsort(scores, kind="stable")
+        truth, unit = truth[order], unit[order]
+        block, blocks = _blocks(scores[order], truth)
+        most_rows = int(np.bincount(unit, minlength=1).max()) if len(unit) else 0
+        # A unit can be drawn `units` times, so this is the largest weight that a sum may reach.
+        dtype = np.int32 if most_rows * units < 2**31 else np.int64
+        shape = (blocks, units)
+        self.positives = _count_matrix(block[truth], unit[truth], shape, dtype)
+        self.negatives = _count_matrix(block[~truth], unit[~truth], shape, dtype)
+
+    def __call__(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        """AUROC of each replicate: counts [units, replicates] -> [replicates], NaN where one class is absent."""
+        positives = self.positives @ counts  # [blocks, replicates]
+        negatives = self.negatives @ counts
+        through = np.cumsum(negatives, axis=0, dtype=np.int64)
+        all_negatives = through[-1].copy() if len(through) else np.zeros(counts.shape[1], np.int64)
+        through *= 2
+        through -= negatives  # twice the negatives below a block, plus those within it: 2 (N_below + N / 2)
+        numerator = np.einsum("br,br->r", positives.astype(np.int64), through)
+        denominator = 2 * positives.sum(axis=0, dtype=np.int64) * all_negatives
+        values = np.full(counts.shape[1], np.nan)
+        np.divide(numerator, denominator, out=values, where=denominator > 0)
+        return values
+
+
+def auroc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """AUROC of the rows as they are (scores, truth: [rows]); NaN where one class is absent."""
+    rows = len(scores)
+    metric = WeightedAuroc(scores, truth, np.arange(rows), rows)
+    return float(metric(np.ones((rows, 1), np.int32))[0])
+
+
+def _blocks(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
+    """Block of each sorted row, and how many there are: at most 2 min(positives, negatives) + 1."""
+    if not len(scores):
+        return np.zeros(0, np.int64), 0
+    tie = np.concatenate([[0], np.cumsum(scores[1:] != scores[:-1])])  # rows of one score share a number
+    ties = int(tie[-1]) + 1
+    positive = np.bincount(tie, weights=truth, minlength=ties) > 0
+    negative = np.bincount(tie, weights=~truth, minlength=ties) > 0
+    mixed = positive & negative
+    starts = (positive[1:] != positive[:-1]) | mixed[1:] | mixed[:-1]
+    block_of_tie = np.concatenate([[0], np.cumsum(starts)])
+    return block_of_tie[tie], int(block_of_tie[-1]) + 1
+
+
+def _count_matrix(
+    block: NDArray[np.int64],
+    unit: NDArray[np.int64],
+    shape: tuple[int, int],
+    dtype: type[np.int32] | type[np.int64],
+) -> scipy.sparse.csr_array:
+    """[blocks, units]: how many rows of a unit lie in a block."""
+    return scipy.sparse.csr_array((np.ones(len(block), dtype), (block, unit)), shape=shape)
