@@ -1,0 +1,17 @@
+"""cxr-train: registers the commands, one file each."""
+
+import click
+
+from shards.terminal import Group
+from training.cli.finetune import finetune
+from training.cli.pretrain import pretrain
+from training.cli.probe import probe
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """Pretrain on shards of chest radiographs, and train on their labels."""
+
+
+for command in (pretrain, probe, finetune):
+    main.add_command(command)

@@ -1,0 +1,120 @@
+"""cxr-train pretrain: options in, a run directory out. Knows nothing of training; imports it when it is called."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shards.terminal import recipe_option
+from training.options import (
+    ARCHITECTURES,
+    DEVICES,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    PretrainOptions,
+)
+from training.preemption import PREEMPTED_STATUS
+
+
+def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """Epochs from "12,18", or from the list that a recipe may give."""
+    words = value.split(",") if isinstance(value, str) else value
+    try:
+        return tuple(sorted(int(word) for word in words))
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"{value!r} is not a list of epochs such as 12,18", param=parameter) from error
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--shards",
+    multiple=True,
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Dataset to read; its train split only. Repeat the option to pretrain on several.",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Run directory: begun if it is not there, gone on with if it holds the same run.",
+)
+@recipe_option
+@click.option("--backbone", type=click.Choice(ARCHITECTURES), default=PretrainOptions.backbone)
+@click.option(
+    "--init",
+    default=PretrainOptions.init,
+    metavar="imagenet|random|FILE",
+    help="Weights to start from; FILE: .safetensors or .pth with torchvision's names.",
+)
+@click.option("--image-size", type=click.IntRange(min=32), default=PretrainOptions.image_size, help="Side, in pixels.")
+@click.option("--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Global.")
+@click.option("--epochs", type=click.IntRange(min=1), default=PretrainOptions.epochs)
+@click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=PretrainOptions.lr, help="Global.")
+@click.option(
+    "--queue-size",
+    type=click.IntRange(min=1),
+    default=PretrainOptions.queue_size,
+    help="Keys to compare with. At most half the images, or a query meets old keys of its own image.",
+)
+@click.option(
+    "--momentum",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=PretrainOptions.momentum,
+    help="How slowly the key encoder follows. A short run (few thousand steps) needs less, e.g. 0.99.",
+)
+@click.option("--temperature", type=click.FloatRange(min=0, min_open=True), default=PretrainOptions.temperature)
+@click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=PretrainOptions.optimizer)
+@click.option("--weight-decay", type=click.FloatRange(min=0), default=PretrainOptions.weight_decay)
+@click.option(
+    "--schedule",
+    type=click.Choice(SCHEDULES),
+    default=PretrainOptions.schedule,
+    help="Learning rate: a tenth at each milestone, a cosine to 0, or constant.",
+)
+@click.option(
+    "--milestones",
+    type=click.UNPROCESSED,
+    callback=_epochs,
+    metavar="EPOCH[,EPOCH...]",
+    default=",".join(map(str, PretrainOptions.milestones)),
+    help="Epochs at which --schedule step divides the learning rate by ten.",
+)
+@click.option("--device", type=click.Choice(DEVICES), default=PretrainOptions.device)
+@click.option("--precision", type=click.Choice(PRECISIONS), default=PretrainOptions.precision)
+@click.option("--seed", type=click.IntRange(min=0), default=PretrainOptions.seed)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="the run's own, else all cores",
+    help="CPU threads. Another number gives other bits, so a run keeps its own.",
+)
+@click.option(
+    "--log-every",
+    type=click.IntRange(min=1),
+    default=PretrainOptions.log_every,
+    help="Steps a line of metrics.jsonl.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=0),
+    default=PretrainOptions.checkpoint_every,
+    help="Steps between checkpoints, beside the one after each epoch; 0: only those.",
+)
+@click.pass_context
+def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:  # noqa: ANN401 - all sorts
+    """Pretrain a backbone with MoCo v2 on the train splits of shards.
+
+    Reads datasets that `cxr-ingest build-shards` made. Writes a run directory: config.yaml, metrics.jsonl,
+    tensorboard/, checkpoints/, last.json, patients.parquet, two_views.png and, at the end, backbone.safetensors
+    and backbone.json. The defaults are the published ones of MoCo-CXR.
+
+    The same command goes on with a run that was stopped. SIGUSR1 and SIGTERM stop it after the step under way, with a
+    checkpoint and exit status 75.
+    """
+    from training.pretrain import Outcome, pretrain
+
+    if pretrain(PretrainOptions(**options)) is Outcome.PREEMPTED:
+        ctx.exit(PREEMPTED_STATUS)

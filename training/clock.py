@@ -1,0 +1,33 @@
+"""Where the time of training goes: waiting for data, or anything else."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Batch = TypeVar("Batch")
+
+
+class Clock:
+    """Wall time since the last line of metrics: how much of it went by waiting for data, how many images it saw."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to count anew."""
+        self.waited, self.images, self._start = 0.0, 0, time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds since the last restart."""
+        return time.perf_counter() - self._start
+
+    def batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, timing each wait."""
+        source = iter(batches)
+        while True:
+            start = time.perf_counter()
+            batch = next(source, None)
+            self.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch

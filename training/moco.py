@@ -1,0 +1,99 @@
+"""MoCo v2 (He et al. 2020; Chen et al. 2020): a query encoder, its slow copy, a queue of keys, InfoNCE.
+
+Flows in: two views of a batch of images. Flows out: logits in which column 0 is right. Knows no data, optimizer or
+device: everything runs where the module has been moved to.
+"""
+
+import copy
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.networks import attach_head, feature_dimension, stream_seed
+from training.queue_of_keys import QueueOfKeys
+
+DIMENSION = 128
+"""Length of queries and keys (He et al. 2020, section 3.3)."""
+
+_HEAD_STREAM, _QUEUE_STREAM = 1, 2
+
+
+def info_nce_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    """Similarity of each query to its key and to every negative, over temperature.
+
+    query, key: [N, D], unit length. queue: [D, K], unit columns, carries no gradient.
+    Returns [N, 1 + K]; column 0 is the positive (He et al. 2020, eq. 1).
+    """
+    positive = (query * key).sum(dim=1, keepdim=True)  # [N, 1]
+    negative = query @ queue  # [N, K]
+    return torch.cat([positive, negative], dim=1) / temperature
+
+
+def info_nce_loss(logits: Tensor) -> Tensor:
+    """Cross entropy of picking column 0, mean over the batch. logits: [N, 1 + K]. Returns a scalar."""
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
+
+
+def contrastive_accuracy(logits: Tensor) -> Tensor:
+    """Share of queries that are strictly nearer to their key than to any negative. logits: [N, 1 + K]; scalar 0..1.
+
+    Strictly: encoders that map everything to one point tie everywhere, and are to show as 0, not as 1.
+    """
+    return (logits[:, 0] > logits[:, 1:].amax(dim=1)).float().mean()
+
+
+@torch.no_grad()
+def momentum_update(slow: Iterable[Tensor], fast: Iterable[Tensor], momentum: float) -> None:
+    """slow = momentum * slow + (1 - momentum) * fast, in place (He et al. 2020, eq. 2)."""
+    targets, sources = list(slow), [tensor.detach() for tensor in fast]
+    torch._foreach_mul_(targets, momentum)
+    torch._foreach_add_(targets, sources, alpha=1.0 - momentum)
+
+
+class MoCo(nn.Module):
+    """The state of the method. `queries` carries a gradient; `keys` and the queue never do.
+
+    query_encoder, key_encoder: the backbone with a two-layer head in place of its linear one (`fc.0`, `fc.2` or
+    `classifier.0`, `classifier.2`, the names of the reference implementation). The key encoder starts as a copy, then
+    follows by momentum in its parameters; its BatchNorm statistics are its own, as in the reference.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, architecture: str, *, queue_size: int, momentum: float, temperature: float, seed: int
+    ) -> None:
+        """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue."""
+        super().__init__()
+        self.momentum = momentum
+        self.temperature = temperature
+        self.query_encoder = attach_head(
+            backbone, architecture, projection_head(feature_dimension(architecture), stream_seed(seed, _HEAD_STREAM))
+        )
+        self.key_encoder = copy.deepcopy(self.query_encoder).requires_grad_(False)
+        self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, _QUEUE_STREAM))
+
+    def queries(self, images: Tensor) -> Tensor:
+        """Images [N, 3, H, W] to unit vectors [N, 128], float32 whatever autocast does."""
+        return F.normalize(self.query_encoder(images).float(), dim=1)
+
+    @torch.no_grad()
+    def keys(self, images: Tensor) -> Tensor:
+        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder; no gradient."""
+        return F.normalize(self.key_encoder(images).float(), dim=1)
+
+    def update_key_encoder(self) -> None:
+        """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's."""
+        momentum_update(self.key_encoder.parameters(), self.query_encoder.parameters(), self.momentum)
+
+    def logits(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """[N, 1 + K] in float32: half precision would round similarities to a hundredth before the softmax."""
+        with torch.autocast(queries.device.type, enabled=False):
+            return info_nce_logits(queries, keys, self.queue.keys, self.temperature)
+
+
+def projection_head(features: int, seed: int) -> nn.Sequential:
+    """MoCo v2's head: linear, ReLU, linear; the hidden layer is as wide as the features (Chen et al. 2020)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, DIMENSION))

@@ -1,0 +1,39 @@
+"""Optimizers and learning rates of pretraining. A learning rate is a pure function of the step: nothing to save."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+_SGD_MOMENTUM = 0.9  # He et al. 2020, section 4
+_STEP_FACTOR = 0.1  # He et al. 2020, section 4, and the published MoCo-CXR code
+
+
+def build_optimizer(
+    name: str, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Adam (the published MoCo-CXR code) or SGD with momentum 0.9 (MoCo); weight decay is added to the gradient."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if name == "adam":
+        return torch.optim.Adam(trained, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay)
+    if name == "sgd":
+        return torch.optim.SGD(trained, lr=lr, momentum=_SGD_MOMENTUM, weight_decay=weight_decay)
+    raise ValueError(f"unknown optimizer {name!r}")
+
+
+def learning_rate(
+    step: int, *, schedule: str, lr: float, milestones: Sequence[int], epochs: int, steps_per_epoch: int
+) -> float:
+    """Learning rate of step 0, 1, ...
+
+    step: a tenth at each of the `milestones`, in epochs from the start, whatever the number of epochs (as the
+    published code does). cosine: from lr at step 0 to 0 behind the last step (Chen et al. 2020). constant: lr.
+    """
+    if schedule == "step":
+        return lr * _STEP_FACTOR ** sum(step // steps_per_epoch >= milestone for milestone in milestones)
+    if schedule == "cosine":
+        return lr * 0.5 * (1.0 + math.cos(math.pi * step / (epochs * steps_per_epoch)))
+    if schedule == "constant":
+        return lr
+    raise ValueError(f"unknown schedule {schedule!r}")

@@ -1,0 +1,55 @@
+"""What a person can choose for pretraining, with the published defaults. Light: no torch, so that --help is quick."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+ARCHITECTURES = ("resnet18", "densenet121")
+DEVICES = ("auto", "cpu", "gpu")
+OPTIMIZERS = ("adam", "sgd")
+PRECISIONS = ("fp32", "bf16", "fp16")
+SCHEDULES = ("step", "cosine", "constant")
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/).
+
+    image_size: side in pixels. batch_size, lr, queue_size: global. milestones: in epochs. threads: None takes the
+    run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
+    """
+
+    shards: tuple[Path, ...]
+    output: Path
+    backbone: str = "resnet18"
+    init: str = "imagenet"
+    image_size: int = 320
+    batch_size: int = 16
+    epochs: int = 20
+    lr: float = 1e-4
+    queue_size: int = 24576
+    momentum: float = 0.999
+    temperature: float = 0.2
+    optimizer: str = "adam"
+    weight_decay: float = 1e-4
+    schedule: str = "step"
+    milestones: tuple[int, ...] = (12, 18, 24)
+    device: str = "auto"
+    precision: str = "fp32"
+    seed: int = 0
+    threads: int | None = None
+    log_every: int = 10
+    checkpoint_every: int = 0
+
+    def resolved(self, *, device: str, threads: int) -> "PretrainOptions":
+        """The same with what was left open filled in."""
+        return replace(self, device=device, threads=threads)
+
+    def as_config(self) -> dict[str, Any]:
+        """Plain values under the options' names, as a recipe holds them."""
+        values = asdict(self)
+        return values | {
+            "shards": [str(path) for path in self.shards],
+            "output": str(self.output),
+            "milestones": list(self.milestones),
+        }

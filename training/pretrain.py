@@ -1,0 +1,188 @@
+"""Pretraining, from shards to a run directory: build, go on or begin, train, hand on the backbone.
+
+Reads top to bottom. Knows neither what a step does (trainer) nor what is written when (recorder).
+"""
+
+import enum
+from typing import Any
+
+import click
+import pandas as pd
+import torch
+
+from shards.dataset import open_datasets
+from shards.loader import TwoViewLoader
+from shards.terminal import progress
+from training.checkpoints import load_checkpoint, prune_checkpoints
+from training.devices import available_threads, choose_device
+from training.moco import MoCo
+from training.options import PretrainOptions
+from training.population import pooled_statistics, train_patients
+from training.preemption import StopRequest, stop_on_signals
+from training.recorder import Recorder
+from training.run_directory import (
+    newest_step,
+    read_config,
+    read_last,
+    refuse_other_config,
+    write_config,
+    write_patients,
+)
+from training.trainer import Trainer
+from training.two_views import write_two_views
+from training.weights import WEIGHTS, describe_backbone, init_name, init_patients, initial_backbone
+
+
+class Outcome(enum.Enum):
+    """How a call of `pretrain` ended."""
+
+    FINISHED = "finished"
+    PREEMPTED = "preempted"
+
+
+def pretrain(options: PretrainOptions) -> Outcome:
+    """Train until the last epoch, or until SIGUSR1 or SIGTERM asks to stop; go on with the run if it was begun.
+
+    Raises CxrError where data, weights or the run directory do not allow it.
+    """
+    with stop_on_signals() as stop:
+        recorded = read_config(options.output)
+        options = _resolved(options, recorded)
+        if recorded is not None:
+            refuse_other_config(options.output, recorded, options.as_config())
+        last = read_last(options.output)
+        if last is not None and last.finished:
+            click.echo(f"{options.output} is finished: {last.step} steps, {last.epoch} epochs. Nothing is left to do.")
+            return Outcome.FINISHED
+        run = _Run(options, begun=recorded is not None)
+        try:
+            return run.train(stop)
+        finally:
+            run.close()
+
+
+class _Run:
+    """A run in this process: the trainer and the loader that feeds it, new or as a checkpoint has them."""
+
+    def __init__(self, options: PretrainOptions, *, begun: bool) -> None:
+        # By name: the order of an epoch counts through the datasets, and must not depend on that of the options.
+        self.datasets = sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
+        self.options = options
+        self.loader = TwoViewLoader(
+            self.datasets,
+            image_size=options.image_size,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            device="gpu" if options.device == "gpu" else "cpu",
+            device_id=0 if options.device == "gpu" else None,
+            threads=options.threads or 1,
+        )
+        self.mean, self.std = pooled_statistics(self.datasets)
+        self.total_steps = options.epochs * len(self.loader)
+        self.seconds = 0.0
+        torch.set_num_threads(options.threads or 1)
+        torch.manual_seed(options.seed)
+        step = newest_step(options.output)
+        # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
+        moco = _build_moco(options, init=options.init if step is None else "random")
+        self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
+        if step is None:
+            self._begin(begun)
+        else:
+            self._go_on(step)
+
+    def train(self, stop: StopRequest) -> Outcome:
+        """Step by step to the end, or to the first step boundary after a signal."""
+        output, trainer, total = self.options.output, self.trainer, self.total_steps
+        with (
+            Recorder(output, trainer, self.loader, self._description(), self.seconds) as recorder,
+            progress(total, "pretraining", "steps", initial=trainer.steps) as bar,
+        ):
+            while trainer.steps < total:
+                for batch in recorder.clock.batches(self.loader):
+                    if trainer.steps == 0:
+                        write_two_views(output, batch)
+                    trainer.step(batch)
+                    recorder.clock.images += len(batch.sample_id)
+                    line_is_due = trainer.steps % self.options.log_every == 0 or trainer.steps == total
+                    bar.advance(1, **(recorder.write_line() if line_is_due else {}))
+                    stopping = bool(stop) and trainer.steps < total
+                    if stopping or self._checkpoint_is_due():
+                        checkpoint = recorder.write_checkpoint()
+                    if stopping:
+                        click.echo(
+                            f"Stopped by {stop.signal_name} after step {trainer.steps} of {total}: {checkpoint} is "
+                            "written. Run the same command again to go on."
+                        )
+                        return Outcome.PREEMPTED
+            recorder.hand_on()
+        click.echo(f"{output}: finished after {total} steps; the backbone is {output / WEIGHTS}.")
+        return Outcome.FINISHED
+
+    def close(self) -> None:
+        """Close the datasets."""
+        self.loader.close()
+
+    def _begin(self, begun: bool) -> None:
+        options, samples = self.options, self.loader.samples
+        remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in self.datasets]
+        write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
+        write_patients(options.output, pd.concat([init_patients(options.init), train_patients(self.datasets)]))
+        if begun:
+            click.echo(f"{options.output} was begun but has no checkpoint yet: begins at step 0.")
+        click.echo(
+            f"{options.backbone} from {init_name(options.init)} weights, {samples} images of "
+            f"{', '.join(dataset.name for dataset in self.datasets)}: {options.epochs} epochs of "
+            f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads."
+        )
+        if options.queue_size > samples / 2:
+            click.echo(
+                f"Warning: the queue holds {options.queue_size} keys, more than half of the {samples} images, so that "
+                "a query meets older keys of its own image as negatives. A smaller --queue-size avoids it.",
+                err=True,
+            )
+
+    def _go_on(self, step: int) -> None:
+        state = load_checkpoint(self.options.output, step)
+        self.loader.load_state_dict(state["loader"])
+        self.trainer.load_state_dict(state)
+        self.seconds = state["seconds"]
+        prune_checkpoints(self.options.output, newest=step)
+        click.echo(f"{self.options.output}: goes on after step {step} of {self.total_steps}.")
+
+    def _checkpoint_is_due(self) -> bool:
+        every, steps = self.options.checkpoint_every, self.trainer.steps
+        return steps % len(self.loader) == 0 or bool(every and steps % every == 0)
+
+    def _description(self) -> dict[str, Any]:
+        options = self.options
+        return describe_backbone(
+            architecture=options.backbone,
+            image_size=options.image_size,
+            mean=self.mean,
+            std=self.std,
+            provenance={
+                "method": "moco-v2",
+                "init": init_name(options.init),
+                "seed": options.seed,
+                "epochs": options.epochs,
+                "steps": self.total_steps,
+                "datasets": [dataset.citation for dataset in self.datasets],
+            },
+        )
+
+
+def _resolved(options: PretrainOptions, recorded: dict[str, Any] | None) -> PretrainOptions:
+    threads = options.threads or (recorded or {}).get("threads") or available_threads()
+    return options.resolved(device=choose_device(options.device), threads=threads)
+
+
+def _build_moco(options: PretrainOptions, init: str) -> MoCo:
+    return MoCo(
+        initial_backbone(init, options.backbone, options.seed),
+        options.backbone,
+        queue_size=options.queue_size,
+        momentum=options.momentum,
+        temperature=options.temperature,
+        seed=options.seed,
+    )

@@ -1,0 +1,98 @@
+"""What is written of a pretraining run while it goes: lines of metrics, checkpoints, and at the end the backbone.
+
+Flows in: the trainer and the loader as they stand after a step. Flows out: files of the run directory, in an order that
+a kill at any moment leaves usable. Decides nothing about training.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from shards.loader import TwoViewLoader
+from training.checkpoints import prune_checkpoints, save_checkpoint
+from training.clock import Clock
+from training.metrics import MetricsLog
+from training.networks import backbone_weights
+from training.run_directory import write_last
+from training.trainer import Trainer
+from training.weights import save_backbone
+
+
+class Recorder:
+    """Open while the run trains. State: the metrics' file, and `seconds`, trained so far over all the run's processes.
+
+    description: backbone.json of the finished run, of which the steps and epochs are filled in as they are done.
+    """
+
+    def __init__(
+        self, run: Path, trainer: Trainer, loader: TwoViewLoader, description: Mapping[str, Any], seconds: float
+    ) -> None:
+        self.clock = Clock()
+        self._run, self._trainer, self._loader = run, trainer, loader
+        self._plan, self._seconds = description, seconds
+        self._log = MetricsLog(run, start=trainer.steps)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._log.close()
+
+    def write_line(self) -> dict[str, str]:
+        """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person."""
+        trainer, clock = self._trainer, self.clock
+        trainer.refuse_lost_loss()
+        loss, top1 = trainer.window.means()
+        trainer.window.clear()
+        elapsed = clock.elapsed()
+        self._seconds += elapsed
+        rate, wait = clock.images / elapsed, clock.waited / elapsed
+        self._log.write(
+            {
+                "step": trainer.steps,
+                "epoch": (trainer.steps - 1) // trainer.steps_per_epoch,
+                "loss": loss,
+                "top1": top1,
+                "lr": trainer.learning_rate(trainer.steps - 1),
+                "images_per_second": rate,
+                "data_wait": wait,
+                "seconds": self._seconds,
+            }
+        )
+        clock.restart()
+        return {"loss": f"{loss:.3f}", "top1": f"{top1:.0%}", "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
+
+    def write_checkpoint(self) -> Path:
+        """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.
+
+        In this order: lines of metrics, checkpoint, last.json, removal. Whatever is interrupted, the newest checkpoint
+        under its final name is whole and has its lines.
+        """
+        trainer = self._trainer
+        trainer.refuse_lost_loss()
+        trainer.refuse_lost_weights()
+        self._log.sync()
+        state = trainer.state_dict() | {
+            "loader": self._loader.state_dict(),
+            "seconds": self._seconds + self.clock.elapsed(),
+            "backbone": self._description(),
+        }
+        path = save_checkpoint(self._run, trainer.steps, state)
+        write_last(self._run, trainer.steps, state["epoch"], finished=False)
+        prune_checkpoints(self._run, newest=trainer.steps)
+        return path
+
+    def hand_on(self) -> None:
+        """Write the backbone of the finished run and, last, that it is finished."""
+        description = self._description()
+        weights = backbone_weights(self._trainer.moco.query_encoder, description["architecture"])
+        save_backbone(self._run, weights, description)
+        write_last(self._run, self._trainer.steps, description["provenance"]["epochs"], finished=True)
+
+    def _description(self) -> dict[str, Any]:
+        steps = self._trainer.steps
+        done = {"epochs": steps // self._trainer.steps_per_epoch, "steps": steps}
+        return {**self._plan, "provenance": {**self._plan["provenance"], **done}}

@@ -1,0 +1,120 @@
+"""The moving parts of a pretraining run: networks, queue, optimizer, scaler, the open window of metrics.
+
+Flows in: batches of two views. Flows out: a state that a checkpoint holds and that a new trainer continues from, bit
+for bit on a CPU. Knows nothing of files, signals or where batches come from.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shards.loader import TwoViewBatch
+from training.devices import autocast, torch_device
+from training.errors import TrainingError
+from training.metrics import StepWindow
+from training.moco import MoCo, contrastive_accuracy, info_nce_loss
+from training.networks import images_to_input
+from training.optimization import build_optimizer, learning_rate
+from training.options import PretrainOptions
+
+
+class Trainer:
+    """State: `moco`, `optimizer`, `scaler`, `window`, `steps` (done so far) and the random state of torch.
+
+    The learning rate is a function of `steps`, so it needs no state.
+    """
+
+    def __init__(self, moco: MoCo, options: PretrainOptions, *, mean: float, std: float, steps_per_epoch: int) -> None:
+        """options: resolved. mean, std: of the pixels, 0..255."""
+        self.device = torch_device(options.device)
+        self.moco = moco.to(self.device).train()
+        self.optimizer = build_optimizer(
+            options.optimizer, moco.query_encoder.parameters(), options.lr, options.weight_decay
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "fp16")
+        self.window = StepWindow()
+        self.steps = 0
+        self.steps_per_epoch = steps_per_epoch
+        self._options, self._mean, self._std = options, mean, std
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of step 0, 1, ... of this run."""
+        return learning_rate(
+            step,
+            schedule=self._options.schedule,
+            lr=self._options.lr,
+            milestones=self._options.milestones,
+            epochs=self._options.epochs,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+
+    def step(self, batch: TwoViewBatch) -> None:
+        """One step of MoCo v2 (He et al. 2020, algorithm 1). Does not wait for the device, except to scale fp16."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.steps)
+        query_images = images_to_input(batch.query.to(self.device, non_blocking=True), self._mean, self._std)
+        key_images = images_to_input(batch.key.to(self.device, non_blocking=True), self._mean, self._std)
+        self.moco.update_key_encoder()
+        with autocast(self.device, self._options.precision):
+            queries = self.moco.queries(query_images)
+            keys = self.moco.keys(key_images)
+        logits = self.moco.logits(queries, keys)
+        loss = info_nce_loss(logits)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        # After backward: it still needs the queue that the logits were computed with.
+        self.moco.queue.enqueue(keys)
+        self.window.add(loss.detach(), contrastive_accuracy(logits.detach()))
+        self.steps += 1
+
+    def refuse_lost_loss(self) -> None:
+        """Raise TrainingError if a loss since the last line of metrics is not a finite number; names its step."""
+        losses = self.window.losses()
+        for step, loss in enumerate(losses, start=self.steps - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise _diverged(f"The loss is {loss} at step {step}")
+
+    def refuse_lost_weights(self) -> None:
+        """Raise TrainingError if a weight, a statistic or a key in the queue is not a finite number."""
+        if not torch.stack([value.isfinite().all() for value in self.moco.state_dict().values()]).all():
+            raise _diverged(f"A weight is not a finite number after step {self.steps}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs of the trainer. The tensors are the live ones: write them before the next step."""
+        return {
+            "step": self.steps,
+            "epoch": self.steps // self.steps_per_epoch,
+            "threads": torch.get_num_threads(),
+            "moco": self.moco.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "schedule": {"lr": self.learning_rate(self.steps)},
+            "window": self.window.state_dict(),
+            "rng": {
+                "cpu": torch.get_rng_state(),
+                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken; threads too, since another number of them gives other bits."""
+        torch.set_num_threads(state["threads"])
+        self.moco.load_state_dict(state["moco"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.window.load_state_dict(state["window"], self.device)
+        self.steps = state["step"]
+        torch.set_rng_state(state["rng"]["cpu"])
+        if state["rng"]["cuda"]:
+            torch.cuda.set_rng_state_all(state["rng"]["cuda"])
+
+
+def _diverged(what: str) -> TrainingError:
+    return TrainingError(
+        f"{what}: training has diverged and stops here, without a checkpoint of it; the last one is from before. "
+        "Start a new --output with a smaller --lr, or with --precision bf16 or fp32."
+    )
