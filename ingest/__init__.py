@@ -1,0 +1,1 @@
+"""Raw datasets -> shards. Nothing imports this package; it imports `shards` only, and neither torch nor DALI."""

@@ -1,0 +1,1 @@
+"""The commands of `cxr-ingest`, one file each."""

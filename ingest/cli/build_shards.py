@@ -1,0 +1,114 @@
+"""`cxr-ingest build-shards`: a raw dataset becomes shards, in one go or as one task of an array."""
+
+import os
+from pathlib import Path
+
+import click
+
+from ingest.sources import VARIANTS
+from shards.identity import KEY_PATTERN
+
+_SHARE = click.FloatRange(0, 1, max_open=True)
+
+
+class ShortSide(click.ParamType[int | None]):
+    """A number of pixels, or `none`."""
+
+    name = "pixels|none"
+
+    def convert(self, value: str | int | None, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Parse the option; `none` becomes None."""
+        if value is None or str(value).lower() == "none":
+            return None
+        if not str(value).isdecimal() or int(value) < 16:
+            self.fail(f"{value!r} is neither a number of pixels from 16 on nor 'none'", param, ctx)
+        return int(value)
+
+
+def _cores() -> int:
+    """Cores that this process may use: under Slurm the job's, not the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--dataset", type=click.Choice(VARIANTS), required=True, help="Layout of SOURCE.")
+@click.option("--name", help="Name of the dataset, part of every sample id. Default: the value of --dataset.")
+@click.option("--short-side", type=ShortSide(), default="320", help="Shrink to this short side; never enlarges.")
+@click.option("--samples-per-shard", type=click.IntRange(1, 100_000), default=1024)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: the cores at hand]")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of the shuffle. Splits do not depend on it.")
+@click.option("--valid-fraction", type=_SHARE, default=None, help="Of train's samples.  [default: the dataset's]")
+@click.option("--test-fraction", type=_SHARE, default=None, help="Of train's samples.  [default: the dataset's]")
+@click.option(
+    "--test-source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of CheXpert's released test set.",
+)
+@click.option("--max-rejected", type=click.FloatRange(0, 1), default=0.01, help="Share of rows that may be missing.")
+@click.option("--task-index", type=click.IntRange(0), help="With --task-count: fill only this task's shards.")
+@click.option("--task-count", type=click.IntRange(1))
+def build_shards(
+    source: Path,
+    out: Path,
+    dataset: str,
+    name: str | None,
+    short_side: int | None,
+    samples_per_shard: int,
+    workers: int | None,
+    seed: int,
+    valid_fraction: float | None,
+    test_fraction: float | None,
+    test_source: Path | None,
+    max_rejected: float,
+    task_index: int | None,
+    task_count: int | None,
+) -> None:
+    """Read the raw dataset in SOURCE and write it as shards to OUT.
+
+    SOURCE is the folder that holds train.csv (chexpert) or CXR_png (shenzhen), or its parent. Reads tables and
+    images; writes OUT/*.tar, *.idx, samples.parquet, rejected.csv and, last, dataset.json.
+
+    Run the same command again after any interruption: finished shards are kept. In an array give each task
+    --task-index I --task-count N, in any order or at once, then run `cxr-ingest finalize OUT`.
+    """
+    from ingest.build import Task, build, build_part
+    from ingest.plan import Options
+    from ingest.sources import open_source
+
+    if name is not None and not KEY_PATTERN.fullmatch(name):
+        raise click.BadParameter(f"{name!r}: only letters, digits, '_' and '-'", param_hint="--name")
+    if (task_index is None) != (task_count is None):
+        raise click.UsageError("--task-index and --task-count go together")
+    if test_source is not None and test_fraction:
+        raise click.UsageError("--test-source brings the test split: leave --test-fraction out")
+    reader = open_source(dataset, source, test_source)
+    options = Options(
+        name=name or dataset,
+        short_side=short_side,
+        samples_per_shard=samples_per_shard,
+        seed=seed,
+        valid_fraction=reader.valid_fraction if valid_fraction is None else valid_fraction,
+        test_fraction=reader.test_fraction if test_fraction is None else test_fraction,
+    )
+    if options.valid_fraction + options.test_fraction >= 1:
+        raise click.UsageError("--valid-fraction and --test-fraction leave nothing to train on")
+    workers = workers or _cores()
+    if task_index is not None and task_count is not None:
+        if task_index >= task_count:
+            raise click.UsageError(f"--task-index {task_index} is not below --task-count {task_count}: it begins at 0")
+        filled = build_part(out, reader, options, Task(task_index, task_count), workers=workers)
+        if filled is None:
+            click.echo(f"{out} is finished already, with these options: nothing to do.")
+        else:
+            click.echo(
+                f"Task {task_index} of {task_count}: {filled} shards filled. End with: cxr-ingest finalize {out}"
+            )
+        return
+    finished = build(out, reader, options, workers=workers, max_rejected=max_rejected)
+    if finished is None:
+        click.echo(f"{out} is finished already, with these options: nothing to do.")
+        return
+    click.echo(f"{out}: {finished.samples:,} samples, {finished.rejected:,} rejected, digest {finished.digest[:12]}.")
+    click.echo(f"Look at it with: cxr-ingest info {out}")

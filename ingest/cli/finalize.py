@@ -1,0 +1,22 @@
+"""`cxr-ingest finalize`: ends a build that the tasks of an array have filled."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--max-rejected", type=click.FloatRange(0, 1), default=0.01, help="Share of rows that may be missing.")
+def finalize(out: Path, max_rejected: float) -> None:
+    """Check that every shard of OUT is filled and write samples.parquet, rejected.csv and, last, dataset.json.
+
+    Run it once all tasks of `build-shards --task-index I --task-count N` have ended. Reads no image.
+    """
+    from ingest.build import finish
+
+    finished = finish(out, max_rejected)
+    if finished is None:
+        click.echo(f"{out} is finished already: nothing to do.")
+        return
+    click.echo(f"{out}: {finished.samples:,} samples, {finished.rejected:,} rejected, digest {finished.digest[:12]}.")

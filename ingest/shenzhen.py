@@ -1,0 +1,118 @@
+"""Shenzhen tuberculosis set (Jaeger et al. 2014): file names and readings in, one sample an image out.
+
+The last digit of a file's name is the label. Readings give sex and age in many wordings; what cannot be understood
+is unknown, never an error.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from ingest.rejections import mark, mark_keys, split_off
+from ingest.sources import SourceRows, find_folder
+from shards.errors import DatasetError
+
+LABEL = "Tuberculosis"
+
+_NAME = r"^(?P<patient>.+)_(?P<label>[01])$"
+# `femal` occurs. Digits may follow at once (`Male35 yr`), letters may not (`malee` could be either).
+_SEX = re.compile(r"(?<![a-z])(?:(?P<female>femal(?:e)?|f)|(?P<male>male|m))(?![a-z])", re.IGNORECASE)
+_AGE = re.compile(
+    r"(?<![\d.])(?P<number>\d{1,3}(?:\.\d+)?)\s*"
+    r"(?:(?P<years>y(?:ears?|ea|rs?|s)?)|(?P<months>m(?:onths?|on|os?)?)|(?P<weeks>w(?:eeks?|ks?)?)|(?P<days>d(?:ays?)?))"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+_A_YEAR = {"years": 1.0, "months": 12.0, "weeks": 365.25 / 7, "days": 365.25}
+_OLDEST = 130.0
+
+
+class Shenzhen:
+    """CXR_png and, where it is there, ClinicalReadings."""
+
+    variant = "shenzhen"
+    licence = (
+        "National Library of Medicine, free for research; cite Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"
+    )
+    label_names = (LABEL,)
+    valid_fraction = 0.15
+    test_fraction = 0.20
+    stratify = LABEL
+
+    def __init__(self, source: Path, test_source: Path | None = None) -> None:
+        if test_source is not None:
+            raise DatasetError("Shenzhen has no test release: leave --test-source out, --test-fraction carves one")
+        folder = find_folder(source, "CXR_png", "Shenzhen")
+        self.roots = {"source": folder}
+        self._readings = folder / "ClinicalReadings"
+        self._names = sorted(
+            entry.name
+            for entry in (folder / "CXR_png").iterdir()
+            if entry.suffix.lower() == ".png" and not entry.name.startswith(".")  # Thumbs.db and ._ files are there
+        )
+        if not self._names:
+            raise DatasetError(f"{folder / 'CXR_png'} holds no PNG")
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the list of images and of all readings."""
+        readings = hashlib.sha256()
+        for name, text in self._texts().items():
+            readings.update(f"{name}\0{text}\0".encode())
+        return {
+            "CXR_png": hashlib.sha256("\n".join(self._names).encode(errors="surrogateescape")).hexdigest(),
+            "ClinicalReadings": readings.hexdigest(),
+        }
+
+    def read(self) -> SourceRows:
+        """One row an image; a name that does not end in _0 or _1 is rejected."""
+        names = pd.Series(self._names, dtype=object)
+        stems = names.str.replace(r"\.[^.]*$", "", regex=True)
+        parts = stems.str.extract(_NAME)
+        texts = self._texts()
+        described = [parse_reading(texts.get(stem, "")) for stem in stems]
+        rows = pd.DataFrame(
+            {
+                "key": stems,
+                "patient_id": parts["patient"],
+                "study_id": None,
+                "projection": "frontal",
+                "ap_pa": None,
+                "sex": pd.Series([sex for sex, _ in described], dtype=object),
+                "age": pd.Series([age for _, age in described], dtype="float32"),
+                "split": "train",
+                "source_split": None,
+                "source_path": "CXR_png/" + names,
+                "root": "source",
+                "file": "CXR_png/" + names,
+                "where": "CXR_png",
+                LABEL: pd.to_numeric(parts["label"]).astype("float32"),
+            }
+        )
+        mark(rows, parts["label"].isna(), "label out of range: the name does not end in _0 or _1")
+        mark_keys(rows)
+        return SourceRows(*split_off(rows))
+
+    def _texts(self) -> dict[str, str]:
+        """Readings by stem of their file."""
+        if not self._readings.is_dir():
+            return {}
+        files = sorted(entry for entry in self._readings.iterdir() if entry.suffix.lower() == ".txt")
+        return {file.stem: file.read_bytes().decode("utf-8", errors="replace") for file in files}
+
+
+def parse_reading(text: str) -> tuple[str | None, float | None]:
+    """Sex (male, female) and age in years (months and days as fractions) from a reading's first line.
+
+    A number without a unit is no age: it could be years, months or days.
+    """
+    line = next((line for line in text.lstrip("\ufeff").splitlines() if line.strip()), "")
+    sexes = {"female" if match["female"] else "male" for match in _SEX.finditer(line)}
+    match = _AGE.search(line)
+    if match is None:
+        return (sexes.pop() if len(sexes) == 1 else None), None
+    unit = next(unit for unit in _A_YEAR if match[unit])
+    age = float(match["number"]) / _A_YEAR[unit]
+    sexes_before = {"female" if m["female"] else "male" for m in _SEX.finditer(line[: match.start()])} or sexes
+    return (sexes_before.pop() if len(sexes_before) == 1 else None), (age if age <= _OLDEST else None)
