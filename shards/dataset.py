@@ -70,12 +70,18 @@ class Dataset:
     @property
     def mean(self) -> float:
         """Mean of the train split's pixels, 0..255."""
-        return float(self.description["pixels"]["mean"])
+        return self._pixels("mean")
 
     @property
     def std(self) -> float:
         """Standard deviation of the train split's pixels, 0..255."""
-        return float(self.description["pixels"]["std"])
+        return self._pixels("std")
+
+    def _pixels(self, figure: str) -> float:
+        value = self.description["pixels"][figure]
+        if value is None:
+            raise DatasetError(f"{self.root} has no pixel {figure}: it was built without a train split")
+        return float(value)
 
     @cached_property
     def shards(self) -> list[ShardSummary]:

@@ -17,8 +17,8 @@ from shards.draws import DRAWS_PER_VIEW
 from shards.views import ANTIALIAS_BELOW, ViewRange
 
 Device = Literal["cpu", "gpu"]
-EncodedBatch = tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
-"""JPEG bytes, one array a sample; id words, uint32 [N, 2]; the epoch's streams for each sample, uint32 [N, D]."""
+EncodedBatch = tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.uint32], *tuple[npt.NDArray[np.uint32], ...]]
+"""JPEG bytes, one array a sample; id words, uint32 [N, 2]; for random views also streams, uint32 [N, D]."""
 
 PREFETCH = 2
 """Batches that DALI works ahead."""
@@ -47,13 +47,10 @@ def build_pipeline(
         device_id=device_id if device == "gpu" else None,
         prefetch_queue_depth=PREFETCH,
     )
+    inputs = [types.UINT8, types.UINT32] + [types.UINT32] * bool(stream_count(view_ranges))
     with pipeline:
-        jpeg, words, stream = fn.external_source(
-            source=source,
-            num_outputs=3,
-            batch=True,
-            dtype=[types.UINT8, types.UINT32, types.UINT32],
-            ndim=[1, 1, 1],
+        jpeg, words, *stream = fn.external_source(
+            source=source, num_outputs=len(inputs), batch=True, dtype=inputs, ndim=[1] * len(inputs)
         )
         image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
         # Size, draws and matrices stay on the CPU whatever the device: they are a few numbers an image.
@@ -62,11 +59,14 @@ def build_pipeline(
         if shrink:
             height, width = _shrunk_size(height, width, image_size)
             image = fn.resize(image, resize_y=height, resize_x=width, interp_type=types.INTERP_LINEAR, antialias=True)
-        draws = _uniform(words, stream)
+        draws: Any = _uniform(words, *stream) if stream else None
         views = []
         for number, view_range in enumerate(view_ranges):
-            own = draws[number * DRAWS_PER_VIEW : (number + 1) * DRAWS_PER_VIEW]
-            matrix = _view_matrix(height, width, image_size, own, view_range)
+            if view_range is None:
+                matrix = _fixed_matrix(height, width, image_size)
+            else:
+                own = draws[number * DRAWS_PER_VIEW : (number + 1) * DRAWS_PER_VIEW]
+                matrix = _view_matrix(height, width, image_size, own, view_range)
             # inverse_map=False: the matrix maps the image to the view. 'corner' is the default pixel origin.
             views.append(
                 fn.experimental.warp_perspective(
@@ -79,8 +79,8 @@ def build_pipeline(
 
 
 def stream_count(view_ranges: tuple[ViewRange | None, ...]) -> int:
-    """How many draws, and so streams, a sample needs."""
-    return DRAWS_PER_VIEW * len(view_ranges)
+    """How many draws, and so streams, a sample needs: none where no view is random."""
+    return DRAWS_PER_VIEW * len(view_ranges) if any(view_ranges) else 0
 
 
 def _uniform(words: DataNode, stream: DataNode) -> DataNode:
@@ -106,20 +106,26 @@ def _shrunk_size(height: DataNode, width: DataNode, size: int) -> tuple[DataNode
     return math.floor(height * factor + 0.5), math.floor(width * factor + 0.5)
 
 
-def _view_matrix(
-    height: DataNode, width: DataNode, size: int, draws: DataNode, view_range: ViewRange | None
-) -> DataNode:
-    """`views.view_matrix` in the graph, with the last row of a perspective matrix: float32 [3, 3]."""
+def _view_matrix(height: DataNode, width: DataNode, size: int, draws: DataNode, view_range: ViewRange) -> DataNode:
+    """`views.view_matrix` in the graph: float32 [3, 3]."""
+    scale = size / fn.reductions.min(fn.stack(height, width))
+    mirror = fn.cast(draws[0] >= 0.5, dtype=types.FLOAT) * 2 - 1 if view_range.flip else 1.0
+    matrix = fn.transforms.translation(offset=fn.stack(-width / 2, -height / 2))
+    matrix = fn.transforms.scale(matrix, scale=fn.stack(mirror * scale, scale))
+    matrix = fn.transforms.rotation(matrix, angle=(draws[1] * 2 - 1) * view_range.degrees)
+    across = size / 2 + (0.5 - draws[2]) * (width * scale - size)
+    down = size / 2 + (0.5 - draws[3]) * (height * scale - size)
+    return _perspective(fn.transforms.translation(matrix, offset=fn.stack(across, down)))
+
+
+def _fixed_matrix(height: DataNode, width: DataNode, size: int) -> DataNode:
+    """The view of evaluation, scaled and cut out at the centre: float32 [3, 3]."""
     scale = size / fn.reductions.min(fn.stack(height, width))
     matrix = fn.transforms.translation(offset=fn.stack(-width / 2, -height / 2))
-    if view_range is None:
-        matrix = fn.transforms.scale(matrix, scale=fn.stack(scale, scale))
-        matrix = fn.transforms.translation(matrix, offset=[size / 2, size / 2])
-    else:
-        mirror = fn.cast(draws[0] >= 0.5, dtype=types.FLOAT) * 2 - 1 if view_range.flip else 1.0
-        matrix = fn.transforms.scale(matrix, scale=fn.stack(mirror * scale, scale))
-        matrix = fn.transforms.rotation(matrix, angle=(draws[1] * 2 - 1) * view_range.degrees)
-        across = size / 2 + (0.5 - draws[2]) * (width * scale - size)
-        down = size / 2 + (0.5 - draws[3]) * (height * scale - size)
-        matrix = fn.transforms.translation(matrix, offset=fn.stack(across, down))
-    return fn.cat(matrix, types.Constant(np.array([[0, 0, 1]], dtype=np.float32)), axis=0)
+    matrix = fn.transforms.scale(matrix, scale=fn.stack(scale, scale))
+    return _perspective(fn.transforms.translation(matrix, offset=[size / 2, size / 2]))
+
+
+def _perspective(affine: DataNode) -> DataNode:
+    """An affine [2, 3] matrix with the last row of a perspective one."""
+    return fn.cat(affine, types.Constant(np.array([[0, 0, 1]], dtype=np.float32)), axis=0)

@@ -36,7 +36,7 @@ def write_index(file: BinaryIO, samples: Iterable[Iterable[IndexEntry]]) -> None
 
 def read_index(path: Path) -> list[list[IndexEntry]]:
     """The samples of an index file, in order. Raises CorruptShardError naming file and line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     header = lines[0].split() if lines else []
     if len(header) != 2 or header[0] != VERSION or not header[1].isdigit():
         raise CorruptShardError(f"{path}: the first line is not '{VERSION} COUNT'")

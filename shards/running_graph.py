@@ -36,7 +36,7 @@ class GraphOptions:
 
 @dataclass(frozen=True)
 class Places:
-    """What one batch is made of: places in the reader, int64 [N], and the epoch's streams, uint32 [D]."""
+    """What one batch is made of. places: in the reader, int64 [N]. stream: of the epoch, uint32 [D], D=0 if fixed."""
 
     places: npt.NDArray[np.int64]
     stream: npt.NDArray[np.uint32]
@@ -81,7 +81,10 @@ class RunningGraph:
         batch = next(self._batches)
         self._ahead.append(batch.places)
         words = id_words(self._reader.sample_ids[batch.places])
-        return [self._reader.read(place) for place in batch.places], words, np.tile(batch.stream, (len(words), 1))
+        jpegs = [self._reader.read(place) for place in batch.places]
+        if not len(batch.stream):
+            return jpegs, words
+        return jpegs, words, np.tile(batch.stream, (len(words), 1))
 
     def _named(self, error: RuntimeError) -> CorruptShardError:
         """DALI's error, with the samples that it can be about. DALI itself does not always name them."""

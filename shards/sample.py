@@ -16,7 +16,7 @@ import numpy as np
 from shards.errors import DatasetError
 from shards.identity import is_key
 from shards.index import IndexEntry
-from shards.schema import COLUMNS
+from shards.schema import COLUMNS, FLOAT_COLUMNS
 
 BLOCK = tarfile.BLOCKSIZE
 MAX_KEY_LENGTH = 100 - len(".json")
@@ -72,18 +72,22 @@ def check_key(key: str) -> None:
 
 def row_json(row: Row, label_names: Sequence[str]) -> bytes:
     """A sample's row as the JSON member holds it: every column in order, null where unknown."""
-    values = {column: json_value(row[column]) for column in (*COLUMNS, *label_names)}
+    values = {column: json_value(row[column], floating=column in FLOAT_COLUMNS) for column in COLUMNS}
+    values |= {label: json_value(row[label], floating=True) for label in label_names}
     return json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
 
 
-def json_value(value: Any) -> str | int | float | None:  # noqa: ANN401 - whatever a table's cell holds
-    """A table's cell as JSON: floats as the shortest text that is the same float32, unknown as None."""
-    if value is None or isinstance(value, str | int):
+def json_value(value: Any, *, floating: bool) -> str | int | float | None:  # noqa: ANN401 - whatever a cell holds
+    """A table's cell as JSON: floats as the shortest text that is the same float32, unknown as None.
+
+    floating: whether the column is float32 in samples.parquet, so that a whole number reads the same from both.
+    """
+    if value is None or isinstance(value, str):
         return value
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
+    if floating or isinstance(value, float | np.floating):
         return None if math.isnan(value) else float(str(np.float32(value)))
+    if isinstance(value, int | np.integer):
+        return int(value)
     raise TypeError(f"{value!r} is no cell of samples.parquet")
 
 

@@ -32,6 +32,9 @@ _FIELDS: tuple[pa.Field, ...] = (
 COLUMNS: tuple[str, ...] = tuple(field.name for field in _FIELDS)
 """Names of the columns before the labels, in order."""
 
+FLOAT_COLUMNS = frozenset(field.name for field in _FIELDS if pa.types.is_floating(field.type))
+"""Those of COLUMNS that are float32, as all labels are."""
+
 WRITER_COLUMNS = frozenset({"sample_id", "shard", "position", "offset", "bytes", "crc32c"})
 """What the shard writer fills in; a row given to it has every other column."""
 

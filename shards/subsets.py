@@ -1,5 +1,7 @@
 """Subsets of a dataset: sets of rows, never copies. A split, a label fraction of a draw."""
 
+from fractions import Fraction
+
 import pandas as pd
 
 from shards.dataset import Dataset
@@ -49,7 +51,8 @@ def single_label(dataset: Dataset) -> str | None:
 
 def _patient_prefix(rows: pd.DataFrame, name: str, fraction: float, draw: int) -> set[str]:
     counts = rows["patient_id"].value_counts()
-    wanted = fraction * len(rows)
+    # Decimal, as it was typed: 0.07 of 100 samples are 7, in floating point 7.000000000000001.
+    wanted = Fraction(str(fraction)) * len(rows)
     reached = 0
     kept: set[str] = set()
     for patient in sorted(counts.index, key=lambda patient: patient_hash(name, patient, draw)):

@@ -62,7 +62,7 @@ def verify_shard(dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, deco
     size = path.stat().st_size
     if size != shard.bytes:
         cut = f"{path} has {size:,} bytes, {DESCRIPTION} says {shard.bytes:,}: copy it again"
-        yield Finding("size", shard.name, _first_cut_key(rows, size), cut)
+        yield Finding("size", shard.name, _first_cut_key(rows, size, dataset.label_names), cut)
         return
     if _sha256(path) != shard.sha256:
         yield from _locate_damage(path, shard, rows, dataset.label_names)
@@ -126,10 +126,13 @@ def _records(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {str(column): value for column, value in record.items()}
 
 
-def _first_cut_key(rows: pd.DataFrame, size: int) -> str | None:
-    """The first sample that does not fit into a tar of `size` bytes."""
-    cut = rows[rows["offset"] + rows["bytes"] > size]
-    return None if cut.empty else str(cut.iloc[0]["key"])
+def _first_cut_key(rows: pd.DataFrame, size: int, label_names: tuple[str, ...]) -> str | None:
+    """The first sample that does not fit into a tar of `size` bytes, its metadata included."""
+    for row in _records(rows):
+        start = row["offset"] - BLOCK
+        if start + len(pack_sample(row, bytes(row["bytes"]), label_names, start).content) > size:
+            return str(row["key"])
+    return None
 
 
 def _sha256(path: Path) -> str:

@@ -100,27 +100,24 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and not self.rows:
-            kind, error = (
-                DatasetError,
-                DatasetError(f"{self.shard}: a shard without samples cannot be indexed"),
-            )
+        if kind is not None:
             self._stack.__exit__(kind, error, trace)
-            raise error
-        if kind is None:
+            return
+        with self._stack:  # publishes the tar at its end, or removes it when the index cannot be written
+            if not self.rows:
+                raise DatasetError(f"{self.shard}: a shard without samples cannot be indexed")
             self._write(end_of_archive(self._size))
             index = index_bytes(self._index)
             with write_atomically(self._directory / f"{self.shard}.idx") as file:
                 file.write(index)
-            self._summary = ShardSummary(
-                name=self.shard,
-                split=self.split,
-                samples=len(self.rows),
-                bytes=self._size,
-                sha256=self._sha256.hexdigest(),
-                idx_sha256=hashlib.sha256(index).hexdigest(),
-            )
-        self._stack.__exit__(kind, error, trace)
+        self._summary = ShardSummary(
+            name=self.shard,
+            split=self.split,
+            samples=len(self.rows),
+            bytes=self._size,
+            sha256=self._sha256.hexdigest(),
+            idx_sha256=hashlib.sha256(index).hexdigest(),
+        )
 
     def _write(self, content: bytes) -> None:
         self._tar.write(content)
