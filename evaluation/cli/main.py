@@ -1,0 +1,18 @@
+"""cxr-eval: registers the commands, one file each."""
+
+import click
+
+from evaluation.cli.bootstrap import bootstrap
+from evaluation.cli.embed import embed
+from evaluation.cli.predict import predict
+from evaluation.cli.report import report
+from shards.terminal import Group
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """Embed, predict, compare with confidence intervals, and report."""
+
+
+for command in (embed, predict, bootstrap, report):
+    main.add_command(command)
