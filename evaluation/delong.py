@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from numpy.typing import NDArray
 
 
@@ -46,9 +46,13 @@ def _p_value(aurocs: NDArray[np.float64], covariance: NDArray[np.float64]) -> fl
     # What is left of equal terms after subtraction is rounding, not variance.
     if variance <= 1e-12 * float(covariance[0, 0] + covariance[1, 1]) or variance <= 0:
         return 1.0 if abs(difference) < 1e-12 else None
-    return float(2 * scipy.stats.norm.sf(abs(difference) / math.sqrt(variance)))
+    return float(2 * scipy.special.ndtr(-abs(difference) / math.sqrt(variance)))
 
 
 def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    ranks: NDArray[np.float64] = scipy.stats.rankdata(values, axis=1)
+    """Ranks from 1 within each row of [models, rows]; equal values share the mean of their ranks."""
+    ranks = np.empty(values.shape)
+    for row, of_row in zip(values, ranks, strict=True):
+        _, place, count = np.unique(row, return_inverse=True, return_counts=True)
+        of_row[:] = (np.cumsum(count) - (count - 1) / 2)[place]
     return ranks

@@ -29,6 +29,11 @@ def study_of_path(path: str) -> str:
     return comparable(STUDY, [str(PurePosixPath(path).parent)])[0]
 
 
+def key_of_path(path: str) -> str:
+    """The key that CheXpert's layout gives an image: `x/patient1/study2/view1.jpg` -> `patient1_study2_view1`."""
+    return "_".join(PurePosixPath(comparable(PATH, [path])[0]).with_suffix("").parts)
+
+
 def some(ids: Sequence[str], shown: int = 3) -> str:
     """The first few of many ids, for a message."""
     rest = f" and {len(ids) - shown} more" if len(ids) > shown else ""

@@ -5,14 +5,14 @@ out. Labels keep 1, 0, -1 and NaN here. Knows nothing of scores.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.identifiers import PATH, STUDY, comparable, kind_of, some, study_of_path
+from evaluation.identifiers import PATH, STUDY, comparable, key_of_path, kind_of, some, study_of_path
 from evaluation.tables import Table, TableError, read_table
 from shards.dataset import DESCRIPTION, Dataset, open_dataset
 from shards.subsets import select
@@ -58,15 +58,17 @@ def _from_table(path: Path, column: str, shared: set[str]) -> Truth:
     wanted, given = kind_of(column), kind_of(table.id_column)
     if wanted == given:
         return truth
-    if wanted == STUDY and given == PATH:
-        shallow = [row for row, value in enumerate(table.ids) if value.count("/") < 2]
-        if shallow:
-            raise TableError(f"{table.place(shallow[0])}: no patient and study in the path {table.ids[shallow[0]]}")
+    if given != PATH:
+        raise TableError(
+            f"{path} is by {table.id_column}, the predictions are by {column}: these cannot be compared. Give the "
+            "shards folder as --labels, or predictions by the truth's own id"
+        )
+    shallow = [row for row, value in enumerate(table.ids) if value.count("/") < 2]
+    if shallow:
+        raise TableError(f"{table.place(shallow[0])}: no patient and study in the path {table.ids[shallow[0]]}")
+    if wanted == STUDY:
         return _by_study(truth, [study_of_path(value) for value in table.ids])
-    raise TableError(
-        f"{path} is by {table.id_column}, the predictions are by {column}: these cannot be compared. Give the shards "
-        "folder as --labels, or predictions by the truth's own id"
-    )
+    return replace(truth, id_name=column, ids=tuple(key_of_path(value) for value in table.ids))
 
 
 def _from_shards(root: Path, predictions: Sequence[Table], column: str, shared: set[str]) -> Truth:

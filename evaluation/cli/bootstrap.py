@@ -5,11 +5,7 @@ from typing import Any
 
 import click
 
-from evaluation.comparison import compare
 from evaluation.metrics import METRICS
-from evaluation.results import bootstrap_result
-from evaluation.tables import read_predictions
-from evaluation.truth import read_truth
 from shards.durable import write_json_atomically
 from shards.terminal import progress
 
@@ -47,7 +43,7 @@ def bootstrap(
 
     Reads truth (--labels: a CSV or Parquet file, or a dataset of shards, of which the predictions' split is taken)
     and predictions (CSV, Parquet, or a Zarr group `scores`). The first column is the id: `key`, `Study` (compared
-    on its last two components) or `Path` (its last three); both sides must hold the same ids. The labels that all
+    on its last two components) or `Path` (its last three; also matched to keys and studies); both sides must hold the same ids. The labels that all
     files share are used. Truth is 1, 0, -1 (uncertain) or blank; rows with -1 or blank are left out of that label.
     Where predictions are by Study and the truth by image, a study is 1 if any image is 1, else uncertain if any
     is -1, else 0 if any is 0.
@@ -59,6 +55,11 @@ def bootstrap(
     Writes --output: by label and for the mean over labels, value and percentile interval of the model, the baseline
     and the difference, with p-values (DeLong's only for single draws without clusters).
     """
+    from evaluation.comparison import compare
+    from evaluation.results import bootstrap_result
+    from evaluation.tables import read_predictions
+    from evaluation.truth import read_truth
+
     arms = [[table for path in paths for table in read_predictions(path)] for paths in (model, baseline) if paths]
     truth = read_truth(labels, [table for arm in arms for table in arm])
     comparison = compare(truth, arms, cluster)

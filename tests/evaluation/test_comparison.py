@@ -71,9 +71,19 @@ def test_truth_by_image_path_meets_predictions_by_study(tmp_path: Path) -> None:
     assert comparison.unit_name == "Study"
 
 
-def test_truth_by_path_and_predictions_by_key_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    truth = write_csv(tmp_path / "t.csv", ["Path", "Edema"], [["a/b/c.jpg", 0]])
-    with pytest.raises(TableError, match=r"by Path, the predictions are by key.*shards folder"):
+def test_truth_by_image_path_meets_predictions_by_key(tmp_path: Path) -> None:
+    """Keys as CheXpert's reader makes them: patient, study and file."""
+    path = "CheXpert-v1.0-small/valid/patient1/study1/view{}_frontal.jpg"
+    truth = write_csv(tmp_path / "t.csv", ["Path", "Edema"], [[path.format(1), 0], [path.format(2), 1]])
+    comparison = join(truth, predictions(tmp_path, ["patient1_study1_view2_frontal", "patient1_study1_view1_frontal"]))
+    np.testing.assert_array_equal(comparison.truth[:, 0], [0, 1])
+    np.testing.assert_array_equal(comparison.arms[0][0, :, 0], [0.02, 0.01])
+    assert comparison.unit_name == "key"
+
+
+def test_truth_by_study_and_predictions_by_key_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    truth = write_csv(tmp_path / "t.csv", ["Study", "Edema"], [["a/b", 0]])
+    with pytest.raises(TableError, match=r"by Study, the predictions are by key.*shards folder"):
         join(truth, predictions(tmp_path, ["a"]))
 
 
