@@ -1,0 +1,162 @@
+"""Walks the whole path by the project's own commands, in one process, so that torch and DALI are imported once.
+
+Each command is printed as a person would type it. Knows which commands follow on which, and nothing of their work.
+"""
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evaluation.cli.main import main as cxr_eval
+from ingest.cli.main import main as cxr_ingest
+from training.cli.main import main as cxr_train
+from training.weight_files import imagenet_path
+
+COMMANDS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
+
+MOCO, RANDOM, IMAGENET = "moco", "random", "imagenet"
+
+
+def run(program: str, *words: object) -> None:
+    """Run one command in this process. Ends the walk with its message if it fails."""
+    line = [str(word) for word in words]
+    click.echo(click.style(f"\n$ {shlex.join([program, *line])}", bold=True))
+    try:
+        status = COMMANDS[program].main(line, prog_name=program, standalone_mode=False)
+    except click.ClickException as error:
+        raise SystemExit(f"{program} {line[0]} failed: {error.format_message()}") from error
+    if isinstance(status, int) and status:
+        raise SystemExit(status)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question to a backbone: labels of a dataset, by a method, at label fractions, in so many draws each."""
+
+    method: str
+    dataset: str
+    labels: tuple[str, ...]
+    fractions: tuple[float, ...]
+    draws: int = 1
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names the task's folders and results."""
+        return f"{self.method}-{self.dataset}-{'+'.join(self.labels)}".replace(" ", "_")
+
+
+@dataclass(frozen=True)
+class Study:
+    """folder: everything that is written. shards: folder of each dataset, by name. backbones: by arm, for
+    `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...)."""
+
+    folder: Path
+    shards: dict[str, Path]
+    backbones: dict[str, str]
+    shared: tuple[str, ...]
+
+    def answer(self, task: Task) -> None:
+        """Train, predict and compare every arm with the random start, at each fraction."""
+        for fraction in task.fractions:
+            predictions = {arm: list(self._predictions(task, fraction, arm)) for arm in self.backbones}
+            for arm in self.backbones:
+                if arm != RANDOM:
+                    self._compare(task, fraction, arm, predictions[arm], predictions[RANDOM])
+
+    def _predictions(self, task: Task, fraction: float, arm: str) -> Iterator[Path]:
+        for draw in range(task.draws if fraction < 1 else 1):  # the whole set has no other draw
+            model = self.folder / "models" / task.name / f"{fraction:g}" / f"{arm}-{draw}"
+            run(
+                "cxr-train", task.method, "--shards", self.shards[task.dataset],
+                "--backbone-from", self.backbones[arm], "--labels", ",".join(task.labels),
+                "--label-fraction", f"{fraction:g}", "--draw", draw,
+                *(self.shared if arm != MOCO else _without_image_size(self.shared)), *task.options, "--output", model,
+            )  # fmt: skip
+            table = model / "test.csv"
+            run("cxr-eval", "predict", "--shards", self.shards[task.dataset], "--model", model, "--output", table)
+            yield table
+
+    def _compare(
+        self, task: Task, fraction: float, arm: str, predictions: Sequence[Path], baseline: Sequence[Path]
+    ) -> None:
+        given = [word for path in predictions for word in ("--model", path)]
+        against = [word for path in baseline for word in ("--baseline", path)]
+        result = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
+        result.parent.mkdir(parents=True, exist_ok=True)
+        run("cxr-eval", "bootstrap", "--labels", self.shards[task.dataset], *given, *against, "--output", result)
+
+    def gains(self, tasks: Sequence[Task]) -> list[str]:
+        """The table of gains over the random start, a line a label and fraction, with ImageNet's column."""
+        lines = [
+            f"{'method':9} {'dataset':10} {'label':18} {'fraction':>8}  {'random':>6} {'ImageNet':>8} {'MoCo':>6}"
+            "   gain of MoCo (95 % interval)      p"
+        ]
+        for task in tasks:
+            for label in task.labels:
+                lines += [self._gain(task, label, fraction) for fraction in task.fractions]
+        return lines
+
+    def _gain(self, task: Task, label: str, fraction: float) -> str:
+        moco = self._result(task, fraction, MOCO)["labels"][label]
+        imagenet = "not run"
+        if IMAGENET in self.backbones:
+            imagenet = _number(self._result(task, fraction, IMAGENET)["labels"][label]["model"]["value"])
+        difference = moco["difference"]
+        value = "undef." if difference["value"] is None else f"{difference['value']:+.3f}"
+        interval = "" if difference["ci"] is None else f"({difference['ci'][0]:+.3f}, {difference['ci'][1]:+.3f})"
+        return (
+            f"{task.method:9} {task.dataset:10} {label:18} {fraction * 100:>7g}%  "
+            f"{_number(moco['baseline']['value']):>6} {imagenet:>8} {_number(moco['model']['value']):>6}"
+            f"   {value:>7} {interval:18}  {_number(difference['p_value']):>6}"
+        )
+
+    def _result(self, task: Task, fraction: float, arm: str) -> dict[str, Any]:
+        path = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+
+def arms(architecture: str, run_folder: Path) -> dict[str, str]:
+    """Backbones to compare: the pretrained one, its random start, and ImageNet's where its file is in the cache."""
+    found = {RANDOM: RANDOM, MOCO: str(run_folder)}
+    if imagenet_path(architecture).is_file():
+        found[IMAGENET] = IMAGENET
+    return found
+
+
+class Stopwatch:
+    """Seconds since the last lap, kept by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """The time since the last lap was spent on `name`."""
+        now = time.monotonic()
+        self.laps[name] = now - self._last
+        self._last = now
+
+    def __str__(self) -> str:
+        parts = [f"{name} {seconds:.0f} s" for name, seconds in self.laps.items()]
+        return ", ".join([*parts, f"in all {sum(self.laps.values()):.0f} s"])
+
+
+def _without_image_size(words: Sequence[str]) -> tuple[str, ...]:
+    """A pretraining run knows its own size."""
+    kept = list(words)
+    if "--image-size" in kept:
+        place = kept.index("--image-size")
+        del kept[place : place + 2]
+    return tuple(kept)
+
+
+def _number(value: float | None) -> str:
+    return "undef." if value is None else f"{value:.3f}"
