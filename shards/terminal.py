@@ -103,7 +103,10 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
                 f"{name_or_path!r} is neither a file nor a shipped recipe ({', '.join(sorted(shipped))})"
             )
         path = shipped[name]
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise click.BadParameter(f"{path} does not hold a mapping of options to values")
     return content

@@ -67,8 +67,9 @@ def write_small_dataset(
     shards: Mapping[str, int] | None = None,
     sizes: Sequence[tuple[int, int]] = SIZES,
     changes: Mapping[int, Mapping[str, Any]] | None = None,
+    jpegs: Mapping[int, bytes] | None = None,
 ) -> Path:
-    """Write a whole dataset into the new folder `root`. changes: cells to set, by number of sample."""
+    """Write a whole dataset into the new folder `root`. changes, jpegs: other cells or bytes, by number of sample."""
     root.mkdir(parents=True)
     summaries, rows, number = [], [], 0
     histogram = np.zeros(256, dtype=np.int64)
@@ -76,7 +77,7 @@ def write_small_dataset(
         with ShardWriter(root, shard, name, LABELS) as writer:
             for _ in range(samples):
                 height, width = sizes[number % len(sizes)]
-                jpeg = jpeg_of(smooth_image(height, width, seed=number))
+                jpeg = (jpegs or {}).get(number) or jpeg_of(smooth_image(height, width, seed=number))
                 row = make_row(number, shard_split(shard), height, width)
                 writer.add({**row, **(changes or {}).get(number, {})}, jpeg)
                 if shard_split(shard) == "train":
