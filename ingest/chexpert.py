@@ -43,10 +43,10 @@ class Chexpert:
 
     variant = "chexpert"
     licence = "Stanford University Dataset Research Use Agreement (CheXpert; cite Irvin et al., AAAI 2019)"
-    label_names = LABELS
+    label_names: tuple[str, ...] = LABELS
     valid_fraction = 0.0
     test_fraction = 0.0
-    stratify = None
+    stratify: str | None = None
 
     def __init__(self, source: Path, test_source: Path | None = None) -> None:
         folder = find_folder(source, "train.csv", "CheXpert")

@@ -33,7 +33,7 @@ class Rejection:
 class Done:
     """What became of one planned shard. summary is None where every row was rejected: then there is no tar.
 
-    histogram: gray levels of its pixels, 256 counts.
+    histogram: gray levels of its pixels, 256 counts; zeros where it is not of the train split.
     """
 
     plan: str

@@ -68,10 +68,11 @@ def _fill(job: Job, shard: str, report: Report) -> None:
     if first is not None:
         with ShardWriter(job.out, shard, options["name"], labels) as writer:
             for row, image in itertools.chain([first], images):
-                histogram += gray_histogram(image)
-                size = {"height": image.shape[0], "width": image.shape[1], "excluded": None}
-                complete = row | size
-                writer.add({column: complete[column] for column in kept}, encode_gray(image))
+                jpeg = encode_gray(image)
+                complete = row | {"height": image.shape[0], "width": image.shape[1], "excluded": None}
+                writer.add({column: complete[column] for column in kept}, jpeg)
+                if writer.split == "train":
+                    histogram += gray_histogram(jpeg)
         rows, summary = writer.rows, writer.summary
     done = Done(job.plan.digest, shard, summary, tuple(rejected), tuple(histogram.tolist()))
     write_done(job.out, done, rows, labels)

@@ -50,8 +50,7 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
         raise DatasetError(f"every image was rejected; the first: {rejected[0]['path']}: {rejected[0]['reason']}")
     histogram = np.zeros(256, dtype=np.int64)
     for shard in filled:
-        if shard.summary is not None and shard.summary.split == "train":
-            histogram += np.array(shard.histogram, dtype=np.int64)
+        histogram += np.array(shard.histogram, dtype=np.int64)
     samples = pa.concat_tables([read_rows(out, shard.shard) for shard in filled]).combine_chunks()
     _write_rejected(out / REJECTED, rejected)
     options = {key: value for key, value in plan.header["options"].items() if key not in ("name", "seed")}

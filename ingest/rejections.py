@@ -34,7 +34,8 @@ def mark_keys(rows: pd.DataFrame) -> None:
     usable = rows[rows[REASON].isna()]
     first = usable.drop_duplicates("key").set_index("key")["where"]
     again = usable["key"].duplicated().reindex(rows.index, fill_value=False)
-    mark(rows, again, "duplicate key: " + rows["key"] + " is already made by " + rows["key"].map(first))
+    if again.any():
+        mark(rows, again, "duplicate key: " + rows["key"] + " is already made by " + rows["key"].map(first))
 
 
 def split_off(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

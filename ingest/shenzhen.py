@@ -36,10 +36,10 @@ class Shenzhen:
     licence = (
         "National Library of Medicine, free for research; cite Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"
     )
-    label_names = (LABEL,)
+    label_names: tuple[str, ...] = (LABEL,)
     valid_fraction = 0.15
     test_fraction = 0.20
-    stratify = LABEL
+    stratify: str | None = LABEL
 
     def __init__(self, source: Path, test_source: Path | None = None) -> None:
         if test_source is not None:

@@ -26,7 +26,7 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[pd.DataFrame, pd.Da
     required column, or with a quote that does not close on its line.
     """
     content = _read(path)
-    columns = read_header(path, content)
+    columns = _parse_header(path, content)
     missing = [column for column in required if column not in columns]
     if missing:
         raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; its header is: {', '.join(columns)}")
@@ -63,18 +63,9 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[pd.DataFrame, pd.Da
     return rows[~blank].reset_index(drop=True), rejected
 
 
-def read_header(path: Path, content: bytes | None = None) -> list[str]:
-    """Column names of a CSV. content: the file's bytes, where they are at hand."""
-    first = (_read(path) if content is None else content).split(b"\n", 1)[0]
-    try:
-        text = first.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8 and try again") from error
-    columns = [column.strip().strip('"') for column in text.strip().split(",")]
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise DatasetError(f"{path}: column {', '.join(map(repr, repeated))} occurs more than once in the header")
-    return columns
+def read_header(path: Path) -> list[str]:
+    """Column names of a CSV."""
+    return _parse_header(path, _read(path))
 
 
 def file_sha256(path: Path) -> str:
@@ -87,3 +78,16 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _parse_header(path: Path, content: bytes) -> list[str]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DatasetError(f"{path} is not UTF-8 (line {line}): save it as UTF-8 and try again") from error
+    columns = [column.strip().strip('"') for column in text.split("\n", 1)[0].strip().split(",")]
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise DatasetError(f"{path}: column {', '.join(map(repr, repeated))} occurs more than once in the header")
+    return columns
