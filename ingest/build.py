@@ -3,8 +3,9 @@
 Options and folders flow in; a dataset comes out, the same whatever the number of workers, tasks or restarts.
 """
 
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,21 +34,23 @@ class Task:
 
 def build(out: Path, source: Source, options: Options, *, workers: int, max_rejected: float) -> Finished | None:
     """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables."""
-    header = plan_header(source, options)
-    if is_built(out, header):
-        return None
-    plan = ensure_plan(out, source, options, header)
-    fill(out, plan, source, plan.shards, workers)
-    return finalize(out, plan, max_rejected)
+    with _told_plainly(out):
+        header = plan_header(source, options)
+        if is_built(out, header):
+            return None
+        plan = ensure_plan(out, source, options, header)
+        fill(out, plan, source, plan.shards, workers)
+        return finalize(out, plan, max_rejected)
 
 
 def build_part(out: Path, source: Source, options: Options, task: Task, *, workers: int) -> int | None:
     """Plan, if no other task has, and fill one task's shards. Returns how many it filled, None as `build` does."""
-    header = plan_header(source, options)
-    if is_built(out, header):
-        return None
-    plan = ensure_plan(out, source, options, header)
-    return fill(out, plan, source, plan.shards[task.index :: task.count], workers)
+    with _told_plainly(out):
+        header = plan_header(source, options)
+        if is_built(out, header):
+            return None
+        plan = ensure_plan(out, source, options, header)
+        return fill(out, plan, source, plan.shards[task.index :: task.count], workers)
 
 
 def finish(out: Path, max_rejected: float) -> Finished | None:
@@ -58,7 +61,8 @@ def finish(out: Path, max_rejected: float) -> Finished | None:
     plan = read_plan(out)
     if plan is None:
         raise DatasetError(f"{out}: neither a dataset nor a build in progress is there; begin with build-shards")
-    return finalize(out, plan, max_rejected)
+    with _told_plainly(out):
+        return finalize(out, plan, max_rejected)
 
 
 def ensure_plan(out: Path, source: Source, options: Options, header: dict[str, Any]) -> Plan:
@@ -126,3 +130,15 @@ def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: 
 
         run(partial(fill_shard, job), todo, workers, report)
     return len(todo)
+
+
+@contextlib.contextmanager
+def _told_plainly(out: Path) -> Iterator[None]:
+    """Turn the operating system's errors (disk full, no permission) into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{out}: {error}. Nothing half-written counts: see to it and run the same command again; finished shards "
+            "are kept."
+        ) from error

@@ -57,12 +57,12 @@ def read_done(out: Path, plan: Plan, shard: str) -> Done | None:
     path = out / BUILD_FOLDER / "done" / f"{shard}.json"
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     if content["plan"] != plan.digest:
         return None
     summary = ShardSummary(**content["summary"]) if content["summary"] else None
-    if summary is not None and not _in_place(out, summary):
+    if summary is not None and not (_in_place(out, summary) and path.with_suffix(".parquet").is_file()):
         return None
     rejected = tuple(Rejection(**entry) for entry in content["rejected"])
     return Done(content["plan"], shard, summary, rejected, tuple(content["histogram"]))

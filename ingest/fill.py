@@ -49,8 +49,8 @@ def fill_shard(job: Job, shard: str, report: Report) -> None:
         _fill(job, shard, report)
     except OSError as error:
         raise DatasetError(
-            f"{shard} could not be written: {error.strerror}. Nothing half-written is left: see to it, and run the "
-            "same command again; finished shards are kept."
+            f"{shard} could not be written: {error.strerror}. Nothing half-written counts: see to it and run the same "
+            "command again; finished shards are kept."
         ) from error
 
 

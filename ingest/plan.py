@@ -56,8 +56,13 @@ class Plan:
     rejected: int
 
     def rows(self, shard: str) -> list[dict[str, Any]]:
-        """The planned rows of a shard, in order of position, None where unknown."""
+        """The planned rows of a shard, in order of position, None where unknown.
+
+        Raises DatasetError where the file is no longer this plan: another command has planned something else.
+        """
         with pq.ParquetFile(self.path) as file:
+            if header_digest(_metadata(file)["header"]) != self.digest:
+                raise DatasetError(f"{self.path}: another command has begun a build of something else in this folder")
             rows: list[dict[str, Any]] = file.read_row_group(self.shards.index(shard)).to_pylist()
         return rows
 
@@ -99,7 +104,7 @@ def read_plan(out: Path) -> Plan | None:
         return None
     try:
         with pq.ParquetFile(path) as file:
-            content = json.loads(file.schema_arrow.metadata[b"plan"])
+            content = _metadata(file)
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build anew") from error
     header = content["header"]
@@ -170,6 +175,11 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 def header_digest(header: Mapping[str, Any]) -> str:
     """Hex SHA-256 of a plan's header: done-records name the plan they belong to by it."""
     return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+
+
+def _metadata(file: pq.ParquetFile) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.schema_arrow.metadata[b"plan"])
+    return content
 
 
 def _schema(label_names: tuple[str, ...]) -> pa.Schema:

@@ -1,11 +1,13 @@
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from shards.verify import verify
 from tests.ingest.layouts import jpeg, row, tree, write_chexpert, write_csv
 
 OPTIONS = Options("chexpert", 64, 7, 0, 0.1, 0.2)
+SLOW_OPTIONS = Options("chexpert", 64, 9, 0, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +194,9 @@ def test_a_source_of_broken_images_only_is_refused(tmp_path: Path) -> None:
 def slow_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images large enough that a build of them can be interrupted."""
     folder = tmp_path_factory.mktemp("slow")
-    contents = [jpeg(seed, 1900, 1500) for seed in range(3)]
+    contents = [jpeg(seed, 1700, 1300) for seed in range(3)]
     rows = []
-    for number in range(180):
+    for number in range(108):
         path = f"train/patient{number:05d}/study1/view1_frontal.jpg"
         (folder / path).parent.mkdir(parents=True)
         (folder / path).write_bytes(contents[number % 3])
@@ -202,10 +205,12 @@ def slow_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start_build(source: Path, out: Path, workers: int) -> "subprocess.Popen[bytes]":
+def start_build(
+    source: Path, out: Path, workers: int, preexec_fn: Callable[[], None] | None = None
+) -> "subprocess.Popen[bytes]":
     options = ["--dataset", "chexpert", "--samples-per-shard", "9", "--short-side", "64", "--workers", str(workers)]
     command = [sys.executable, "-m", "ingest.cli.main", "build-shards", str(source), str(out), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec_fn)
 
 
 def wait_for_a_shard(out: Path, process: "subprocess.Popen[bytes]") -> None:
@@ -228,7 +233,7 @@ def is_alive(process: int) -> bool:
 @pytest.fixture(scope="module")
 def slow_undisturbed(slow_source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("slow-undisturbed") / "out"
-    build(out, Chexpert(slow_source), Options("chexpert", 64, 9, 0, 0.0, 0.0), workers=2, max_rejected=0)
+    build(out, Chexpert(slow_source), SLOW_OPTIONS, workers=2, max_rejected=0)
     return tree(out)
 
 
@@ -254,9 +259,9 @@ def test_a_killed_build_resumes_to_the_same_bytes_and_leaves_no_process_behind(
     kept = {path.name: path.stat().st_mtime_ns for path in (out / ".build" / "done").glob("*.json")}
     assert kept
     stamps = {name: (out / name.replace(".json", ".tar")).stat().st_mtime_ns for name in kept}
-    stdout, stderr = start_build(slow_source, out, workers).communicate(timeout=60)
+    stdout, stderr = start_build(slow_source, out, workers).communicate(timeout=300)
     assert b"digest" in stdout, stderr
-    assert f"{len(kept)} of 20 shards are there already" in stderr.decode()
+    assert f"{len(kept)} of 12 shards are there already" in stderr.decode()
     assert tree(out) == slow_undisturbed
     assert all((out / name.replace(".json", ".tar")).stat().st_mtime_ns == stamp for name, stamp in stamps.items())
 
@@ -269,12 +274,30 @@ def test_a_killed_worker_ends_the_build_with_its_shards_name(
     wait_for_a_shard(out, process)
     workers = [child for child in children(process.pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
     os.kill(workers[0], signal.SIGKILL)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "SIGKILL" in stderr.decode()
     assert "train-0000" in stderr.decode()
     assert "Traceback" not in stderr.decode()
-    start_build(slow_source, out, 2).communicate(timeout=60)
+    start_build(slow_source, out, 2).communicate(timeout=300)
+    assert tree(out) == slow_undisturbed
+
+
+def test_a_disk_that_takes_no_more_ends_the_build_plainly_and_the_next_run_goes_on(
+    slow_source: Path, slow_undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    limit = 30_000  # less than a shard; the plan is there already
+    build_part(out, Chexpert(slow_source), SLOW_OPTIONS, Task(11, 12), workers=1)
+    process = start_build(
+        slow_source, out, 2, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit,) * 2)
+    )
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "could not be written: File too large" in stderr.decode()
+    assert "Traceback" not in stderr.decode()
+    assert len(list(out.glob("*.tar"))) == 1
+    start_build(slow_source, out, 2).communicate(timeout=300)
     assert tree(out) == slow_undisturbed
 
 
@@ -288,7 +311,7 @@ def test_two_tasks_at_once_over_the_same_shards_give_the_same_bytes(
         subprocess.Popen([*command, *options, "--task-index", "0", "--task-count", "1"], stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    outputs = [task.communicate(timeout=60) for task in tasks]
+    outputs = [task.communicate(timeout=300) for task in tasks]
     assert [task.returncode for task in tasks] == [0, 0], outputs
     assert finish(out, 0) is not None
     assert tree(out) == slow_undisturbed

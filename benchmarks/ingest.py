@@ -1,0 +1,146 @@
+"""Ingest of full-size radiographs on one core: ours against PIL in a WebDataset loop, and against bare libraries.
+
+Synthetic images of the archives' sizes flow in, in both source layouts; CPU milliseconds an image come out.
+"""
+
+import contextlib
+import csv
+import io
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import simplejpeg
+import webdataset
+from PIL import Image
+
+from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report
+from ingest.chexpert import LABELS
+from ingest.fill import Job, fill_shard
+from ingest.plan import Options, plan_header, write_plan
+from ingest.sources import open_source
+
+SHORT_SIDE = 320
+JPEG_SIZE, PNG_SIZE = (2828, 2320), (3000, 2900)  # CheXpert's and Shenzhen's usual ones, height x width
+JPEG_GOAL, PNG_GOAL = 2.8, 1.3
+BARE_GOAL = 1 / 1.15  # overhead over bare decode, resize and encode: at most 15 %
+
+
+def radiograph(seed: int, height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Soft shapes under film grain: 1.3 MB as a JPEG of quality 90, 5 MB as a PNG. uint8 [height, width].
+
+    Grain decides what decoding costs; CheXpert's own images are 2 MB on average, Shenzhen's 5.7 MB.
+    """
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(30, 220, (24, 20)).astype(np.float32)
+    shapes = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+    return np.clip(shapes + generator.normal(0, 4, (height, width)), 0, 255).astype(np.uint8)
+
+
+def write_source(folder: Path, variant: str, images: int) -> list[Path]:
+    """A source of one variant. Three different images are enough: decoding knows no cache."""
+    files = []
+    for number in range(images):
+        if variant == "chexpert":
+            file = folder / f"train/patient{number:05d}/study1/view1_frontal.jpg"
+            pixels = radiograph(number % 3, *JPEG_SIZE)[:, :, None]
+            content = simplejpeg.encode_jpeg(pixels, quality=90, colorspace="GRAY", colorsubsampling="Gray")
+        else:
+            file = folder / f"CXR_png/CHNCXR_{number:04d}_{number % 2}.png"
+            content = cv2.imencode(".png", radiograph(number % 3, *PNG_SIZE))[1].tobytes()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        files.append(file)
+    if variant == "chexpert":
+        header = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS]
+        with (folder / "train.csv").open("w", newline="") as table:
+            rows = [[str(file.relative_to(folder)), "Male", 50, "Frontal", "AP", *["0"] * 14] for file in files]
+            csv.writer(table).writerows([header, *rows])
+    return files
+
+
+def ours(source: Path, variant: str) -> None:
+    """Plan, and fill one shard."""
+    with tempfile.TemporaryDirectory() as out:
+        reader = open_source(variant, source)
+        options = Options(variant, SHORT_SIDE, 100_000, 0, 0.0, 0.0)
+        plan = write_plan(Path(out), reader, options, plan_header(reader, options))
+        fill_shard(Job(Path(out), plan, reader.roots), plan.shards[0], lambda read, rejected: None)
+
+
+def pil_loop(files: Sequence[Path]) -> None:
+    """What people write: open, convert, resize bicubically, save, hand to WebDataset's ShardWriter."""
+    with (
+        tempfile.TemporaryDirectory() as out,
+        contextlib.redirect_stdout(io.StringIO()),
+        webdataset.ShardWriter(f"{out}/train-%06d.tar", maxcount=100_000) as sink,
+    ):
+        for number, file in enumerate(files):
+            image = Image.open(file).convert("L")
+            scale = SHORT_SIDE / min(image.size)
+            small = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+            stream = io.BytesIO()
+            small.save(stream, "JPEG", quality=95)
+            sink.write({"__key__": f"{number:08d}", "jpg": stream.getvalue(), "json": {"label": 0}})
+
+
+def bare_libraries(files: Sequence[Path]) -> None:
+    """Reduced decode, area filter, encode, and nothing else: no tables, no checks, no file written."""
+    for file in files:
+        content = file.read_bytes()
+        if file.suffix == ".png":
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+            if image is None:
+                raise ValueError(f"{file} cannot be decoded")
+        else:
+            least = 2 * SHORT_SIDE
+            image = simplejpeg.decode_jpeg(content, colorspace="GRAY", min_height=least, min_width=least)[:, :, 0]
+        scale = SHORT_SIDE / min(image.shape)
+        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        simplejpeg.encode_jpeg(small[:, :, None], quality=95, colorspace="GRAY", colorsubsampling="Gray")
+
+
+def milliseconds(work: Callable[[], None], images: int) -> float:
+    """CPU milliseconds an image of this process, which a busy machine disturbs less than the clock on the wall."""
+    start = time.process_time()
+    work()
+    return (time.process_time() - start) / images * 1e3
+
+
+def measure(variant: str, images: int, rounds: int) -> list[Comparison]:
+    """All sides in turn over one source."""
+    name, goal = ("JPEG 2,828 x 2,320", JPEG_GOAL) if variant == "chexpert" else ("PNG 3,000 x 2,900", PNG_GOAL)
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_source(Path(folder), variant, images)
+        figures = alternate(
+            {
+                "ours": lambda: milliseconds(lambda: ours(Path(folder), variant), images),
+                "pil": lambda: milliseconds(lambda: pil_loop(files), images),
+                "bare": lambda: milliseconds(lambda: bare_libraries(files), images),
+            },
+            rounds,
+        )
+    unit = "CPU ms/image"
+    return [
+        Comparison(f"{name}, PIL and ShardWriter", figures["ours"], figures["pil"], unit, False, goal),
+        Comparison(f"{name}, bare libraries", figures["ours"], figures["bare"], unit, False, BARE_GOAL),
+    ]
+
+
+@click.command()
+@quick_option
+@json_option
+def main(quick: bool, json_path: Path | None) -> None:
+    """CPU milliseconds an image to ingest full-size JPEG and PNG on one core, short side 320."""
+    cv2.setNumThreads(1)
+    jpegs, pngs, rounds = (24, 8, 3) if quick else (120, 40, 7)
+    report([*measure("chexpert", jpegs, rounds), *measure("shenzhen", pngs, rounds)], json_path)
+
+
+if __name__ == "__main__":
+    main()
