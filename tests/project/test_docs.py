@@ -1,0 +1,93 @@
+"""Every command says what it reads and writes, stands in the documentation, and takes the shipped recipes."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from evaluation.cli.main import main as cxr_eval
+from ingest.cli.main import main as cxr_ingest
+from recipes import shipped_recipes
+from shards.terminal import read_recipe
+from training.cli.main import main as cxr_train
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
+COMMANDS = {
+    f"{program} {name}": command for program, group in PROGRAMS.items() for name, command in group.commands.items()
+}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = sorted((ROOT / "slurm").glob("*.s*"))
+
+
+def test_the_commands_of_the_design_are_there() -> None:
+    assert set(COMMANDS) >= {
+        *(f"cxr-ingest {name}" for name in ("make-phantom", "build-shards", "finalize", "verify", "info", "preview")),
+        *(f"cxr-train {name}" for name in ("pretrain", "probe", "finetune")),
+        *(f"cxr-eval {name}" for name in ("embed", "predict", "bootstrap", "report")),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_says_what_it_reads_and_what_it_writes(name: str) -> None:
+    text = COMMANDS[name].help or ""
+    assert re.search(r"\b(reads?|from)\b", text, re.IGNORECASE), f"{name} --help names no input"
+    assert re.search(r"\b(writes?|saves?)\b", text, re.IGNORECASE), f"{name} --help names no output"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_is_in_the_readme_or_in_docs(name: str) -> None:
+    assert any(name in page.read_text(encoding="utf-8") for page in PAGES), f"{name} is in no page of {PAGES}"
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """Lines of a page or a script that call one of our programs, as words; continued lines are joined."""
+    joined = text.replace("\\\n", " ")
+    found = re.findall(r"^[^#`|\n]*?\b(cxr-(?:ingest|train|eval) +[a-z-]+\b[^\n`|]*)", joined, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def blocks(page: Path) -> str:
+    """The indented and fenced code of a page, without its prose."""
+    text = page.read_text(encoding="utf-8")
+    fenced = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"(?:^    .*\n?)+", text, re.MULTILINE)
+    return "\n".join(fenced + indented)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *SCRIPTS], ids=lambda path: path.name)
+def test_commands_that_are_shown_have_the_options_that_are_shown(path: Path) -> None:
+    text = path.read_text(encoding="utf-8") if path in SCRIPTS else blocks(path)
+    for program, name, *words in commands_in(text):
+        command = COMMANDS.get(f"{program} {name}")
+        assert command, f"{path.name}: there is no {program} {name}"
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        shown = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
+        assert shown <= known, f"{path.name}: {program} {name} has no {sorted(shown - known)}"
+
+
+def test_commands_are_found_in_code_and_not_in_prose(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Use cxr-eval report --nonsense.\n\n    srun cxr-train probe \\\n      --draw 1  # why --not\n")
+    assert commands_in(blocks(page)) == [["cxr-train", "probe", "--draw", "1"]]
+
+
+def test_recipes_are_shipped() -> None:
+    assert {"moco_cxr_resnet18", "moco_cxr_densenet121"} <= set(shipped_recipes())
+
+
+@pytest.mark.parametrize("recipe", sorted(shipped_recipes()))
+def test_a_recipe_gives_options_that_its_command_has_with_values_that_it_takes(recipe: str) -> None:
+    """A recipe is one of `cxr-train pretrain`, unless its name begins with another command's."""
+    name = next((name for name in cxr_train.commands if recipe.startswith(name)), "pretrain")
+    command = cxr_train.commands[name]
+    required = [p for p in command.params if p.required and isinstance(p, click.Option)]
+    arguments = [word for p in required for word in (p.opts[0], "x")]
+    context = command.make_context(name, ["--config", recipe, *arguments])
+    for option, value in read_recipe(recipe).items():
+        parameter = option.replace("-", "_")
+        assert context.get_parameter_source(parameter) is click.core.ParameterSource.DEFAULT_MAP
+        converted = context.params[parameter]
+        assert converted == (tuple(value) if isinstance(value, list) else value)
