@@ -63,6 +63,11 @@ def run(work: Work, tasks: Sequence[str], workers: int, report: Report) -> None:
             worker.process.join()
 
 
+def cores() -> int:
+    """Cores that this process may use: under Slurm the job's, not the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _start(work: Work, task: str) -> _Worker:
     context = multiprocessing.get_context("spawn")  # OpenCV and Arrow have threads that a fork would leave behind
     here, there = context.Pipe()

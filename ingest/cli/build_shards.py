@@ -1,11 +1,11 @@
 """`cxr-ingest build-shards`: a raw dataset becomes shards, in one go or as one task of an array."""
 
-import os
 from pathlib import Path
 
 import click
 
 from ingest.sources import VARIANTS
+from ingest.workers import cores
 from shards.identity import KEY_PATTERN
 
 _SHARE = click.FloatRange(0, 1, max_open=True)
@@ -23,11 +23,6 @@ class ShortSide(click.ParamType[int | None]):
         if not str(value).isdecimal() or int(value) < 16:
             self.fail(f"{value!r} is neither a number of pixels from 16 on nor 'none'", param, ctx)
         return int(value)
-
-
-def _cores() -> int:
-    """Cores that this process may use: under Slurm the job's, not the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @click.command()
@@ -94,7 +89,7 @@ def build_shards(
     )
     if options.valid_fraction + options.test_fraction >= 1:
         raise click.UsageError("--valid-fraction and --test-fraction leave nothing to train on")
-    workers = workers or _cores()
+    workers = workers or cores()
     if task_index is not None and task_count is not None:
         if task_index >= task_count:
             raise click.UsageError(f"--task-index {task_index} is not below --task-count {task_count}: it begins at 0")

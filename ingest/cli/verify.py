@@ -1,9 +1,10 @@
 """`cxr-ingest verify`: are a dataset's bytes those that were written?"""
 
-import os
 from pathlib import Path
 
 import click
+
+from ingest.workers import cores
 
 
 @click.command()
@@ -24,7 +25,7 @@ def verify(out: Path, decode: bool) -> None:
         findings = find_damage(
             out,
             decode=decode,
-            threads=len(os.sched_getaffinity(0)),
+            threads=cores(),
             on_shard=lambda shard: bar.advance(shard.bytes),
         )
     for finding in findings:
