@@ -69,6 +69,8 @@ class _TrainingLoader:
     ) -> None:
         self.samples = sum(len(rows) for _, rows in subsets)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} of {world_size}")
         if batch_size < 1 or batch_size % world_size:
             raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
         if self.samples < batch_size:
@@ -133,7 +135,11 @@ class _TrainingLoader:
         if self._graph is None:
             self._graph = RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
         while self._batch < len(self):
-            tensors = self._graph.run()
+            try:
+                tensors = self._graph.run()
+            except BaseException:
+                self._graph = None  # what it had read ahead would be left out
+                raise
             self._batch += 1
             yield tensors
         self.epoch, self._batch = self.epoch + 1, 0
@@ -175,7 +181,8 @@ class TwoViewLoader(_TrainingLoader):
         split: str = "train",
     ) -> None:
         super().__init__(
-            [(dataset, select(dataset, split)) for dataset in datasets],
+            # By name: --shards A --shards B and the other way round are the same run.
+            [(dataset, select(dataset, split)) for dataset in sorted(datasets, key=lambda dataset: dataset.name)],
             image_size=image_size,
             batch_size=batch_size,
             seed=seed,

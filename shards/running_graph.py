@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import simplejpeg
 import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
@@ -18,7 +19,7 @@ from shards.dataset import Dataset
 from shards.draws import id_words
 from shards.errors import CorruptShardError
 from shards.graph import Device, EncodedBatch, build_pipeline
-from shards.reader import SampleReader
+from shards.reader import Sample, SampleReader
 from shards.views import ANTIALIAS_BELOW, ViewRange
 
 
@@ -71,7 +72,14 @@ class RunningGraph:
         try:
             *views, ids = self._pipeline.run(torch.cuda.current_stream(self._device_id) if self._gpu else None)
         except RuntimeError as error:
-            raise self._named(error) from error
+            broken = self._undecodable()
+            if not broken:
+                raise  # no fault of the data: out of memory, a bug
+            named = "; ".join(f"{sample.path}: {sample.key}" for sample in broken)
+            raise CorruptShardError(
+                f"stored as it was written, but no JPEG that can be decoded: {named}. Mend the source and build the "
+                "dataset anew; `cxr-ingest verify --decode` lists all such images."
+            ) from error
         self._ahead.popleft()
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
         tensors = [from_dlpack(view.as_tensor()) for view in views]
@@ -86,15 +94,18 @@ class RunningGraph:
             return jpegs, words
         return jpegs, words, np.tile(batch.stream, (len(words), 1))
 
-    def _named(self, error: RuntimeError) -> CorruptShardError:
-        """DALI's error, with the samples that it can be about. DALI itself does not always name them."""
-        damaged = self._reader.damaged([place for batch in self._ahead for place in batch])
-        if not damaged:
-            return CorruptShardError(f"DALI cannot go on, though the samples it was given are intact: {error}")
-        named = "; ".join(f"{sample.path}: {sample.key}" for sample in damaged)
-        return CorruptShardError(
-            f"not what was written (crc32c): {named}. Copy the shard again; `cxr-ingest verify` lists all damage."
-        )
+    def _undecodable(self) -> list[Sample]:
+        """The samples that DALI cannot have decoded. Its own message does not say which."""
+        places = [place for batch in self._ahead for place in batch]
+        return [self._reader.sample(place) for place in places if not _decodes(self._reader.read(place))]
+
+
+def _decodes(jpeg: npt.NDArray[np.uint8]) -> bool:
+    try:
+        simplejpeg.decode_jpeg(jpeg.tobytes(), colorspace="GRAY", strict=False)  # as DALI decodes
+    except ValueError:
+        return False
+    return True
 
 
 def needs_shrinking(subsets: Sequence[tuple[Dataset, pd.DataFrame]], image_size: int) -> bool:
