@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SCRIPTS := .ci/run $(wildcard scripts/*.sh slurm/*.sh slurm/*.sbatch)
-BENCHMARKS := $(filter-out benchmarks/__init__.py,$(wildcard benchmarks/*.py))
+BENCHMARKS = $(notdir $(basename $(shell grep -l __main__ benchmarks/*.py)))
 BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ lint: $(INSTALLED) ## ruff (format and rules), mypy strict, syntax of the shell 
 	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
 
 bench: $(INSTALLED) ## every benchmark, both sides and the ratio (BENCH_FLAGS=--quick for a short look)
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script" $(BENCH_FLAGS) || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "benchmarks.$$name" $(BENCH_FLAGS) || exit 1; done
 
 clean: ## remove .venv and what demo, tests and linters leave
 	rm -rf .venv demo-output build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
