@@ -1,0 +1,112 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from training.moco import MoCo, contrastive_accuracy, info_nce_logits, info_nce_loss, momentum_update
+from training.networks import build_backbone
+from training.options import ARCHITECTURES
+
+
+def small_moco(architecture: str = "resnet18", *, queue_size: int = 10, momentum: float = 0.9) -> MoCo:
+    backbone = build_backbone(architecture, seed=0)
+    return MoCo(backbone, architecture, queue_size=queue_size, momentum=momentum, temperature=0.2, seed=0)
+
+
+def contrast(moco: MoCo, query: Tensor, key: Tensor) -> Tensor:
+    return info_nce_loss(moco.logits(moco.queries(query), moco.keys(key)))
+
+
+@given(
+    samples=st.integers(1, 9),
+    dimension=st.integers(1, 12),
+    size=st.integers(1, 17),
+    temperature=st.floats(0.05, 2.0),
+    seed=st.integers(0, 2**31),
+)
+def test_logits_and_loss_equal_equation_1_computed_pair_by_pair(
+    samples: int, dimension: int, size: int, temperature: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    query, key, queue = (
+        F.normalize(torch.randn(count, dimension, generator=generator, dtype=torch.float64), dim=1)
+        for count in (samples, samples, size)
+    )
+    logits = info_nce_logits(query, key, queue.T, temperature)
+    losses = []
+    for n in range(samples):
+        similarities = [float(query[n] @ other) / temperature for other in (key[n], *queue)]
+        assert logits[n].tolist() == pytest.approx(similarities)
+        losses.append(-math.log(math.exp(similarities[0]) / sum(map(math.exp, similarities))))
+    assert float(info_nce_loss(logits)) == pytest.approx(sum(losses) / samples)
+
+
+def test_accuracy_counts_only_queries_strictly_nearest_to_their_key() -> None:
+    nearest, tied, beaten = [2.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, -1.0]
+    assert float(contrastive_accuracy(torch.tensor([nearest, tied, beaten, beaten]))) == 0.25
+
+
+@given(momentum=st.floats(0.0, 1.0), seed=st.integers(0, 2**31))
+def test_momentum_update_is_equation_2_for_every_tensor(momentum: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    slow, fast = ([torch.randn(3, 4, generator=generator), torch.randn(5, generator=generator)] for _ in range(2))
+    expected = [momentum * s + (1 - momentum) * f for s, f in zip(slow, fast, strict=True)]
+    untouched = [tensor.clone() for tensor in fast]
+    momentum_update(iter(slow), iter(fast), momentum)
+    for result, wanted in zip(slow, expected, strict=True):
+        torch.testing.assert_close(result, wanted)
+    assert all(torch.equal(a, b) for a, b in zip(fast, untouched, strict=True))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_only_the_query_encoder_receives_a_gradient(architecture: str) -> None:
+    moco = small_moco(architecture)
+    contrast(moco, torch.randn(3, 3, 32, 32), torch.randn(3, 3, 32, 32)).backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in moco.query_encoder.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in moco.key_encoder.parameters())
+    assert not moco.queue.keys.requires_grad
+
+
+def test_the_key_encoder_starts_as_a_copy_and_follows_by_momentum() -> None:
+    moco = small_moco(momentum=0.75)
+    start = [p.detach().clone() for p in moco.key_encoder.parameters()]
+    assert all(torch.equal(k, q) for k, q in zip(start, moco.query_encoder.parameters(), strict=True))
+    with torch.no_grad():
+        for parameter in moco.query_encoder.parameters():
+            parameter.add_(4.0)
+    moco.update_key_encoder()
+    for parameter, before in zip(moco.key_encoder.parameters(), start, strict=True):
+        torch.testing.assert_close(parameter, before + 1.0)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_head_has_a_hidden_layer_as_wide_as_the_features_and_gives_128_numbers(architecture: str) -> None:
+    head = {"resnet18": "fc", "densenet121": "classifier"}[architecture]
+    features = {"resnet18": 512, "densenet121": 1024}[architecture]
+    weights = {n: tuple(w.shape) for n, w in small_moco(architecture).query_encoder.state_dict().items() if head in n}
+    assert weights == {
+        f"{head}.0.weight": (features, features),
+        f"{head}.0.bias": (features,),
+        f"{head}.2.weight": (128, features),
+        f"{head}.2.bias": (128,),
+    }
+
+
+def test_queries_and_keys_are_unit_vectors_in_float32_also_under_autocast() -> None:
+    moco = small_moco()
+    images = torch.randn(3, 3, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        queries, keys = moco.queries(images), moco.keys(images)
+        logits = moco.logits(queries, keys)
+    assert queries.dtype == keys.dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(queries.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(keys.norm(dim=1), torch.ones(3))
+
+
+def test_head_and_queue_are_functions_of_the_seed() -> None:
+    first, again = small_moco().state_dict(), small_moco().state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)

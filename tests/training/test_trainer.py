@@ -1,0 +1,133 @@
+"""The trainer on batches made up here: no shards, no files but a checkpoint's."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from shards.loader import TwoViewBatch
+from training.checkpoints import load_checkpoint, save_checkpoint
+from training.errors import TrainingError
+from training.moco import MoCo, info_nce_logits, info_nce_loss
+from training.networks import build_backbone, images_to_input
+from training.options import PretrainOptions
+from training.trainer import Trainer
+
+OPTIONS = PretrainOptions(
+    shards=(),
+    output=Path("unused"),
+    lr=1e-3,
+    batch_size=6,
+    queue_size=9,
+    momentum=0.9,
+    schedule="constant",
+    device="cpu",
+    threads=1,
+)
+
+
+def new_trainer(options: PretrainOptions = OPTIONS) -> Trainer:
+    moco = MoCo(
+        build_backbone("resnet18", 0),
+        "resnet18",
+        queue_size=options.queue_size,
+        momentum=options.momentum,
+        temperature=options.temperature,
+        seed=0,
+    )
+    return Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4)
+
+
+def views(seed: int) -> TwoViewBatch:
+    """Six coarse random patterns; the views are two noisy versions of each."""
+    generator = torch.Generator().manual_seed(seed)
+    patterns = torch.randint(30, 220, (6, 1, 4, 4), generator=generator).float()
+    images = torch.nn.functional.interpolate(patterns, size=32, mode="bilinear")
+    noisy = [(images + 8 * torch.randn(images.shape, generator=generator)).clamp(0, 255).byte() for _ in range(2)]
+    return TwoViewBatch(noisy[0], noisy[1], torch.arange(6))
+
+
+def test_a_step_is_algorithm_1_written_out() -> None:
+    # SGD: Adam's first steps are as large for a gradient of rounding errors as for any other.
+    trainer, by_hand = new_trainer(replace(OPTIONS, optimizer="sgd", lr=0.02)), new_trainer().moco
+    optimizer = torch.optim.SGD(by_hand.query_encoder.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
+    # Two steps: at 32 pixels BatchNorm makes rounding grow so fast that a third differs in its second digit.
+    for seed in range(2):
+        batch = views(seed)
+        trainer.step(batch)
+        for key_p, query_p in zip(by_hand.key_encoder.parameters(), by_hand.query_encoder.parameters(), strict=True):
+            key_p.data = key_p.data * 0.9 + query_p.data * 0.1
+        query = by_hand.query_encoder(images_to_input(batch.query, 127.0, 64.0))
+        key = by_hand.key_encoder(images_to_input(batch.key, 127.0, 64.0)).detach()
+        query, key = query / query.norm(dim=1, keepdim=True), key / key.norm(dim=1, keepdim=True)
+        loss = info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys.clone(), 0.2))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        columns = torch.arange(seed * 6, seed * 6 + 6) % 9
+        by_hand.queue.keys[:, columns] = key.T
+        assert trainer.window.losses()[-1] == pytest.approx(float(loss.detach()), rel=1e-4)
+    torch.testing.assert_close(trainer.moco.queue.keys, by_hand.queue.keys, rtol=1e-3, atol=1e-4)
+    for ours, theirs in zip(trainer.moco.key_encoder.parameters(), by_hand.key_encoder.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_the_contrastive_task_is_learned() -> None:
+    trainer = new_trainer()
+    for step in range(24):
+        trainer.step(views(step % 3))
+    losses = trainer.window.losses()
+    assert sum(losses[-3:]) < 0.6 * max(sum(losses[i : i + 3]) for i in range(21))
+    assert trainer.window.state_dict()["accuracies"][-1] > 0.8
+
+
+def test_the_learning_rate_of_the_schedule_reaches_the_optimizer() -> None:
+    trainer = new_trainer(replace(OPTIONS, schedule="step", milestones=(1,)))
+    rates = []
+    for step in range(6):
+        trainer.step(views(step))
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3] * 4 + [1e-4] * 2)
+
+
+def test_bfloat16_gives_about_the_losses_of_float32() -> None:
+    exact, rounded = new_trainer(), new_trainer(replace(OPTIONS, precision="bf16"))
+    for trainer in (exact, rounded):
+        trainer.step(views(0))
+    assert rounded.window.losses() == pytest.approx(exact.window.losses(), rel=0.05)
+    assert rounded.window.losses() != exact.window.losses()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_trainer_from_a_checkpoint_goes_on_to_the_same_bits(tmp_path: Path, precision: str) -> None:
+    options = replace(OPTIONS, precision=precision)
+    first, second = new_trainer(options), new_trainer(options)
+    first.step(views(0))
+    save_checkpoint(tmp_path, 1, first.state_dict())
+    second.load_state_dict(load_checkpoint(tmp_path, 1))
+    for trainer in (first, second):
+        trainer.step(views(1))
+    one, other = first.state_dict(), second.state_dict()
+    assert all(torch.equal(one["moco"][name], other["moco"][name]) for name in one["moco"])
+    assert (one["window"], one["scaler"], one["step"]) == (other["window"], other["scaler"], other["step"])
+    assert bool(one["scaler"]) == (precision == "fp16")
+
+
+def test_a_loss_that_is_not_a_number_is_named_with_its_step() -> None:
+    trainer = new_trainer()
+    trainer.steps = 20
+    for loss in (1.0, 2.0, math.inf, math.nan):
+        trainer.window.add(torch.tensor(loss), torch.tensor(0.0))
+        trainer.steps += 1
+    with pytest.raises(TrainingError, match="The loss is inf at step 23"):
+        trainer.refuse_lost_loss()
+
+
+def test_a_weight_that_is_not_a_number_is_refused() -> None:
+    trainer = new_trainer()
+    trainer.refuse_lost_weights()
+    next(trainer.moco.key_encoder.parameters()).data[0] = torch.inf
+    with pytest.raises(TrainingError, match="A weight is not a finite number after step 0"):
+        trainer.refuse_lost_weights()
