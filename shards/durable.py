@@ -24,10 +24,10 @@ def sync_folder(folder: Path) -> None:
 def write_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the name `path` only if the block ends without an exception.
 
-    The temporary name carries the process id, so that two writers of one path do not tear each other's file:
-    the last one to finish wins, whole.
+    The temporary name carries node and process, so that two writers of one path, on one machine or on two of a
+    cluster, do not tear each other's file: the last one to finish wins, whole.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
