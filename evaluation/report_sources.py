@@ -115,14 +115,14 @@ def _folders(root: Path) -> Iterator[tuple[Path, set[str]]]:
 
 
 def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
-    name = folder.relative_to(study.root).as_posix()
+    name = study.root.resolve().name if folder == study.root else folder.relative_to(study.root).as_posix()
     if DATASET in files:
         description = _read_json(study, folder / DATASET)
         if description is not None:
             digest = hashlib.sha256((folder / DATASET).read_bytes()).hexdigest()
             study.datasets.append(ShardsFolder(name, description, digest))
         return
-    if CONFIG in files and files & {METRICS, LAST, BACKBONE, "patients.parquet"}:
+    if MODEL not in files and CONFIG in files and files & {METRICS, LAST, BACKBONE, "patients.parquet"}:
         study.runs.append(_run(study, folder, name, files))
     elif MODEL in files or METRICS in files:
         description = _read_json(study, folder / MODEL) if MODEL in files else None

@@ -1,13 +1,16 @@
 """`cxr-eval bootstrap`: truth and predictions -> a JSON of AUROCs with intervals."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evaluation.metrics import METRICS
 from shards.durable import write_json_atomically
 from shards.terminal import progress
+
+if TYPE_CHECKING:
+    from evaluation.comparison import Comparison
 
 _FILE = click.Path(exists=True, path_type=Path)
 
@@ -43,10 +46,10 @@ def bootstrap(
 
     Reads truth (--labels: a CSV or Parquet file, or a dataset of shards, of which the predictions' split is taken)
     and predictions (CSV, Parquet, or a Zarr group `scores`). The first column is the id: `key`, `Study` (compared
-    on its last two components) or `Path` (its last three; also matched to keys and studies); both sides must hold the same ids. The labels that all
-    files share are used. Truth is 1, 0, -1 (uncertain) or blank; rows with -1 or blank are left out of that label.
-    Where predictions are by Study and the truth by image, a study is 1 if any image is 1, else uncertain if any
-    is -1, else 0 if any is 0.
+    on its last two components) or `Path` (its last three; in the truth also matched to keys and studies). Both sides
+    must hold the same ids. The labels that all files share are used. Truth is 1, 0, -1 (uncertain) or blank; rows
+    with -1 or blank are left out of that label. Where predictions are by Study and the truth by image, a study is 1
+    if any image is 1, else uncertain if any is -1, else 0 if any is 0.
 
     Resamples --cluster, else patient_id where the truth has it, else the id; all arms and labels share the
     replicates. Several --model (or --baseline) are draws of one arm: each replicate's metric is averaged over them,
@@ -55,14 +58,9 @@ def bootstrap(
     Writes --output: by label and for the mean over labels, value and percentile interval of the model, the baseline
     and the difference, with p-values (DeLong's only for single draws without clusters).
     """
-    from evaluation.comparison import compare
     from evaluation.results import bootstrap_result
-    from evaluation.tables import read_predictions
-    from evaluation.truth import read_truth
 
-    arms = [[table for path in paths for table in read_predictions(path)] for paths in (model, baseline) if paths]
-    truth = read_truth(labels, [table for arm in arms for table in arm])
-    comparison = compare(truth, arms, cluster)
+    comparison = _joined(labels, model, baseline, cluster)
     with progress(replicates, "bootstrap", "replicates") as bar:
         result = bootstrap_result(
             comparison, metric=metric, replicates=replicates, level=level, seed=seed, advance=bar.advance
@@ -71,6 +69,17 @@ def bootstrap(
     write_json_atomically(output, result)
     click.echo(summary(result))
     click.echo(f"{output} written")
+
+
+def _joined(labels: Path, model: tuple[Path, ...], baseline: tuple[Path, ...], cluster: str | None) -> "Comparison":
+    """Truth and predictions as arrays; the tables, which take more memory than the bootstrap, are let go of."""
+    from evaluation.comparison import compare
+    from evaluation.tables import read_predictions
+    from evaluation.truth import read_truth
+
+    arms = [[table for path in paths for table in read_predictions(path)] for paths in (model, baseline) if paths]
+    truth = read_truth(labels, [table for arm in arms for table in arm])
+    return compare(truth, arms, cluster)
 
 
 def summary(result: dict[str, Any]) -> str:

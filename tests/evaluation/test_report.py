@@ -165,9 +165,23 @@ def test_a_run_that_has_only_begun_is_enough_for_a_page(study_folder: Path, tmp_
     (begun / "patients.parquet").write_bytes(b"")
     write_report(tmp_path / "study", tmp_path / "report.html", with_images=True)
     text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "unfinished: it has no checkpoint yet" in text
+    assert "run unfinished: it has no checkpoint yet" in text
     assert "No metrics have been written yet" in text
     assert "no result of cxr-eval bootstrap in this folder yet" in re.sub(r"\s+", " ", text)
+
+
+def test_a_run_may_be_the_folder_itself_and_is_called_by_its_name(study_folder: Path) -> None:
+    study = collect(study_folder / "pretrain" / "moco")
+    assert [run.name for run in study.runs] == ["moco"]
+
+
+def test_an_interrupted_fine_tuning_is_shown_as_unfinished(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study" / "tuned").mkdir(parents=True)
+    shutil.copy(
+        study_folder / "models" / "shenzhen-finetune-moco-100-draw0" / "metrics.jsonl", tmp_path / "study" / "tuned"
+    )
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    assert "Not finished when this page was made: tuned." in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_result_alone_is_enough_for_a_page(study_folder: Path, tmp_path: Path) -> None:
