@@ -93,7 +93,7 @@ def sample_acquisition(rng: Generator, projection: Projection, screening: bool =
         heel_angle=float(rng.random() * 360),
         shutters=(float(shutters[0]), float(shutters[1]), float(shutters[2]), float(shutters[3])),
         monitored=bedside and bool(rng.random() < 0.35),
-        marker=int(rng.integers(-1, 4 if projection == "LATERAL" else 8)),
+        marker=int(rng.integers(-1, 8 if bedside else 4)),
         marker_spot=(float(rng.uniform(0.03, 0.12)), float(rng.uniform(0.03, 0.2))),
         noise_seed=int(rng.integers(2**31)),
     )

@@ -49,10 +49,10 @@ def _displayed(density: Field, a: Acquisition) -> Picture:
     height, width = density.shape
     body = density[height // 8 : -height // 8 : 5, width // 8 : -width // 8 : 5]
     low, high = (float(level) for level in np.percentile(body, [4, 97]))
-    start, span = low + a.window_low * (high - low) - 0.25, (high - low) * a.window_width
+    start, span = low + (a.window_low - 0.22) * (high - low) - 0.2, 1.3 * (high - low) * a.window_width
     level = np.clip((density - np.float32(start)) * np.float32(_LEVELS_A_WINDOW / span), 0, 255)
-    curve = (np.arange(256) / _LEVELS_A_WINDOW) ** (1.05 * a.gamma)
-    response = np.clip(np.rint(250 * np.tanh(1.15 * curve) / np.tanh(1.3)), 0, 255).astype(np.uint8)
+    curve = (np.arange(256) / _LEVELS_A_WINDOW) ** (1.1 * a.gamma)
+    response = np.clip(np.rint(232 * np.tanh(1.15 * curve) / np.tanh(1.3)), 0, 255).astype(np.uint8)
     return cast(Picture, cv2.LUT(np.rint(level).astype(np.uint8), response))
 
 
@@ -61,9 +61,10 @@ def _marked(picture: Picture, a: Acquisition) -> Picture:
     if a.marker >= 0:
         text, (across, down) = _LETTERS[a.marker], a.marker_spot
         size = height / (670 if len(text) > 1 else 340)
-        length = (len(text) * 11 if len(text) > 1 else 12) * size * 1.1
+        thick = max(1, round(2.2 * size))
+        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
         x = width * across if text == "R" else width * (1 - across) - length
-        spot, thick = (int(x), int(height * (down + 0.05))), max(1, round(2.2 * size))
+        spot = (int(x), int(height * (down + 0.05)))
         cv2.putText(picture, text, spot, cv2.FONT_HERSHEY_SIMPLEX, size, 250, thick, cv2.LINE_AA)
     left, top, right, bottom = (round(edge * width / a.film.width_cm) for edge in a.shutters)
     shut = np.ones(picture.shape, bool)

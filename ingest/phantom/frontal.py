@@ -97,7 +97,7 @@ def _detach(canvas: Canvas, air: Field, markings: Field, side: int, outline: Poi
     beyond = canvas.soften(canvas.fill(outline, value=0, onto=canvas.fill(half)), 0.04)
     markings *= 1 - beyond
     air *= 1 + np.float32(0.08) * beyond
-    markings += np.float32(0.16) * canvas.soften(canvas.stroke([closed_curve(outline)], 0.09), 0.04)
+    markings += np.float32(0.16) * canvas.soften(canvas.stroke([closed_curve(outline)], 0.1), 0.04)
 
 
 def _soft_tissue(canvas: Canvas, thorax: Thorax, arms: float) -> Field:
@@ -126,5 +126,5 @@ def _airways(canvas: Canvas, thorax: Thorax) -> Field:
     trachea = spline([(float(spine_x(thorax, -4.0)), -8.0), (middle - 0.1, -1.0), fork], 8)
     right = spline([fork, (middle - 1.6, carina + 1.8), (middle - 3.0, carina + 4.2)], 6)
     left = spline([fork, (middle + 1.9, carina + 1.7), (middle + 4.0, carina + 3.2)], 6)
-    tubes = canvas.stroke([trachea], 1.6 * scale)
-    return canvas.soften(canvas.stroke([right, left], 1.0 * scale, 190, tubes), 0.15)
+    tubes = canvas.stroke([trachea], 1.7 * scale)
+    return canvas.soften(canvas.stroke([right, left], 1.1 * scale, 190, tubes), 0.15)

@@ -91,7 +91,7 @@ def _hila(canvas: Canvas, profile: Profile, anatomy: Anatomy, oedema: float) -> 
         reach = rng.uniform(2.0, 7.0)
         end = (x + reach * np.cos(angle), y + 1.1 * reach * np.sin(angle))
         middle = ((x + end[0]) / 2 + rng.normal(0, 0.5), (y + end[1]) / 2 + rng.normal(0, 0.5))
-        canvas.stroke([spline([(x, y), middle, end], 5)], rng.uniform(0.15, 0.45), 120, target)
+        canvas.stroke([spline([(x, y), middle, end], 5)], rng.uniform(0.25, 0.55), 120, target)
     knot = canvas.soften(canvas.reduced(4).fill(ellipse((x, y), (1.9, 2.3))), 0.7)
     branches = canvas.soften(target, 0.1 * (1 + oedema))
     return np.float32(0.16 * (1 + oedema)) * knot + np.float32(0.16) * branches
@@ -111,8 +111,8 @@ def _bones(canvas: Canvas, profile: Profile, anatomy: Anatomy) -> Field:
         )
         body = np.stack([x + body[:, 0], y + spacing * body[:, 1] + tilt * body[:, 0]], -1)
         canvas.fill(body, value=75, onto=column)
-        canvas.stroke([np.vstack([body, body[:1]])], 0.13, 140, column)
-        canvas.stroke([np.array([(x + half, y - 0.3), (x + half + 2.6, y + 0.9)])], 0.7, 70, column)
+        canvas.stroke([np.vstack([body, body[:1]])], 0.2, 140, column)
+        canvas.stroke([np.array([(x + half, y - 0.3), (x + half + 2.6, y + 0.9)])], 0.8, 70, column)
     sternum = spline([(-0.29 * d - 0.5, 2.8), (-0.42 * d - 0.5, 0.36 * h), (-0.49 * d - 0.5, 0.78 * h)], 8)
     canvas.stroke([sternum], 1.0, 90, column)
     half_width = np.array([0.0, 0.4])
@@ -123,12 +123,12 @@ def _bones(canvas: Canvas, profile: Profile, anatomy: Anatomy) -> Field:
             back = float(profile.back(y)) + 0.17 * d
             behind = [(back - 2.0, y - 0.5), (back, y + 1.0)]
             curve = spline([*behind, (back - 0.35 * d, y + drop), (-0.44 * d, y + 1.6 * drop)], 6)
-            canvas.stroke([curve], 0.8 * anatomy.rib_width, 60, ribs)
-            canvas.stroke([curve + half_width, curve - half_width], 0.1, 115, ribs)
+            canvas.stroke([curve], 0.9 * anatomy.rib_width, 60, ribs)
+            canvas.stroke([curve + half_width, curve - half_width], 0.16, 115, ribs)
     return canvas.soften(np.float32(0.55 / 255) * column + np.float32(0.3 / 255) * ribs, 0.09)
 
 
 def _central_line(canvas: Canvas, profile: Profile, extent: float) -> Field:
     d, h = profile.depth, profile.height
     path = spline([(-0.05 * d, -8.0), (0.0, 0.1 * h), (-0.02 * d, 0.45 * h), (-0.1 * d, 0.75 * h)], 10)
-    return canvas.soften(canvas.stroke([path], 0.17), 0.05) * np.float32(0.35 + 0.3 * extent)
+    return canvas.soften(canvas.stroke([path], 0.24), 0.05) * np.float32(0.35 + 0.3 * extent)

@@ -79,7 +79,7 @@ def _septal_lines(canvas: Canvas, thorax: Thorax, extent: float, places: Places,
         end = thorax.wall(level) - 0.3
         start = end - rng.uniform(0.8, 1.8, count)
         curves = np.stack([end, level, start, level + rng.normal(0, 0.12, count)], -1).reshape(count, 2, 2)
-        canvas.stroke(mirrored(curves, side), 0.07, 40 + 60 * extent, target)
+        canvas.stroke(mirrored(curves, side), 0.1, 40 + 60 * extent, target)
 
 
 def _plates(canvas: Canvas, thorax: Thorax, extent: float, places: Places, target: Mask) -> None:
@@ -88,7 +88,7 @@ def _plates(canvas: Canvas, thorax: Thorax, extent: float, places: Places, targe
     for side in places.sides("Atelectasis", 0.2):
         for _ in range(int(rng.integers(1, 4))):
             x, y = rng.uniform(0.4, 0.7) * thorax.half_width, thorax.dome(side) - rng.uniform(0.6, 3.6)
-            tilt, reach, thick = rng.normal(0.25, 0.2), rng.uniform(1.4, 3.2), rng.uniform(0.25, 0.55)
+            tilt, reach, thick = rng.normal(0.25, 0.2), rng.uniform(1.4, 3.2), rng.uniform(0.33, 0.65)
             dx, dy = reach * np.cos(tilt), reach * np.sin(tilt)
             plate = spline([(x - dx, y - dy), (x, y - 0.15), (x + dx, y + dy)], 8)
             canvas.stroke([mirrored(plate, side)], thick * (0.6 + 0.7 * extent), 70 + 110 * extent, target)

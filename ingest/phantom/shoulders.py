@@ -29,9 +29,9 @@ def _shoulder_blade(canvas: Canvas, thorax: Thorax, arms: float, side: int, targ
     blade = np.array([*inner, (13.6 + out, 11), (17.0, 5.0), (15, 2.6)]) * scale
     ridge = np.array([(9.6 + out, 4.6), (13.5, 2.4), (17.6, 0.6)]) * scale
     canvas.fill(mirrored(spline(blade, 5, closed=True), side), value=38, onto=target)
-    canvas.stroke([mirrored(spline(blade[2:5], 6), side)], 0.5, 85, target)
-    canvas.stroke([mirrored(spline(blade[:3], 6), side)], 0.16, 70, target)
-    canvas.stroke([mirrored(spline(ridge, 6), side)], 0.7, 75, target)
+    canvas.stroke([mirrored(spline(blade[2:5], 6), side)], 0.6, 85, target)
+    canvas.stroke([mirrored(spline(blade[:3], 6), side)], 0.22, 70, target)
+    canvas.stroke([mirrored(spline(ridge, 6), side)], 0.8, 75, target)
 
 
 def _arm(canvas: Canvas, thorax: Thorax, arms: float, side: int, target: Mask) -> None:
@@ -54,4 +54,4 @@ def _clavicle(canvas: Canvas, thorax: Thorax, side: int, target: Mask) -> None:
     half = 0.56 * scale * (1 + 0.45 * np.linspace(1, -1, len(axis)) ** 2)[:, None]  # broad at both ends
     top, bottom = mirrored(axis - half * normal, side), mirrored(axis + half * normal, side)
     canvas.fill(np.vstack([top, bottom[::-1]]), value=80, onto=target)
-    canvas.stroke([top, bottom], 0.14, 150, target)
+    canvas.stroke([top, bottom], 0.22, 150, target)

@@ -69,7 +69,7 @@ def _ribs(canvas: Canvas, thorax: Thorax, broken: Fracture | None) -> tuple[Mask
                 top, bottom = _fractured(top, broken), _fractured(bottom, broken)
             canvas.fill(*np.concatenate([top, bottom[:, ::-1]], 1), onto=target)
             canvas.stroke(top, 0.09, shade * 0.8, edges)
-            canvas.stroke(bottom, 0.13, shade, edges)
+            canvas.stroke(bottom, 0.2, shade, edges)
     return back, front, edges
 
 
@@ -101,9 +101,9 @@ def _spine(canvas: Canvas, thorax: Thorax) -> Mask:
     size = np.stack([(1.45 + 0.035 * level) * wide, np.full(len(level), spacing)], -1)[:, None]
     bodies = centre + size * _VERTEBRA
     target = canvas.fill(*bodies, value=95)
-    canvas.stroke(np.concatenate([bodies, bodies[:, :1]], 1), 0.12, 150, target)
+    canvas.stroke(np.concatenate([bodies, bodies[:, :1]], 1), 0.2, 150, target)
     ring = closed_curve(ellipse((0, 0), (0.3 * wide, 0.45 * wide), steps=13))
     for side in (RIGHT, LEFT):
-        canvas.stroke(centre + size * np.array([0.66 * side, -0.12]) + ring, 0.12, 165, target)
+        canvas.stroke(centre + size * np.array([0.66 * side, -0.12]) + ring, 0.2, 165, target)
     process = np.array([-6.6 * thorax.turn, 0.36 * spacing]) + ellipse((0, 0), (0.22, 0.5), steps=12)
     return canvas.fill(*(centre + process), value=165, onto=target)

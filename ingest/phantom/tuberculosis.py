@@ -65,12 +65,12 @@ def strands(canvas: Canvas, thorax: Thorax, extent: float, places: Places) -> Fi
             start = focus.centre + 1.1 * rng.normal(size=2)
             end = start + (hilum - start) * rng.uniform(0.3, 0.7)
             strand = spline(np.stack([start, (start + end) / 2 + 0.35 * rng.normal(size=2), end]), 6)
-            canvas.stroke([mirrored(strand, side)], 0.16, 50 + 70 * extent, target)
+            canvas.stroke([mirrored(strand, side)], 0.22, 50 + 70 * extent, target)
         if number == 0 and has_cavity(places, extent):
             radius = rng.uniform(0.8, 1.7)
             ring = ellipse((focus.centre[0], focus.centre[1]), (radius, 0.85 * radius), rng.uniform(0, 90), 14)
             wall = spline(ring + rng.normal(0, 0.06, ring.shape), 4, closed=True)
-            canvas.stroke([mirrored(closed_curve(wall), side)], rng.uniform(0.25, 0.45), 190, target)
+            canvas.stroke([mirrored(closed_curve(wall), side)], rng.uniform(0.33, 0.55), 190, target)
     return canvas.soften(target, 0.12) * np.float32(0.26)
 
 

@@ -10,7 +10,7 @@ from ingest.phantom.thorax import LEFT, RIGHT, Thorax
 
 _GENERATIONS = 5
 _TRUNKS = 10
-_WIDEST = 0.66  # cm, of the first generation
+_WIDEST = 0.72  # cm, of the first generation
 _STEP = 0.06  # cm; vessels of about one width are drawn together
 
 
@@ -30,8 +30,8 @@ def vessels(canvas: Canvas, thorax: Thorax, calibre: float = 1.0, upper: float =
         rank = np.minimum(_WIDEST * a.vessels * calibre * relative * gravity / _STEP, 14).astype(int)
         placed = mirrored(pieces * span + hilum, side)
         for step in np.unique(rank)[::-1]:  # thin ones last, over the thick
-            width = _STEP * (int(step) + 0.5)
-            canvas.stroke(placed[rank == step], width, 255 * min(1.0, 0.1 + width), target)
+            width = _STEP * (int(step) + 1.5)
+            canvas.stroke(placed[rank == step], width, 255 * min(1.0, 0.05 + width), target)
     field = np.float32(0.42 / 255) * target
     field += np.float32(0.16) * canvas.soften(canvas.reduced(4).fill(*hila), 0.6)
     return canvas.soften(field, blur_cm)
