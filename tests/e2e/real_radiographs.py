@@ -28,7 +28,8 @@ TASKS = (
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--epochs", default=20, show_default=True)
 @click.option("--draws", default=5, show_default=True)
-def main(data: Path, out: Path, epochs: int, draws: int) -> None:
+@click.option("--threads", default=2, show_default=True, help="CPU threads of training.")
+def main(data: Path, out: Path, epochs: int, draws: int, threads: int) -> None:
     """Walk the path on the radiographs in DATA, writing into OUT."""
     watch = Stopwatch()
     shards = {name: out / "shards" / name for name in ("nih", "kermany", "shenzhen")}
@@ -47,10 +48,10 @@ def main(data: Path, out: Path, epochs: int, draws: int) -> None:
         "cxr-train", "pretrain", "--shards", shards["nih"], "--shards", shards["kermany"], "--output", pretrained,
         "--init", "random", "--image-size", IMAGE_SIZE, "--batch-size", 64, "--epochs", epochs, "--optimizer", "sgd",
         "--lr", 0.03, "--weight-decay", 1e-4, "--schedule", "cosine", "--queue-size", 2048, "--momentum", 0.99,
-        "--seed", SEED, "--device", "cpu",
+        "--seed", SEED, "--device", "cpu", "--threads", threads,
     )  # fmt: skip
     watch.lap("pretraining")
-    shared = ("--image-size", str(IMAGE_SIZE), "--seed", str(SEED), "--device", "cpu")
+    shared = ("--image-size", str(IMAGE_SIZE), "--seed", str(SEED), "--device", "cpu", "--threads", str(threads))
     study = Study(out, shards, arms("resnet18", pretrained), shared)
     tasks = [
         Task(method, dataset, labels, fractions, draws, ("--cache", str(out / "embeddings")))

@@ -16,7 +16,6 @@ import click
 from evaluation.cli.main import main as cxr_eval
 from ingest.cli.main import main as cxr_ingest
 from training.cli.main import main as cxr_train
-from training.weight_files import imagenet_path
 
 COMMANDS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
 
@@ -125,6 +124,8 @@ class Study:
 
 def arms(architecture: str, run_folder: Path) -> dict[str, str]:
     """Backbones to compare: the pretrained one, its random start, and ImageNet's where its file is in the cache."""
+    from training.weight_files import imagenet_path  # here, so that ingest's worker processes do not load torch
+
     found = {RANDOM: RANDOM, MOCO: str(run_folder)}
     if imagenet_path(architecture).is_file():
         found[IMAGENET] = IMAGENET
