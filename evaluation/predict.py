@@ -66,6 +66,7 @@ def predict(
             "result will say"
         )
     described = model.description
+    output.parent.mkdir(parents=True, exist_ok=True)
     logits = np.concatenate(
         [
             part

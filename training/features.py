@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -22,6 +23,7 @@ from shards.subsets import select
 from shards.terminal import progress
 from training.devices import torch_device
 from training.embeddings import Embeddings, Features, Ids, read_embeddings, write_embeddings
+from training.errors import TrainingError
 from training.networks import feature_dimension, images_to_input
 from training.weights import Backbone
 
@@ -65,9 +67,16 @@ def outputs(
 
 
 def embed(
-    backbone: Backbone, dataset: Dataset, rows: pd.DataFrame, path: Path, *, device: Device, threads: int
+    backbone: Backbone,
+    dataset: Dataset,
+    rows: pd.DataFrame,
+    path: Path,
+    *,
+    device: Device,
+    threads: int,
+    keep_existing: bool = False,
 ) -> None:
-    """Write the features of `rows` to a Zarr group at `path` (`training.embeddings`)."""
+    """Write the features of `rows` to a Zarr group at `path` (`training.embeddings.write_embeddings`)."""
     batches = outputs(
         backbone.network,
         dataset,
@@ -80,7 +89,8 @@ def embed(
         description=f"embedding {dataset.name}",
     )
     dimension = feature_dimension(backbone.architecture)
-    write_embeddings(path, batches, len(rows), dimension, embedding_attributes(backbone, dataset))
+    attributes = embedding_attributes(backbone, dataset)
+    write_embeddings(path, batches, len(rows), dimension, attributes, keep_existing=keep_existing)
 
 
 def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]:
@@ -103,15 +113,23 @@ def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]
 def cached_features(
     backbone: Backbone, dataset: Dataset, split: str, *, cache: Path, device: Device, threads: int
 ) -> Embeddings:
-    """Features of a whole split in storage order, read from the cache or computed and put there.
+    """Features of a whole split in the order of `select`, read from the cache or computed and put there.
 
-    The device belongs to the key: a GPU's features are not a CPU's to the last bit.
+    The device belongs to the key: a GPU's features are not a CPU's to the last bit. So do the samples: a dataset's
+    digest does not know which of them are left out. Raises TrainingError for a cache that cannot be written.
     """
+    rows = select(dataset, split)
+    samples = hashlib.sha256(rows["sample_id"].to_numpy(np.int64).tobytes()).hexdigest()
     attributes = embedding_attributes(backbone, dataset)
-    key = {**attributes, "split": split, "device": device, "torch": torch.__version__}
+    key = {**attributes, "split": split, "samples": samples, "device": device, "torch": torch.__version__}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache / f"{dataset.name}-{split}-{name}.zarr"
     if not path.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        embed(backbone, dataset, select(dataset, split), path, device=device, threads=threads)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"{cache} cannot be made for embeddings: {error.strerror}. Name another folder by --cache or CXR_CACHE."
+            ) from error
+        embed(backbone, dataset, rows, path, device=device, threads=threads, keep_existing=True)
     return read_embeddings(path)

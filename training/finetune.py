@@ -34,6 +34,7 @@ from training.optimization import build_optimizer, learning_rate
 from training.weights import Backbone
 
 _HEAD_STREAM = 101  # of `stream_seed`: the head's first weights
+_WHAT_NEXT = "Try a smaller --lr, or --precision fp32."
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,11 @@ def finetune(
     rows = label_fraction(
         select(dataset, "train"), dataset.name, options["label_fraction"], options["draw"], single_label(dataset)
     )
-    train, judged_on = _validation(dataset, rows, labels, policy)
-    refuse_one_class(targets(train, labels, policy), labels, f"{dataset.name}: {len(train)} samples to fine-tune on")
+    train, judged_on, judged_by = _validation(dataset, rows, labels, policy)
+    wanted = targets(train, labels, policy)
+    refuse_one_class(wanted, labels, f"{dataset.name}: {len(train)} samples to fine-tune on")
     tuning = _FineTuning(dataset, backbone, labels, optimization, options["seed"], device, threads)
-    best = tuning.run(train, targets(train, labels, policy), judged_on, output)
+    best = tuning.run(train, wanted, judged_on, targets(judged_on, labels, judged_by), output)
     tuning.network.load_state_dict(best.weights)
     found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}
     for split in found:
@@ -113,13 +115,17 @@ def masked_loss(logits: Tensor, goal: Tensor) -> Tensor:
 
 def _validation(
     dataset: Dataset, rows: pd.DataFrame, labels: tuple[str, ...], policy: LabelPolicy
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(rows to train on, rows that choose the epoch)."""
+) -> tuple[pd.DataFrame, pd.DataFrame, LabelPolicy]:
+    """(rows to train on, rows that choose the epoch, how their labels are read).
+
+    Held-out training patients, perhaps none of a small fraction, are read as those that are learned from: where only
+    positives are mentioned, a plain reading would leave no negative to judge by.
+    """
     valid = select(dataset, "valid")
     if len(valid):
-        return rows, valid
+        return rows, valid, PLAIN
     apart = held_out(rows, dataset.name, pd.Series((targets(rows, labels, policy) == 1).any(axis=1), index=rows.index))
-    return rows[~apart], rows[apart]
+    return rows[~apart], rows[apart], policy
 
 
 @dataclass(frozen=True)
@@ -156,8 +162,11 @@ class _FineTuning:
             head = nn.Linear(feature_dimension(backbone.architecture), len(labels))
         self.network = attach_head(copy.deepcopy(backbone.network), backbone.architecture, head).to(self._device)
 
-    def run(self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, output: Path) -> _Best:
-        """Train on the rows that have a label, judge each epoch, log it to `output`; the best epoch."""
+    def run(self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, truth: Targets, output: Path) -> _Best:
+        """Train on the rows that have a label, judge each epoch, log it to `output`; the best epoch.
+
+        wanted, truth: the targets of train and of judged_on.
+        """
         labelled = ~np.isnan(wanted).all(axis=1)
         train, wanted = train.iloc[np.flatnonzero(labelled)], wanted[labelled]
         loader = OneViewLoader(
@@ -176,7 +185,6 @@ class _FineTuning:
         )
         scaler = torch.amp.GradScaler(self._device.type, enabled=self._how.precision == "fp16")
         batches = _labelled_batches(loader, pd.Index(train["sample_id"]), torch.from_numpy(wanted))
-        truth = targets(judged_on, self._labels, PLAIN)
         best: _Best | None = None
         output.mkdir(parents=True, exist_ok=True)
         total = steps * self._how.epochs
@@ -195,7 +203,9 @@ class _FineTuning:
         return best
 
     def scores(self, rows: pd.DataFrame) -> Targets:
-        """Logits of the fixed view of each row, float32 [N, L]."""
+        """Logits of the fixed view of each row, float32 [N, L]. Raises TrainingError if one is not a number."""
+        if rows.empty:
+            return np.empty((0, len(self._labels)), dtype=np.float32)
         batches = outputs(
             self.network,
             self._dataset,
@@ -206,7 +216,10 @@ class _FineTuning:
             device=self._loader_device,
             threads=self._threads,
         )
-        return np.concatenate([logits for logits, _ in batches])
+        scores = np.concatenate([logits for logits, _ in batches])
+        if not np.isfinite(scores).all():
+            raise TrainingError(f"the network's output is not a number. {_WHAT_NEXT}")
+        return scores
 
     def _epoch(
         self,
@@ -243,7 +256,7 @@ class _FineTuning:
             bar.advance()
         mean_loss = float(total) / steps
         if not math.isfinite(mean_loss):
-            raise TrainingError(f"epoch {epoch}: the loss is not a number. Try a smaller --lr, or --precision fp32.")
+            raise TrainingError(f"epoch {epoch}: the loss is not a number. {_WHAT_NEXT}")
         return mean_loss, rate
 
 

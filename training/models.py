@@ -21,7 +21,7 @@ from shards.errors import ResumeError
 from training.errors import WeightsError
 from training.labels import Targets
 from training.networks import attach_head, build_backbone, feature_dimension
-from training.run_directory import read_patients, write_patients
+from training.run_directory import CONFIG, LAST, PATIENTS, read_patients, write_patients
 from training.weight_files import read_weights, safetensors_bytes
 from training.weights import Backbone, describe_backbone
 
@@ -46,12 +46,17 @@ class Model:
 def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
     """Whether `folder` holds the model that these options make.
 
-    Raises ResumeError if it holds another one: it is never overwritten.
+    Raises ResumeError if it holds another one, or is no folder for a model: nothing is ever overwritten.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
+        if folder.exists() and not folder.is_dir():
+            raise ResumeError(f"{folder} is a file. Give another --output.")
+        if (folder / CONFIG).exists() or (folder / LAST).exists():
+            # A run has a patients.parquet and a metrics.jsonl of its own.
+            raise ResumeError(f"{folder} holds a run of `cxr-train pretrain`. Give another --output.")
         return False
-    recorded = json.loads(path.read_text(encoding="utf-8"))["options"]
+    recorded = _described(path).get("options", {})
     differing = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
     if differing:
         details = "; ".join(f"{key}: {recorded.get(key)!r} there, {options.get(key)!r} here" for key in differing)
@@ -113,12 +118,16 @@ def load_model(folder: Path) -> Model:
         raise WeightsError(
             f"{folder} holds no {DESCRIPTION}: it is no finished model. Run `cxr-train probe` or `cxr-train finetune`."
         )
-    description = json.loads(path.read_text(encoding="utf-8"))
+    description = _described(path)
     if description.get("format_version") != FORMAT_VERSION:
         raise WeightsError(f"{path}: format version {description.get('format_version')!r}, not {FORMAT_VERSION}")
+    if not (folder / PATIENTS).is_file():
+        raise WeightsError(
+            f"{folder} holds no {PATIENTS}, so nobody knows whom the weights have seen. Copy the whole folder again."
+        )
     weights_path = folder / WEIGHTS
     weights = read_weights(weights_path)
-    if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description["digest"]:
+    if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.get("digest"):
         raise WeightsError(f"{weights_path} is not the file that {DESCRIPTION} records. Copy both again.")
     architecture = description["architecture"]
     head = nn.Linear(feature_dimension(architecture), len(description["labels"]))
@@ -146,6 +155,16 @@ def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float
     every = [_auroc(target[:, column], scores[:, column])["auroc"] for column in range(len(labels))]
     defined = [value for value in every if value is not None]
     return sum(defined) / len(defined) if defined else None
+
+
+def _described(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is not JSON: {error}. Copy it again, or make the model anew.") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} does not describe a model. Copy it again, or make the model anew.")
+    return content
 
 
 def _auroc(target: Targets, scores: Targets) -> dict[str, Any]:

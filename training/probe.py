@@ -15,11 +15,14 @@ import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from shards.dataset import Dataset
 from shards.graph import Device
 from shards.subsets import label_fraction, select, single_label
+from training.embeddings import Embeddings
+from training.errors import TrainingError
 from training.features import cached_features
 from training.holdout import held_out
 from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
@@ -33,7 +36,11 @@ DEFAULT_STRENGTH = 1e-2
 """C where too few patients have the label to hold any out."""
 MAX_ITERATIONS = 2000
 
-Features = npt.NDArray[np.float64]
+_CONSTANT = 10 * np.finfo(np.float32).eps
+"""A feature whose spread is a smaller part of its mean is constant but for the rounding of float32."""
+
+Features = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,19 @@ def probe(
     )
     wanted = targets(rows, labels, policy)
     refuse_one_class(wanted, labels, _where(dataset, rows, options))
-    features = _features_of(rows, embedded["train"].sample_id, embedded["train"].features)
-    models = {label: fit(features, wanted[:, column], rows, dataset.name) for column, label in enumerate(labels)}
+    places = _places(rows, embedded["train"])
+    with threadpool_limits(limits=threads):
+        models = {
+            label: fit(embedded["train"].features, places, wanted[:, column], rows, dataset.name)
+            for column, label in enumerate(labels)
+        }
     weight = np.stack([model.weight for model in models.values()])
     bias = np.array([model.bias for model in models.values()])
     found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}
     for split in found:
         if split in embedded:
             truth = targets(select(dataset, split), labels, PLAIN)
-            found[split] = truth, (embedded[split].features @ weight.T + bias).astype(np.float32)
+            found[split] = truth, embedded[split].features @ weight.T.astype(np.float32) + bias.astype(np.float32)
     results = auroc_by_split(labels, found)
     save_model(
         output,
@@ -98,24 +109,24 @@ def probe(
     return results
 
 
-def fit(features: Features, target: Targets, rows: pd.DataFrame, name: str) -> LinearModel:
+def fit(features: Features, places: Places, target: Targets, rows: pd.DataFrame, name: str) -> LinearModel:
     """Logistic regression on standardised features, C chosen by the log loss of held-out patients, then on all.
 
-    features: [N, D]; target: [N], NaN left out. rows: whose they are.
+    features: float32 [M, D]. places: int64 [N], which of them to learn from. target: [N], NaN left out. rows: [N],
+    whose they are. Memory: one float32 copy of the N features, since scikit-learn computes in float32 as they are.
     """
     known = ~np.isnan(target)
-    features, target, rows = features[known], target[known], rows[known]
-    centre, spread = features.mean(axis=0), features.std(axis=0)
-    spread[spread == 0] = 1.0
-    scaled = (features - centre) / spread
+    places, target, rows = places[known], target[known], rows[known]
     apart = held_out(rows, name, pd.Series(target == 1, index=rows.index)).to_numpy()
     possible = all(len(np.unique(part)) == 2 for part in (target[apart], target[~apart]))
-    strength = _best_strength(scaled, target, apart) if possible else DEFAULT_STRENGTH
+    held_out_last = np.argsort(apart, kind="stable")  # so that both parts are slices of one copy
+    scaled, target = features[places[held_out_last]], target[held_out_last]
+    centre, spread = _standardise(scaled)
+    strength = _best_strength(scaled, target, int((~apart).sum())) if possible else DEFAULT_STRENGTH
     model = _regression(strength).fit(scaled, target)
-    weight = model.coef_[0] / spread
-    return LinearModel(
-        weight, float(model.intercept_[0] - weight @ centre), strength, int(apart.sum()) if possible else 0
-    )
+    weight = model.coef_[0].astype(np.float64) / spread
+    bias = float(model.intercept_[0] - weight @ centre)
+    return LinearModel(weight, bias, strength, int(apart.sum()) if possible else 0)
 
 
 def folded(backbone: Backbone, weight: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> dict[str, Tensor]:
@@ -128,12 +139,24 @@ def folded(backbone: Backbone, weight: npt.NDArray[np.float64], bias: npt.NDArra
     }
 
 
-def _best_strength(scaled: Features, target: Targets, apart: npt.NDArray[np.bool_]) -> float:
+def _standardise(features: Features) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Centre and scale the columns in place; (mean, standard deviation), float64 [D], 1 of a constant column."""
+    centre = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    features -= centre
+    squares = np.einsum("nd,nd->d", features, features, dtype=np.float64)
+    spread = np.sqrt(squares / len(features))
+    spread[spread <= _CONSTANT * np.abs(centre)] = 1.0
+    features /= spread.astype(np.float32)
+    return centre.astype(np.float64), spread
+
+
+def _best_strength(scaled: Features, target: Targets, fitted: int) -> float:
+    """The C with the least log loss on the rows after the first `fitted`, of a regression on those before."""
     model = _regression(STRENGTHS[0]).set_params(warm_start=True)
     losses = {}
     for strength in STRENGTHS:
-        model.set_params(C=strength).fit(scaled[~apart], target[~apart])
-        losses[strength] = log_loss(target[apart], model.predict_proba(scaled[apart])[:, 1], labels=[0, 1])
+        model.set_params(C=strength).fit(scaled[:fitted], target[:fitted])
+        losses[strength] = log_loss(target[fitted:], model.predict_proba(scaled[fitted:])[:, 1], labels=[0, 1])
     return min(losses, key=lambda strength: losses[strength])
 
 
@@ -141,9 +164,12 @@ def _regression(strength: float) -> LogisticRegression:
     return LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, solver="lbfgs")
 
 
-def _features_of(rows: pd.DataFrame, ids: npt.NDArray[np.int64], features: npt.NDArray[np.float32]) -> Features:
-    places = pd.Index(ids).get_indexer(pd.Index(rows["sample_id"]))
-    return features[places].astype(np.float64)
+def _places(rows: pd.DataFrame, embedded: Embeddings) -> Places:
+    """Where the rows are among the embeddings, int64 [N]."""
+    places: Places = pd.Index(embedded.sample_id).get_indexer(pd.Index(rows["sample_id"])).astype(np.int64)
+    if (places < 0).any():
+        raise TrainingError(f"{int((places < 0).sum())} samples have no embedding: empty the cache and run again.")
+    return places
 
 
 def _regularisation(model: LinearModel) -> dict[str, Any]:

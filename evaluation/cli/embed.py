@@ -48,8 +48,10 @@ def embed(
     import torch
 
     from shards.dataset import open_dataset
+    from shards.errors import SubsetError
     from shards.subsets import select
     from training.devices import available_threads, choose_device
+    from training.embeddings import refuse_other_content
     from training.features import embed as write_features
     from training.weights import load_backbone
 
@@ -66,5 +68,8 @@ def embed(
         allow_unfinished=allow_unfinished,
     )
     rows = select(dataset, split)
+    if rows.empty:
+        raise SubsetError(f"{dataset.root} has no samples to embed, or not in that --split")
+    refuse_other_content(output)
     write_features(backbone, dataset, rows, output, device=choose_device(device), threads=threads)
     click.echo(f"wrote {len(rows)} embeddings to {output}")
