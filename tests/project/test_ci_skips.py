@@ -1,4 +1,4 @@
-"""The rule of tests/conftest.py: what CI installs for must run there."""
+"""The rule of tests/no_skips_in_ci.py: what CI installs for must run there."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+RULE = Path(__file__).parents[1] / "no_skips_in_ci.py"
 SUITE = """
 import pytest
 
@@ -33,7 +33,7 @@ def test_e(): assert False
 
 
 def run_suite(folder: Path, ci: str) -> str:
-    shutil.copy(CONFTEST, folder / "conftest.py")
+    shutil.copy(RULE, folder / "conftest.py")
     (folder / "test_suite.py").write_text(SUITE)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  slurm: x\n  chromium: x\n  gpu: x\n")
     command = [sys.executable, "-m", "pytest", "-rf", "-p", "no:cacheprovider", "-o", "addopts=", str(folder)]
