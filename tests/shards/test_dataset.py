@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import simplejpeg
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.dataset import Dataset, open_dataset, open_datasets, pixel_statistics
@@ -80,6 +80,7 @@ def test_mean_and_deviation_are_those_of_the_train_pixels_in_gray_levels(dataset
     assert dataset.description["pixels"]["count"] == every.size
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=300))
 def test_the_histogram_gives_numpys_mean_and_deviation(levels: list[int]) -> None:
     mean, std = pixel_statistics(np.bincount(levels, minlength=256))

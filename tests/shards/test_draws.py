@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
@@ -69,6 +69,7 @@ def test_draws_are_those_that_earlier_releases_had() -> None:
     ]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63), st.integers(0, 10_000))
 def test_draws_are_what_their_definition_says_in_plain_integers(sample: int, seed: int, epoch: int) -> None:
     found = uniform(id_words(np.array([sample], dtype=np.int64)), streams(seed, epoch, 8))[0]

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.order import BLOCK, WINDOW, epoch_order
@@ -14,6 +14,7 @@ SAMPLES = 20_000
 """More than two windows, no multiple of anything."""
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 500), st.integers(0, 2**63), st.integers(0, 10_000))
 def test_an_epoch_is_the_permutation_that_the_definition_says(samples: int, seed: int, epoch: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.dataset import Dataset, open_dataset
@@ -38,6 +38,7 @@ def reference(rows: pd.DataFrame, fraction: str, draw: int) -> set[str]:
     raise AssertionError
 
 
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.sampled_from(FRACTIONS), st.integers(0, 5))
 def test_a_fraction_is_the_shortest_prefix_of_hashed_patients_that_reaches_it(
     rows: pd.DataFrame, fraction: str, draw: int
@@ -47,6 +48,7 @@ def test_a_fraction_is_the_shortest_prefix_of_hashed_patients_that_reaches_it(
     pd.testing.assert_frame_equal(chosen, rows[rows["patient_id"].isin(set(chosen["patient_id"]))])
 
 
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.sampled_from(FRACTIONS), st.integers(0, 5))
 def test_a_stratified_fraction_is_that_prefix_within_each_class_of_patients(
     rows: pd.DataFrame, fraction: str, draw: int
@@ -59,12 +61,14 @@ def test_a_stratified_fraction_is_that_prefix_within_each_class_of_patients(
     assert len(chosen) == rows["patient_id"].isin(expected).sum()
 
 
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.floats(0.001, 1), st.floats(0.001, 1), st.sampled_from([None, "label"]))
 def test_fractions_of_a_draw_are_nested(rows: pd.DataFrame, one: float, other: float, stratify: str | None) -> None:
     small, large = (label_fraction(rows, "name", f, 3, stratify) for f in sorted((one, other)))
     assert set(small.index) <= set(large.index)
 
 
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.sampled_from([None, "label"]))
 def test_the_whole_fraction_is_every_row(rows: pd.DataFrame, stratify: str | None) -> None:
     pd.testing.assert_frame_equal(label_fraction(rows, "name", 1.0, 0, stratify), rows)

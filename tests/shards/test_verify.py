@@ -72,7 +72,7 @@ def test_a_flipped_byte_after_the_last_sample_is_put_to_the_shard(copy: Path) ->
     assert [(f.kind, f.shard, f.key) for f in verify(copy)] == [("bytes", SHARD, None)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_flipped_byte_goes_unnoticed_and_none_is_put_to_a_neighbour(copy: Path, data: st.DataObject) -> None:
     path = copy / f"{SHARD}.tar"
