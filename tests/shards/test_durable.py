@@ -23,6 +23,16 @@ def test_a_written_file_has_its_content_and_nothing_lies_beside_it(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_whoever_has_the_old_file_open_keeps_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with path.open("rb") as reader:
+        with write_atomically(path) as file:
+            file.write(b"newer")
+        assert reader.read() == b"old"  # renamed over, not written over
+    assert path.read_bytes() == b"newer"
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file.bin"
