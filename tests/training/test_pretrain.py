@@ -149,10 +149,10 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
 def test_other_networks_optimizers_and_threads_go_on_exactly_too(
     options: PretrainOptions, signal_after: Stop, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    options = replace(options, batch_size=16, epochs=1, **changes)
+    options = replace(options, batch_size=24, epochs=1, **changes)
     undisturbed = replace(options, output=tmp_path / "undisturbed")
     pretrain(undisturbed)
-    stop_and_go_on(options, signal_after, [2])
+    stop_and_go_on(options, signal_after, [1])
     assert_equal(final_state(options.output), final_state(undisturbed.output))
 
 
