@@ -1,28 +1,39 @@
-"""What all tests share: under CI nothing that CI installs for may be skipped.
+"""What all tests share: the rule about skips under CI, and models that several rooms read.
 
-A room's own fixtures live in tests/<room>/conftest.py. Tests skip in a fixture or in the test, never while a
-module is imported: a module that was never collected has no markers for the rule below to see.
+A room's own fixtures live in tests/<room>/conftest.py.
 """
 
-import os
-from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
-INSTALLED_IN_CI = ("slurm", "chromium")
+from tests.no_skips_in_ci import pytest_runtest_makereport  # noqa: F401 - a hook
+from tests.training.labelled_shards import BACKBONE, LABELS, make_model, write_labelled_dataset
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip of a `slurm` or `chromium` test into a failure where CI=true (.ci/run installs both)."""
-    report = yield
-    expected_to_fail = hasattr(report, "wasxfail")
-    if report.skipped and not expected_to_fail and os.environ.get("CI", "").lower() in ("1", "true"):
-        for marker in INSTALLED_IN_CI:
-            if item.get_closest_marker(marker):
-                reason = call.excinfo.value if call.excinfo else report.longreprtext
-                report.outcome = "failed"
-                report.longrepr = f"a {marker} test must not be skipped under CI: {reason}"
-    return report
+@pytest.fixture(scope="session")
+def labelled_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished dataset called `labelled` with all three splits. Do not change it: copy it first."""
+    return write_labelled_dataset(tmp_path_factory.mktemp("labelled") / "shards").root
+
+
+@pytest.fixture(scope="session")
+def embeddings_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of embeddings for the whole session."""
+    return tmp_path_factory.mktemp("embeddings")
+
+
+@pytest.fixture(scope="session")
+def probed(labelled_root: Path, embeddings_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a linear probe of both labels on a random ResNet-18."""
+    output = tmp_path_factory.mktemp("models") / "probe"
+    words = ("--labels", ",".join(LABELS), "--cache", embeddings_cache)
+    return make_model("probe", labelled_root, output, *BACKBONE, *words)
+
+
+@pytest.fixture(scope="session")
+def tuned(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a ResNet-18 fine-tuned on one label for two short epochs."""
+    output = tmp_path_factory.mktemp("models") / "finetune"
+    words = ("--labels", LABELS[0], "--epochs", 2, "--min-steps", 3, "--batch-size", 8, "--lr", 1e-3)
+    return make_model("finetune", labelled_root, output, *BACKBONE, *words)
