@@ -1,7 +1,7 @@
 """A real two-node Slurm on this machine's loopback: no systemd, no cgroups, no accounting, no GPU needed.
 
 Flows in: an empty folder. Out: running daemons whose configuration, state and logs live in that folder, and
-which stop by their process ids. It must not know what the jobs are. By hand: python -m tests.slurm.cluster DIR
+which end with this process. It must not know what the jobs are. By hand: python -m tests.slurm.cluster DIR
 """
 
 import contextlib
@@ -18,41 +18,6 @@ from pathlib import Path
 
 NODES = ("n1", "n2")
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-# cred_expire is also how long a requeued job waits before it starts again: 120 s by default.
-# MinJobAge: scontrol knows a finished job for an hour, so no accounting database is needed.
-CONFIGURATION = """
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={port}
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
-CredType=cred/munge
-AuthInfo=socket={root}/munge.socket,cred_expire=5
-StateSaveLocation={root}/state
-SlurmdSpoolDir={root}/spool-%n
-SlurmctldPidFile={root}/slurmctld.pid
-SlurmdPidFile={root}/slurmd-%n.pid
-SlurmctldLogFile={root}/slurmctld.log
-SlurmdLogFile={root}/slurmd-%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-SwitchType=switch/none
-MinJobAge=3600
-SchedulerParameters=batch_sched_delay=0,bf_interval=5
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-DefMemPerCPU=500
-KillWait=5
-ReturnToService=2
-SlurmdParameters=config_overrides
-GresTypes=gpu
-PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-"""
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=256000 Gres=gpu:4\n"
 
 
@@ -60,7 +25,9 @@ def missing() -> str | None:
     """Why a Slurm cannot be started here, as a sentence; None if it can."""
     if os.geteuid() != 0:
         return "a Slurm for tests is started as root only"
-    lacking = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=PATH)]
+    lacking = [
+        name for name in ("munged", "slurmctld", "slurmd", "sbatch", "setpriv") if not shutil.which(name, path=PATH)
+    ]
     if lacking:
         return f"{', '.join(lacking)} not found: run scripts/install-test-packages.sh"
     return None
@@ -95,12 +62,8 @@ class Cluster:
 
     def wait(self, job: str, seconds: float, ready: Callable[[set[str]], bool]) -> set[str]:
         """Wait until `ready(states)`; TimeoutError with what the job was doing otherwise."""
-        deadline = time.monotonic() + seconds
-        while not ready(states := self.states(job)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"job {job} after {seconds} s: {self.jobs(job)}")
-            time.sleep(0.3)
-        return states
+        wait_until(lambda: ready(self.states(job)), lambda: f"job {job} is {self.jobs(job)}", seconds)
+        return self.states(job)
 
 
 @contextlib.contextmanager
@@ -108,11 +71,12 @@ def running_cluster(root: Path) -> Iterator[Cluster]:
     """Start munged, slurmctld and two slurmd under `root` (absolute, short: a socket's path has a limit)."""
     cluster = Cluster(root)
     configure(root, first_port=unused_ports(1 + len(NODES)))
+    daemons: list[subprocess.Popen[bytes]] = []
     try:
-        start(cluster)
+        start(cluster, daemons)
         yield cluster
     finally:
-        stop(cluster)
+        stop(cluster, daemons)
 
 
 def configure(root: Path, first_port: int) -> None:
@@ -123,7 +87,7 @@ def configure(root: Path, first_port: int) -> None:
     key.write_bytes(os.urandom(128))
     for gpu in range(4):
         os.mknod(root / f"gpu{gpu}", 0o20666, os.makedev(1, 3))  # /dev/null's numbers: Slurm only looks for a device
-    text = CONFIGURATION.format(root=root, host=host, port=first_port)
+    text = (Path(__file__).parent / "slurm.conf.in").read_text().format(root=root, host=host, port=first_port)
     for offset, name in enumerate(NODES, start=1):
         text += NODE.format(name=name, host=host, port=first_port + offset)
         (root / f"spool-{name}").mkdir()
@@ -133,26 +97,46 @@ def configure(root: Path, first_port: int) -> None:
     (root / "cgroup.conf").write_text("# unused\n")
 
 
-def start(cluster: Cluster) -> None:
-    """Start the daemons and wait until both nodes are idle; each detaches and writes its pid file."""
+def start(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
+    """Start the daemons, adding each to `daemons`, and wait until both nodes are idle."""
     root = cluster.root
     munge = [f"--{name}={root}/munge.{name.split('-')[0]}" for name in ("key-file", "socket", "pid-file", "seed-file")]
     commands = [
-        ["munged", *munge, f"--log-file={root}/munged.log"],
-        ["slurmctld", "-i"],
-        *(["slurmd", "-N", name] for name in NODES),
+        ["munged", "--foreground", *munge],
+        ["slurmctld", "-D", "-i"],
+        *(["slurmd", "-D", "-N", name] for name in NODES),
     ]
-    with (root / "start.log").open("ab") as log:  # not a pipe: the daemons would hold it open
-        for command in commands:
-            subprocess.run(
-                command, env=cluster.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True
+    for command in commands:
+        # setpriv: they end with us, also where a killed pytest cannot stop them.
+        with (root / f"{command[0]}.out").open("ab") as out:
+            daemons.append(
+                subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "TERM", *command],
+                    env=cluster.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                )
             )
-    deadline = time.monotonic() + 30
-    while (states := node_states(cluster)) != ["idle"] * len(NODES):
+        if command[0] == "munged":
+            wait_until(lambda: (root / "munge.socket").exists(), lambda: f"no munge socket\n{logs(root)}")
+    idle = ["idle"] * len(NODES)
+    wait_until(lambda: node_states(cluster) == idle, lambda: f"nodes are {node_states(cluster)}\n{logs(root)}")
+
+
+def wait_until(ready: Callable[[], bool], otherwise: Callable[[], str], seconds: float = 60) -> None:
+    """Wait until `ready()`; TimeoutError with `otherwise()` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not ready():
         if time.monotonic() > deadline:
-            logs = "\n".join(f"== {log.name}\n{log.read_text()[-1500:]}" for log in sorted(root.glob("*.log")))
-            raise TimeoutError(f"the nodes are {states} after 30 s\n{logs}")
+            raise TimeoutError(f"after {seconds} s: {otherwise()}")
         time.sleep(0.1)
+
+
+def logs(root: Path) -> str:
+    """The ends of the daemons' logs."""
+    files = sorted([*root.glob("*.log"), *root.glob("*.out")])
+    return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')[-1500:]}" for file in files)
 
 
 def node_states(cluster: Cluster) -> list[str]:
@@ -162,23 +146,20 @@ def node_states(cluster: Cluster) -> list[str]:
     return done.stdout.split()
 
 
-def stop(cluster: Cluster) -> None:
-    """End the jobs while slurmctld can still do it, then the daemons by pid; raises if one stays."""
-    subprocess.run(["scancel", "--partition=test"], env=cluster.environment, capture_output=True, timeout=30)
-    deadline = time.monotonic() + 20
-    while node_states(cluster) not in ([], ["idle"] * len(NODES)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    files = [f"slurmd-{name}.pid" for name in NODES] + ["slurmctld.pid", "munge.pid"]
-    # slurmd removes its pid file before it has ended: read them all first.
-    pids = [int((cluster.root / name).read_text()) for name in files if (cluster.root / name).exists()]
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 20
-    while alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"Slurm daemons that did not stop: {alive}")
-        time.sleep(0.1)
+def stop(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
+    """End the jobs while slurmctld can still do it, then the daemons, munged last."""
+    try:
+        subprocess.run(["scancel", "--partition=test"], env=cluster.environment, capture_output=True, timeout=60)
+        # No states: slurmctld has ended by itself.
+        wait_until(lambda: set(node_states(cluster)) <= {"idle"}, lambda: f"jobs still run: {node_states(cluster)}")
+    finally:
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            try:
+                daemon.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                raise
 
 
 def unused_ports(count: int) -> int:
