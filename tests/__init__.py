@@ -1,0 +1,7 @@
+"""Tests mirror the packages; tests/e2e walks the whole path."""
+
+import os
+
+# Torch's threads spin while they wait for each other, which on a busy machine (CI) costs more than the work itself.
+# libgomp reads this when it is loaded, so it stands before any import of torch; processes that tests start inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
