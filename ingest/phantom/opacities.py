@@ -42,14 +42,15 @@ def replaced_air(canvas: Canvas, thorax: Thorax, severity: Severity, places: Pla
 
 def effusion_outline(thorax: Thorax, side: int, extent: float, supine: bool) -> Points:
     """Fluid in the costophrenic angle up to a meniscus that climbs the lateral wall, [n, 2]."""
-    tip_x, tip_y = thorax.angle(side)
+    _, tip_y = thorax.angle(side)
     high = (1.3 + 9.0 * extent**1.4) * (0.65 if supine else 1.0)
     share = np.array([1.05, 0.975, 0.93, 0.82, 0.6, 0.35, 0.06])  # of the distance to the wall
     level = tip_y - high + high * np.array([-0.85, -0.3, 0.0, 0.27, 0.46, 0.55, 0.58])
     level[:2] -= [0.9, 0.3]
     meniscus = spline(np.stack([share * thorax.wall(np.minimum(level, tip_y)), level], -1), 8)
-    below = [(0.8, tip_y + 5), (tip_x + 1.5, tip_y + 5), (tip_x + 1.5, tip_y)]
-    return mirrored(np.vstack([meniscus, below]), side)
+    outside = thorax.half_width + 2  # beyond the wall all the way up, for the wall is convex
+    around = [(0.8, tip_y + 5), (outside, tip_y + 5), (outside, level[0])]
+    return mirrored(np.vstack([meniscus, around]), side)
 
 
 def cloud(

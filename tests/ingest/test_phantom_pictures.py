@@ -135,6 +135,24 @@ def test_an_effusion_fills_the_costophrenic_angle_of_its_side_from_below(seed: i
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("extent", [0.3, 0.7, 1.0])
+def test_below_its_meniscus_an_effusion_leaves_no_air_at_the_lateral_wall(seed: int, extent: float) -> None:
+    canvas, thorax = chest(seed)
+    places = Places(seed)
+    side = places.sides("Pleural Effusion")[0]
+    _, y = canvas.grid()
+    lung = canvas.fill(thorax.lung(side)) > 127
+    filled = canvas.fill(opacities.effusion_outline(thorax, side, extent, supine=False)) > 127
+    wet = []
+    for row in np.flatnonzero((y[:, 0] > 1.0) & (y[:, 0] < thorax.angle(side)[1] - 0.3)):
+        columns = np.flatnonzero(lung[row])
+        wet.append(filled[row, columns.max() if side == LEFT else columns.min()])
+    dry = wet.index(True)
+    assert dry < len(wet) - 3
+    assert wet[dry:].count(False) <= 2  # where the film of fluid begins it is thinner than a pixel
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_oedema_is_on_both_sides_around_the_hila(seed: int) -> None:
     canvas, thorax = chest(seed)
     haze = opacities.replaced_air(canvas, thorax, {"Edema": 0.7}, Places(seed), False)
