@@ -91,3 +91,17 @@ def test_a_recipe_gives_options_that_its_command_has_with_values_that_it_takes(r
         assert context.get_parameter_source(parameter) is click.core.ParameterSource.DEFAULT_MAP
         converted = context.params[parameter]
         assert converted == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES], ids=lambda page: page.name)
+def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
+    quoted = re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8"))
+    linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    folders = ("shards/", "ingest/", "training/", "evaluation/", "recipes/", "slurm/", "tests/", "benchmarks/", "docs/")
+    paths = [name for name in quoted if name.startswith(folders) and not re.search(r"[<>*{ ]", name)]
+    missing = [name for name in paths if not (ROOT / name).exists()]
+    missing += [name for name in linked if not (page.parent / name).exists()]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = [name for name in quoted if re.fullmatch(r"test_\w+", name)]
+    missing += [name for name in tests if f"def {name}(" not in code]
+    assert not missing, f"{page.name} names what is not there: {missing}"
