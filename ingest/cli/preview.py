@@ -11,9 +11,9 @@ import click
 @click.option("--count", type=click.IntRange(1, 400), default=32, help="How many images.")
 @click.option("--split", type=click.Choice(["train", "valid", "test"]), help="Of this split only.")
 def preview(out: Path, png: Path, count: int, split: str | None) -> None:
-    """Draw images of the dataset in OUT, evenly spaced over its order, with their labels, and save them as PNG.
+    """Draw a contact sheet of a dataset.
 
-    `?` marks an uncertain label. The picture shows patients: mind where you send it.
+    Reads the dataset in OUT; writes PNG: images evenly spaced over its order, with their labels. `?` marks an uncertain label. The picture shows patients: mind where you send it.
     """
     from ingest.sheet import draw_sheet
     from shards.dataset import open_dataset
