@@ -13,7 +13,8 @@ import click
 def preview(out: Path, png: Path, count: int, split: str | None) -> None:
     """Draw a contact sheet of a dataset.
 
-    Reads the dataset in OUT; writes PNG: images evenly spaced over its order, with their labels. `?` marks an uncertain label. The picture shows patients: mind where you send it.
+    Reads the dataset in OUT; writes PNG: images evenly spaced over its order, with their labels. `?` marks an
+    uncertain label. The picture shows patients: mind where you send it.
     """
     from ingest.sheet import draw_sheet
     from shards.dataset import open_dataset

@@ -67,7 +67,7 @@ def sample_anatomy(rng: Generator, male: bool, age_years: float) -> Anatomy:
         rib_density=around(1.0 - 0.25 * old, 0.15),
         clavicle_rise=size * around(1.2, 0.9),
         clavicle_y=size * around(2.6, 0.6),
-        cardiothoracic_ratio=around(0.43 + 0.02 * old + 0.09 * child, 0.028),
+        cardiothoracic_ratio=around(0.43 + 0.02 * old + 0.09 * child, 0.026),
         heart_axis=float(np.clip(around(0.35 + 0.5 * stout, 0.25), 0, 1)),
         mediastinum_half_width=size * around(2.7 + 0.3 * stout + 0.9 * child, 0.25),
         aortic_knob=size * (around(1.35, 0.2) + 0.7 * old * rng.random()),

@@ -43,7 +43,7 @@ def replaced_air(canvas: Canvas, thorax: Thorax, severity: Severity, places: Pla
 def effusion_outline(thorax: Thorax, side: int, extent: float, supine: bool) -> Points:
     """Fluid in the costophrenic angle up to a meniscus that climbs the lateral wall, [n, 2]."""
     _, tip_y = thorax.angle(side)
-    high = (1.3 + 9.0 * extent**1.4) * (0.65 if supine else 1.0)
+    high = (2.0 + 9.5 * extent**1.2) * (0.75 if supine else 1.0)
     share = np.array([1.05, 0.975, 0.93, 0.82, 0.6, 0.35, 0.06])  # of the distance to the wall
     level = tip_y - high + high * np.array([-0.85, -0.3, 0.0, 0.27, 0.46, 0.55, 0.58])
     level[:2] -= [0.9, 0.3]
@@ -74,7 +74,7 @@ def _effusions(severity: Severity, places: Places) -> list[tuple[int, float]]:
     """Side and extent of each effusion; on the second side there is less."""
     if not (extent := severity.get("Pleural Effusion", 0.0)):
         return []
-    return list(zip(places.sides("Pleural Effusion"), (extent, 0.7 * extent), strict=False))
+    return list(zip(places.sides("Pleural Effusion"), (extent, 0.8 * extent), strict=False))
 
 
 def _oedema(x: Field, y: Field, thorax: Thorax, extent: float, rng: np.random.Generator) -> Field:

@@ -27,7 +27,7 @@ def diseased(thorax: Thorax, severity: Severity, places: Places) -> Thorax:
         pushed = -places.sides("Pneumothorax", 0.0)[0] * 1.2 * max(0.0, air - 0.6)
     return replace(
         thorax,
-        cardiothoracic_ratio=thorax.cardiothoracic_ratio + (0.03 + 0.1 * heart if heart else 0.0),
+        cardiothoracic_ratio=thorax.cardiothoracic_ratio + (0.05 + 0.1 * heart if heart else 0.0),
         mediastinum_half_width=thorax.mediastinum_half_width * (1.12 + 0.35 * wide if wide else 1.0),
         raised=(raised[0], raised[1]),
         drawn=thorax.drawn + pushed,

@@ -60,7 +60,7 @@ class Profile:
     def effusion(self, extent: float) -> Points:
         """Fluid behind, up to a meniscus: [n, 2]."""
         low = self.height + self.angle_drop
-        high = 1.3 + 9.0 * extent**1.4
+        high = 2.0 + 9.5 * extent**1.2
         back = float(self.back(low)) + 0.25 * self.depth
         rise, away = np.array([1.35, 1.0, 0.55, 0.4]), np.array([-2.0, 1.5, 6.0, 14.0])
         meniscus = spline(np.stack([back - away, low - rise * high], -1), 8)
@@ -68,7 +68,7 @@ class Profile:
 
 
 def profile_of(anatomy: Anatomy, acquisition: Acquisition, cardiomegaly: float) -> Profile:
-    ratio = anatomy.cardiothoracic_ratio + (0.03 + 0.1 * cardiomegaly if cardiomegaly else 0.0)
+    ratio = anatomy.cardiothoracic_ratio + (0.05 + 0.1 * cardiomegaly if cardiomegaly else 0.0)
     return Profile(
         depth=anatomy.thoracic_depth,
         height=anatomy.lung_height * acquisition.breath,

@@ -3,7 +3,7 @@
 import itertools
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,9 @@ from shards.dataset import open_dataset
 from shards.errors import SubsetError
 from training.labels import MISSING, PLAIN, UNCERTAIN, LabelPolicy, parse_labels, refuse_one_class, targets
 
-EVERY_POLICY = [LabelPolicy(u, m) for u, m in itertools.product(("ignore", "zeros", "ones"), ("ignore", "zeros"))]
+UNCERTAIN_MEANS: tuple[Literal["ignore", "zeros", "ones"], ...] = ("ignore", "zeros", "ones")
+MISSING_MEANS: tuple[Literal["ignore", "zeros"], ...] = ("ignore", "zeros")
+EVERY_POLICY = [LabelPolicy(u, m) for u, m in itertools.product(UNCERTAIN_MEANS, MISSING_MEANS)]
 
 
 def slow_target(value: float, policy: LabelPolicy) -> float:
