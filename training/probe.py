@@ -140,8 +140,13 @@ def folded(backbone: Backbone, weight: npt.NDArray[np.float64], bias: npt.NDArra
 
 
 def _standardise(features: Features) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Centre and scale the columns in place; (mean, standard deviation), float64 [D], 1 of a constant column."""
+    """Centre and scale the columns in place; (mean, standard deviation), float64 [D], 1 of a constant column.
+
+    Raises TrainingError for features that are not numbers.
+    """
     centre = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if not np.isfinite(centre).all():
+        raise TrainingError("the backbone's features are not numbers: its weights are spoiled. Take another backbone.")
     features -= centre
     squares = np.einsum("nd,nd->d", features, features, dtype=np.float64)
     spread = np.sqrt(squares / len(features))

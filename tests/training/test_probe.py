@@ -130,6 +130,14 @@ def test_unknown_targets_and_other_places_are_left_out_and_the_features_stay_as_
     np.testing.assert_array_equal(features, before)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_numbers_are_refused(value: float) -> None:
+    features, target, rows = material(30)
+    features[4, 2] = value
+    with pytest.raises(TrainingError, match="the backbone's features are not numbers"):
+        fitted(features, target, rows)
+
+
 # From here on the whole probe, on real shards.
 
 OPTIONS = {"label_fraction": 1.0, "draw": 0, "seed": 0, "uncertain": "ignore", "missing": "ignore"}
