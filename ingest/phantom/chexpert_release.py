@@ -14,7 +14,7 @@ import numpy as np
 from ingest.phantom.acquisition import Acquisition, sample_acquisition
 from ingest.phantom.anatomy import Anatomy, sample_anatomy
 from ingest.phantom.film import Picture
-from ingest.phantom.findings import LABELS, reported, sample_disposition, truth
+from ingest.phantom.findings import LABELS, reported, sample_disposition, truth, visible
 from ingest.phantom.frontal import frontal
 from ingest.phantom.lateral import lateral
 
@@ -56,7 +56,7 @@ class Patient:
         """The picture [H, W] of one of this patient's images."""
         draw = lateral if image.acquisition.projection == "LATERAL" else frontal
         size, oversampling = image.acquisition.film.size(full_size)
-        return draw(self.anatomy, image.acquisition, study.severity, self.seed, size, oversampling)
+        return draw(self.anatomy, image.acquisition, visible(study.severity), self.seed, size, oversampling)
 
 
 def patients_of(train: int) -> dict[Split, int]:

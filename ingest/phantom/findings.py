@@ -63,6 +63,8 @@ _DRAWN = tuple(label for label in LABELS if label not in ("No Finding", "Lung Op
 _FAILURE = ("Cardiomegaly", "Edema", "Pleural Effusion", "Enlarged Cardiomediastinum")  # go together
 _SHARED, _OF_PATIENT = 0.25, 0.35  # variances: of sickness (or of heart failure), and of a label in a patient
 
+_SLIGHTEST = 0.35  # of the severity that the largest finding is drawn with
+
 _OPACITY_SHARE = 0.53  # of studies with any of OPACITIES, measured on 20,000 patients; it follows from the above
 _CARDIAC_SHARE = 0.19  # of studies with a large heart or mediastinum, likewise
 _UNREMARKABLE_SHARE = 0.155  # of studies whose report mentions nothing positive or uncertain, likewise
@@ -101,6 +103,11 @@ def sample_disposition(rng: Generator) -> Disposition:
         shared = failing if label in _FAILURE else sick
         liability[label] = float(np.sqrt(_SHARED) * shared + np.sqrt(_OF_PATIENT) * rng.standard_normal())
     return Disposition(liability)
+
+
+def visible(severity: dict[str, float]) -> dict[str, float]:
+    """Severities as they are drawn: even the slightest finding can be seen, or its label would be noise."""
+    return {label: _SLIGHTEST + (1 - _SLIGHTEST) * extent for label, extent in severity.items()}
 
 
 def truth(severity: dict[str, float]) -> dict[str, int]:

@@ -50,7 +50,7 @@ def plan_case(seed: int, number: int) -> Case:
     own = int(rng.integers(2**31))
     severity = {}
     if tuberculous:
-        severity["Tuberculosis"] = float(rng.uniform(0.08, 1.0))
+        severity["Tuberculosis"] = float(rng.uniform(0.35, 1.0))
         if rng.random() < 0.1:
             severity["Pleural Effusion"] = float(rng.uniform(0.1, 0.7))
     acquisition = sample_acquisition(rng, "PA", screening=True)
