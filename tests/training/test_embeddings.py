@@ -47,8 +47,8 @@ def data_files(path: Path, array: str) -> list[Path]:
 
 
 @pytest.mark.usefixtures("small_shards")
-@pytest.mark.parametrize("rows", [1, 3, 4, 5, 15, 16, 17, 32, 33, 50])
-@pytest.mark.parametrize("size", [1, 5, 16, 64])
+@pytest.mark.parametrize("rows", [1, 5, 16, 17, 50])
+@pytest.mark.parametrize("size", [1, 5, 64])
 def test_what_is_written_is_read_whatever_the_sizes(rows: int, size: int, tmp_path: Path) -> None:
     path = tmp_path / "e.zarr"
     features, ids = write(path, rows, size, dataset={"name": "x", "digest": "y"})
@@ -226,7 +226,7 @@ def test_a_changed_byte_is_noticed_wherever_it_is(array: str, tmp_path: Path) ->
     write(path, 16)
     (file,) = data_files(path, array)
     content = file.read_bytes()
-    for place in range(0, len(content), 7):
+    for place in range(0, len(content), 19):
         changed = bytearray(content)
         changed[place] ^= 0x10
         file.write_bytes(bytes(changed))

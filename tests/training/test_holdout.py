@@ -1,13 +1,14 @@
 """The held-out part of the training patients."""
 
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.subsets import label_fraction
 from training.holdout import EVERY, held_out
 
 PATIENTS = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=150)
+FEW = settings(max_examples=40, deadline=None)
 
 
 def table(images: list[tuple[int, bool]]) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
@@ -17,6 +18,7 @@ def table(images: list[tuple[int, bool]]) -> tuple[pd.DataFrame, "pd.Series[bool
 
 
 @given(PATIENTS)
+@FEW
 def test_no_patient_is_on_both_sides(images: list[tuple[int, bool]]) -> None:
     rows, positive = table(images)
     apart = held_out(rows, "set", positive)
@@ -25,6 +27,7 @@ def test_no_patient_is_on_both_sides(images: list[tuple[int, bool]]) -> None:
 
 
 @given(PATIENTS)
+@FEW
 def test_of_each_class_of_patients_one_in_four_is_held_out(images: list[tuple[int, bool]]) -> None:
     rows, positive = table(images)
     apart = held_out(rows, "set", positive)
@@ -35,6 +38,7 @@ def test_of_each_class_of_patients_one_in_four_is_held_out(images: list[tuple[in
 
 
 @given(PATIENTS)
+@FEW
 def test_the_choice_does_not_depend_on_the_order_of_the_rows(images: list[tuple[int, bool]]) -> None:
     rows, positive = table(images)
     apart = set(rows.loc[held_out(rows, "set", positive), "patient_id"])
