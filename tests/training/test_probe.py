@@ -1,6 +1,7 @@
 """The linear probe: scikit-learn's regression, the choice of C, the fold into the network, what the model records."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_unknown_targets_and_other_places_are_left_out_and_the_features_stay_as_
     np.testing.assert_array_equal(one.weight, two.weight)
     assert (one.bias, one.strength, one.held_out) == (two.bias, two.strength, two.held_out)
     np.testing.assert_array_equal(features, before)
+
+
+def test_fitting_takes_one_copy_of_the_features() -> None:
+    """All of CheXpert through a DenseNet are 0.9 GB: five copies in float64 were 6 GB."""
+    features, target, rows = material(20_000, 64)
+    fitted(features[:100], target[:100], rows[:100])  # whatever is loaded on first use
+    tracemalloc.start()
+    fitted(features, target, rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * features.nbytes
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
