@@ -120,7 +120,7 @@ def test_an_effusion_fills_the_costophrenic_angle_of_its_side_from_below(seed: i
     canvas, thorax = chest(seed)
     places = Places(seed)
     small, large = (
-        opacities.replaced_air(canvas, thorax, {"Pleural Effusion": extent}, places, False) for extent in (0.15, 0.8)
+        opacities.replaced_air(canvas, thorax, {"Pleural Effusion": extent}, places, False) for extent in (0.15, 0.6)
     )
     x, y = canvas.grid()
     for side in places.sides("Pleural Effusion"):
@@ -129,9 +129,9 @@ def test_an_effusion_fills_the_costophrenic_angle_of_its_side_from_below(seed: i
         assert small[corner].min() > 0.5
     lungs = canvas.fill(thorax.lung(RIGHT), thorax.lung(LEFT)) > 0
     assert large[lungs].sum() > 2 * small[lungs].sum()
-    assert large[y < 0.2 * thorax.height].max() < 0.01
+    assert large[lungs & (y < 0.2 * thorax.height)].max() < 0.01
     if len(places.sides("Pleural Effusion")) == 1:
-        assert large[x * places.sides("Pleural Effusion")[0] < -1].max() < 0.01
+        assert large[lungs & (x * places.sides("Pleural Effusion")[0] < -1)].max() < 0.01
 
 
 @pytest.mark.parametrize("seed", SEEDS)
