@@ -22,12 +22,12 @@ CHEXPERT_LABELS = ("Edema", "Pleural Effusion")
 CHEXPERT_POLICY = ("--uncertain", "ones", "--missing", "zeros")
 CHEXPERT_FRACTIONS = (0.05, 0.25, 1.0)
 SHENZHEN_FRACTIONS = (0.125, 0.5, 1.0)
-FINE_TUNING = ("--epochs", "3", "--batch-size", "32", "--lr", "0.0003", "--min-steps", "12")
+FINE_TUNING = ("--epochs", "3", "--batch-size", "32", "--lr", "0.0003", "--min-steps", "8")
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--chexpert-patients", default=600, show_default=True)
+@click.option("--chexpert-patients", default=450, show_default=True)
 @click.option("--shenzhen-images", default=300, show_default=True)
 @click.option("--epochs", type=int, help="Of pretraining.  [default: the recipe's]")
 def main(out: Path, chexpert_patients: int, shenzhen_images: int, epochs: int | None) -> None:
