@@ -24,7 +24,7 @@ from shards.terminal import progress
 from training.devices import torch_device
 from training.embeddings import Embeddings, Features, Ids, read_embeddings, write_embeddings
 from training.errors import TrainingError
-from training.networks import feature_dimension, images_to_input
+from training.networks import feature_dimension, images_to_input, on_device
 from training.weights import Backbone
 
 BATCH = 64
@@ -57,7 +57,7 @@ def outputs(
         dataset, rows, image_size=image_size, batch_size=BATCH, device=device, device_id=0, threads=threads
     )
     target = torch_device(device)
-    network = network.to(target).eval()
+    network = on_device(network, target).eval()
     with progress(len(rows), description, "images") if description else contextlib.nullcontext() as bar:
         for batch in loader:
             result = network(images_to_input(batch.image, mean, std))

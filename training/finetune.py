@@ -29,7 +29,7 @@ from training.holdout import held_out
 from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
 from training.metrics import MetricsLog
 from training.models import auroc_by_split, mean_auroc, save_model
-from training.networks import attach_head, feature_dimension, images_to_input, stream_seed
+from training.networks import attach_head, feature_dimension, images_to_input, on_device, stream_seed
 from training.optimization import build_optimizer, learning_rate
 from training.weights import Backbone
 
@@ -160,7 +160,8 @@ class _FineTuning:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, _HEAD_STREAM))
             head = nn.Linear(feature_dimension(backbone.architecture), len(labels))
-        self.network = attach_head(copy.deepcopy(backbone.network), backbone.architecture, head).to(self._device)
+        network = attach_head(copy.deepcopy(backbone.network), backbone.architecture, head)
+        self.network = on_device(network, self._device)
 
     def run(self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, truth: Targets, output: Path) -> _Best:
         """Train on the rows that have a label, judge each epoch, log it to `output`; the best epoch.

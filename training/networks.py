@@ -58,11 +58,17 @@ def backbone_weights(network: nn.Module, architecture: str) -> dict[str, Tensor]
 def images_to_input(batch: Tensor, mean: float, std: float) -> Tensor:
     """Normalise gray pixels and show them to all three input channels, on the device they are on.
 
-    batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255. Returns float32 [N, 3, H, W], a view of one channel.
+    batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255. Returns float32 [N, 3, H, W], channels last.
     """
     if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[1] != 1:
         raise ValueError(f"expected uint8 [N, 1, H, W], found {batch.dtype} {list(batch.shape)}")
-    return ((batch.float() - mean) / std).expand(-1, 3, -1, -1)
+    gray = (batch.float() - mean) / std
+    return gray.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move the network, in place, with its weights laid out channels last: the layout that convolutions are fast in."""
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def stream_seed(seed: int, stream: int) -> int:

@@ -15,7 +15,7 @@ from training.devices import autocast, torch_device
 from training.errors import TrainingError
 from training.metrics import StepWindow
 from training.moco import MoCo, contrastive_accuracy, info_nce_loss
-from training.networks import images_to_input
+from training.networks import images_to_input, on_device
 from training.optimization import build_optimizer, learning_rate
 from training.options import PretrainOptions
 
@@ -29,7 +29,8 @@ class Trainer:
     def __init__(self, moco: MoCo, options: PretrainOptions, *, mean: float, std: float, steps_per_epoch: int) -> None:
         """options: resolved. mean, std: of the pixels, 0..255."""
         self.device = torch_device(options.device)
-        self.moco = moco.to(self.device).train()
+        self.moco = moco.train()
+        on_device(self.moco, self.device)
         self.optimizer = build_optimizer(
             options.optimizer, moco.query_encoder.parameters(), options.lr, options.weight_decay
         )
