@@ -16,7 +16,7 @@ import click
 from ingest.done import is_finished
 from ingest.fill import Job, fill_shard
 from ingest.finalize import Finished, clear, finalize
-from ingest.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
+from ingest.plan import MAX_REJECTED, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.sources import Source
 from ingest.workers import run
 from shards.dataset import DESCRIPTION
@@ -32,29 +32,49 @@ class Task:
     count: int
 
 
-def build(out: Path, source: Source, options: Options, *, workers: int, max_rejected: float) -> Finished | None:
-    """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables."""
+def build(
+    out: Path, source: Source, options: Options, *, workers: int, max_rejected: float, salt: bytes | None = None
+) -> Finished | None:
+    """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables.
+
+    salt: keys the hashes that replace identifiers, where options.hash_identifiers asks for them.
+    """
     with _told_plainly(out):
         header = plan_header(source, options)
         if is_built(out, header):
             return None
-        plan = ensure_plan(out, source, options, header)
+        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
         fill(out, plan, source, plan.shards, workers)
         return finalize(out, plan, max_rejected)
 
 
-def build_part(out: Path, source: Source, options: Options, task: Task, *, workers: int) -> int | None:
-    """Plan, if no other task has, and fill one task's shards. Returns how many it filled, None as `build` does."""
+def build_part(
+    out: Path,
+    source: Source,
+    options: Options,
+    task: Task,
+    *,
+    workers: int,
+    max_rejected: float = MAX_REJECTED,
+    salt: bytes | None = None,
+) -> int | None:
+    """Plan, if no other task has, and fill one task's shards. Returns how many it filled, None as `build` does.
+
+    max_rejected: is noted in the plan for `finish`, and not judged here.
+    """
     with _told_plainly(out):
         header = plan_header(source, options)
         if is_built(out, header):
             return None
-        plan = ensure_plan(out, source, options, header)
+        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
         return fill(out, plan, source, plan.shards[task.index :: task.count], workers)
 
 
-def finish(out: Path, max_rejected: float) -> Finished | None:
-    """Finalize what tasks have filled. None where the dataset is finished already."""
+def finish(out: Path, max_rejected: float | None = None) -> Finished | None:
+    """Finalize what tasks have filled. None where the dataset is finished already.
+
+    max_rejected: None judges as the tasks were told to.
+    """
     if (out / DESCRIPTION).is_file():
         clear(out)
         return None
@@ -62,10 +82,18 @@ def finish(out: Path, max_rejected: float) -> Finished | None:
     if plan is None:
         raise DatasetError(f"{out}: neither a dataset nor a build in progress is there; begin with build-shards")
     with _told_plainly(out):
-        return finalize(out, plan, max_rejected)
+        return finalize(out, plan, plan.max_rejected if max_rejected is None else max_rejected)
 
 
-def ensure_plan(out: Path, source: Source, options: Options, header: dict[str, Any]) -> Plan:
+def ensure_plan(
+    out: Path,
+    source: Source,
+    options: Options,
+    header: dict[str, Any],
+    *,
+    salt: bytes | None = None,
+    max_rejected: float = MAX_REJECTED,
+) -> Plan:
     """The plan of this build: the one that is there, if it is of the same options and tables, else a new one.
 
     Two tasks that plan at once write the same bytes. Raises DatasetError where a plan of something else is there.
@@ -77,7 +105,7 @@ def ensure_plan(out: Path, source: Source, options: Options, header: dict[str, A
         if strangers and not plan_path(out).is_file() and not (out / DESCRIPTION).is_file():
             raise DatasetError(f"{out} holds {strangers[0].name} but no build in progress: choose an empty folder")
         click.echo("Planning ...", err=True)
-        plan = write_plan(out, source, options, header)
+        plan = write_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
     differing = differences(plan.header, header)
     if differing:
         raise DatasetError(

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.images import JPEG_QUALITY
+from ingest.images import JPEG_QUALITY, MAX_PIXELS
 from ingest.sources import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
 from ingest.splits import carve, check_patients
 from shards.durable import write_atomically
@@ -24,6 +25,9 @@ from shards.errors import DatasetError
 from shards.schema import SPLITS
 
 BUILD_FOLDER = ".build"
+MAX_REJECTED = 0.01
+"""Share of a source's rows that may be missing unless somebody says otherwise."""
+
 _OTHER_LICENCE = "not known: another dataset in the layout of {}; see its own terms"
 _LIBRARIES = ("simplejpeg", "opencv-python-headless", "pyarrow")
 _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
@@ -31,7 +35,11 @@ _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age")
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a build that change its bytes. short_side: pixels, None keeps the source's size."""
+    """The options of a build that change its bytes.
+
+    short_side: pixels, None keeps the source's size. max_pixels: a larger image is taken for a decompression bomb.
+    hash_identifiers: None, or the hex SHA-256 of the salt that patients, studies and keys are hashed with.
+    """
 
     name: str
     short_side: int | None
@@ -39,13 +47,17 @@ class Options:
     seed: int
     valid_fraction: float
     test_fraction: float
+    max_pixels: int = MAX_PIXELS
+    drop_duplicates: bool = False
+    hash_identifiers: str | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
     """A written plan. header: what it was made from and for; digest: SHA-256 of that.
 
-    shards: their names in storage order; the rows of shards[i] are row group i of the file.
+    shards: their names in storage order; the rows of shards[i] are row group i of the file. max_rejected: share of
+    the rows that may be missing, as whoever planned said; finalize may be told another.
     """
 
     path: Path
@@ -54,6 +66,7 @@ class Plan:
     shards: tuple[str, ...]
     samples: int
     rejected: int
+    max_rejected: float
 
     def rows(self, shard: str) -> list[dict[str, Any]]:
         """The planned rows of a shard, in order of position, None where unknown.
@@ -109,12 +122,26 @@ def read_plan(out: Path) -> Plan | None:
         raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build anew") from error
     header = content["header"]
     shards = tuple(content["shards"])
-    return Plan(path, header, header_digest(header), shards, content["samples"], content["rejected"])
+    counts = {name: content[name] for name in ("samples", "rejected", "max_rejected")}
+    return Plan(path, header, header_digest(header), shards, **counts)
 
 
-def write_plan(out: Path, source: Source, options: Options, header: Mapping[str, Any]) -> Plan:
-    """Make the plan and write it, whole or not at all. Raises DatasetError where nothing can be ingested."""
+def write_plan(
+    out: Path,
+    source: Source,
+    options: Options,
+    header: Mapping[str, Any],
+    *,
+    salt: bytes | None = None,
+    max_rejected: float = MAX_REJECTED,
+) -> Plan:
+    """Make the plan and write it, whole or not at all. Raises DatasetError where nothing can be ingested.
+
+    salt: what options.hash_identifiers is the SHA-256 of; it goes no further than this function.
+    """
     found = source.read()
+    if salt is not None:
+        found = import_module("ingest.identifiers").hash_identifiers(found, salt)
     rejected = len(found.rejected)
     if found.samples.empty:
         why = f"; the first of {rejected} rejected rows: {found.rejected['reason'].iloc[0]}" if rejected else ""
@@ -122,7 +149,13 @@ def write_plan(out: Path, source: Source, options: Options, header: Mapping[str,
     samples = place(found.samples, source, options)
     shards = list(dict.fromkeys(samples["shard"]))
     schema = _schema(source.label_names)
-    metadata = {"header": header, "shards": shards, "samples": len(samples), "rejected": rejected}
+    metadata = {
+        "header": header,
+        "shards": shards,
+        "samples": len(samples),
+        "rejected": rejected,
+        "max_rejected": max_rejected,
+    }
     schema = schema.with_metadata({"plan": json.dumps(metadata)})
     planned = pa.Table.from_pandas(samples.assign(reason=None), schema=schema, preserve_index=False)
     refused = found.rejected.rename(columns={"path": "source_path"}).reindex(columns=schema.names)

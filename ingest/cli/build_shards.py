@@ -1,5 +1,6 @@
 """`cxr-ingest build-shards`: a raw dataset becomes shards, in one go or as one task of an array."""
 
+import hashlib
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from ingest.sources import VARIANTS
 from ingest.workers import cores
 from shards.identity import KEY_PATTERN
 
+_LEAST_SALT = 16
 _SHARE = click.FloatRange(0, 1, max_open=True)
 
 
@@ -42,6 +44,16 @@ class ShortSide(click.ParamType[int | None]):
     help="Folder of CheXpert's released test set.",
 )
 @click.option("--max-rejected", type=click.FloatRange(0, 1), default=0.01, help="Share of rows that may be missing.")
+@click.option(
+    "--max-pixels", type=click.IntRange(1), default=100_000_000, help="Of an image; a larger one is rejected."
+)
+@click.option("--drop-duplicates", is_flag=True, help="Exclude all but one of exactly equal images from every subset.")
+@click.option(
+    "--hash-identifiers",
+    metavar="SALT_FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Replace patients, studies and keys by hashes keyed with this file's bytes; paths are left out.",
+)
 @click.option("--task-index", type=click.IntRange(0), help="With --task-count: fill only this task's shards.")
 @click.option("--task-count", type=click.IntRange(1))
 def build_shards(
@@ -57,6 +69,9 @@ def build_shards(
     test_fraction: float | None,
     test_source: Path | None,
     max_rejected: float,
+    max_pixels: int,
+    drop_duplicates: bool,
+    hash_identifiers: Path | None,
     task_index: int | None,
     task_count: int | None,
 ) -> None:
@@ -78,6 +93,7 @@ def build_shards(
         raise click.UsageError("--task-index and --task-count go together")
     if test_source is not None and test_fraction:
         raise click.UsageError("--test-source brings the test split: leave --test-fraction out")
+    salt = None if hash_identifiers is None else _read_salt(hash_identifiers)
     reader = open_source(dataset, source, test_source)
     options = Options(
         name=name or dataset,
@@ -86,6 +102,9 @@ def build_shards(
         seed=seed,
         valid_fraction=reader.valid_fraction if valid_fraction is None else valid_fraction,
         test_fraction=reader.test_fraction if test_fraction is None else test_fraction,
+        max_pixels=max_pixels,
+        drop_duplicates=drop_duplicates,
+        hash_identifiers=None if salt is None else hashlib.sha256(salt).hexdigest(),
     )
     if options.valid_fraction + options.test_fraction >= 1:
         raise click.UsageError("--valid-fraction and --test-fraction leave nothing to train on")
@@ -93,7 +112,8 @@ def build_shards(
     if task_index is not None and task_count is not None:
         if task_index >= task_count:
             raise click.UsageError(f"--task-index {task_index} is not below --task-count {task_count}: it begins at 0")
-        filled = build_part(out, reader, options, Task(task_index, task_count), workers=workers)
+        task = Task(task_index, task_count)
+        filled = build_part(out, reader, options, task, workers=workers, max_rejected=max_rejected, salt=salt)
         if filled is None:
             click.echo(f"{out} is finished already, with these options: nothing to do.")
         else:
@@ -101,9 +121,21 @@ def build_shards(
                 f"Task {task_index} of {task_count}: {filled} shards filled. End with: cxr-ingest finalize {out}"
             )
         return
-    finished = build(out, reader, options, workers=workers, max_rejected=max_rejected)
+    finished = build(out, reader, options, workers=workers, max_rejected=max_rejected, salt=salt)
     if finished is None:
         click.echo(f"{out} is finished already, with these options: nothing to do.")
         return
     click.echo(f"{out}: {finished.samples:,} samples, {finished.rejected:,} rejected, digest {finished.digest[:12]}.")
     click.echo(f"Look at it with: cxr-ingest info {out}")
+
+
+def _read_salt(path: Path) -> bytes:
+    """A salt too short to guess: its SHA-256 stands in dataset.json, and so must not give it away."""
+    salt = path.read_bytes()
+    if len(salt) < _LEAST_SALT:
+        raise click.BadParameter(
+            f"{path} has {len(salt)} bytes; a salt of fewer than {_LEAST_SALT} can be guessed. Make one with: "
+            f"head -c 32 /dev/urandom > {path}",
+            param_hint="--hash-identifiers",
+        )
+    return salt

@@ -7,8 +7,12 @@ import click
 
 @click.command()
 @click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--max-rejected", type=click.FloatRange(0, 1), default=0.01, help="Share of rows that may be missing.")
-def finalize(out: Path, max_rejected: float) -> None:
+@click.option(
+    "--max-rejected",
+    type=click.FloatRange(0, 1),
+    help="Share of rows that may be missing.  [default: what the tasks were told]",
+)
+def finalize(out: Path, max_rejected: float | None) -> None:
     """Check that every shard of OUT is filled and write samples.parquet, rejected.csv and, last, dataset.json.
 
     Run it once all tasks of `build-shards --task-index I --task-count N` have ended. Reads no image.

@@ -321,6 +321,7 @@ def test_what_is_stored_has_no_machine_path_and_no_time(undisturbed: Path, sourc
     description = json.loads((undisturbed / "dataset.json").read_text())
     assert description["options"].keys() == {
         "short_side", "samples_per_shard", "valid_fraction", "test_fraction", "jpeg_quality", "source_tables",
+        "max_pixels", "drop_duplicates", "hash_identifiers",
     }  # fmt: skip
     machine_path = str(source.roots["source"]).encode()
     assert not any(machine_path in content for content in tree(undisturbed).values())
