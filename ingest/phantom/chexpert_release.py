@@ -11,10 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from ingest.chexpert_labels import LABELS
 from ingest.phantom.acquisition import Acquisition, sample_acquisition
 from ingest.phantom.anatomy import Anatomy, sample_anatomy
 from ingest.phantom.film import Picture
-from ingest.phantom.findings import LABELS, reported, sample_disposition, truth, visible
+from ingest.phantom.findings import reported, sample_disposition, truth, visible
 from ingest.phantom.frontal import frontal
 from ingest.phantom.lateral import lateral
 

@@ -8,24 +8,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-Generator = np.random.Generator
+from ingest.chexpert_labels import LABELS
 
-LABELS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
+Generator = np.random.Generator
 
 OPACITIES = ("Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis")
 """Each of them is a Lung Opacity, as Cardiomegaly is an Enlarged Cardiomediastinum (CheXpert paper, figure 1)."""
