@@ -9,33 +9,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from ingest.rejections import mark, mark_keys, mark_labels, split_off
-from ingest.sources import SourceRows, find_folder
-from ingest.tables import file_sha256, read_header, read_table
+from ingest.chexpert_labels import LABELS
+from ingest.descriptions import OLDEST, ap_pas, projections, sexes
+from ingest.rejections import mark, mark_conflicts, mark_keys, mark_labels, mark_paths, printable, split_off
+from ingest.sources import DESCRIPTIVE_COLUMNS, SourceRows, find_folder
+from ingest.table_files import file_sha256
+from ingest.tables import read_header, read_table
 from shards.errors import DatasetError
 
-LABELS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
+__all__ = ["LABELS", "Chexpert", "locate"]
+
 DEMOGRAPHICS = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
 TEST_TABLES = ("test_labels.csv", "test.csv", "groundtruth.csv")
 
 _PREFIX = r"^(?P<prefix>CheXpert[^/]*)/"
+_NOT_A_STUDY = r"^$|^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)"
 _LAST_THREE = r"^(?:.*/)?(?P<patient>[^/]+)/(?P<study>[^/]+)/(?P<stem>[^/]+)\.(?i:jpe?g|png)$"
-_LEAVES = r"(?:^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$))"
 
 
 class Chexpert:
@@ -71,6 +60,7 @@ class Chexpert:
             frames.append(frame.assign(split=split, source_split=split, root=root))
             malformed.append(bad)
         rows = pd.concat(frames, ignore_index=True)
+        mark_conflicts(rows, ["root", "source_path"], [*DESCRIPTIVE_COLUMNS, *LABELS])
         mark_keys(rows)
         samples, rejected = split_off(rows)
         return SourceRows(samples, pd.concat([*malformed, rejected], ignore_index=True))
@@ -84,30 +74,11 @@ def _find_test_table(test_source: Path) -> Path:
     raise DatasetError(f"{test_source}: none of {', '.join(TEST_TABLES)} in it: not a CheXpert test release")
 
 
-def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of one table, unusable ones marked: all columns of SourceRows.samples but split, source_split and root."""
-    header = read_header(path)
-    release = path.name in TEST_TABLES
-    by_study = release and "Path" not in header
-    demographics = [column for column in DEMOGRAPHICS if column in header or not release]
-    table, malformed = read_table(path, ("Study" if by_study else "Path", *demographics, *LABELS))
-    if by_study:
-        table = _one_row_an_image(table, root)
-    table = table.reindex(columns=[*table.columns, *(c for c in DEMOGRAPHICS if c not in table)], fill_value="")
-    rows = _locate(table["Path"], root)
-    rows["where"] = table["where"]
-    rows[["projection", "ap_pa", "sex", "age"]] = _describe(table)
-    mark(rows, table["Path"].str.contains(_LEAVES), "path leaves the source: '" + table["Path"] + "'")
-    mark(rows, rows["key"].isna(), "unusable path: '" + table["Path"] + "' is not .../patient/study/image.jpg")
-    rows[list(LABELS)] = mark_labels(rows, table[list(LABELS)])
-    return rows, malformed
-
-
-def _locate(paths: pd.Series, root: Path) -> pd.DataFrame:
+def locate(paths: pd.Series, root: Path) -> pd.DataFrame:
     """patient_id, study_id, key, source_path (without the release's own folder name) and file (as it is on disk)."""
     prefix = paths.str.extract(_PREFIX)["prefix"]
     bare = paths.str.replace(_PREFIX, "", regex=True)
-    kept = [name for name in prefix.dropna().unique() if name != root.name and (root / name).is_dir()]
+    kept = [name for name in prefix.dropna().unique() if name != root.name and _is_folder(root / name)]
     parts = bare.str.extract(_LAST_THREE)
     return pd.DataFrame(
         {
@@ -120,21 +91,37 @@ def _locate(paths: pd.Series, root: Path) -> pd.DataFrame:
     )
 
 
+def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of one table, unusable ones marked: all columns of SourceRows.samples but split, source_split and root."""
+    release = path.name in TEST_TABLES
+    by_study = release and "Path" not in read_header(path)
+    image = ("Study" if by_study else "Path",)
+    # Only the test release may lack demographics: in train.csv a missing column is a damaged download.
+    required, optional = (image, DEMOGRAPHICS) if release else ((*image, *DEMOGRAPHICS), ())
+    table, malformed = read_table(path, (*required, *LABELS), optional)
+    if by_study:
+        table = _one_row_an_image(table, root)
+    rows = locate(table["Path"], root)
+    rows["where"] = table["where"]
+    rows[["projection", "ap_pa", "sex", "age"]] = _describe(table)
+    mark_paths(rows, table["Path"])
+    mark(rows, rows["key"].isna(), "unusable path: '" + table["Path"] + "' is not .../patient/study/image.jpg")
+    rows[list(LABELS)] = mark_labels(rows, table[list(LABELS)])
+    return rows, malformed
+
+
 def _describe(table: pd.DataFrame) -> pd.DataFrame:
     """projection, ap_pa, sex and age (years), None or NaN where the table does not say."""
     named = table["Path"].str.lower().str.extract(r"(frontal|lateral)[^/]*$")[0]
-    projection = table["Frontal/Lateral"].str.lower()
-    projection = projection.where(projection.isin(["frontal", "lateral"]), named)
-    ap_pa = table["AP/PA"].str.upper()
-    sex = table["Sex"].str.lower()
+    projection = projections(table["Frontal/Lateral"])
     age = pd.to_numeric(table["Age"], errors="coerce")
     # A patient without demographics stands in train.csv as 'Unknown' of age 0; a newborn has a sex.
-    known = age.between(0, 130) & ~((age == 0) & (sex == "unknown"))
+    known = age.between(0, OLDEST) & ~((age == 0) & (table["Sex"].str.lower() == "unknown"))
     return pd.DataFrame(
         {
-            "projection": projection.astype(object).where(projection.notna(), None),
-            "ap_pa": ap_pa.astype(object).where(ap_pa.isin(["AP", "PA", "LL", "RL"]), None),
-            "sex": sex.astype(object).where(sex.isin(["male", "female"]), None),
+            "projection": projection.where(projection.notna(), projections(named.fillna(""))),
+            "ap_pa": ap_pas(table["AP/PA"]),
+            "sex": sexes(table["Sex"]),
             "age": age.where(known).astype("float32"),
         }
     )
@@ -145,9 +132,17 @@ def _one_row_an_image(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     paths = []
     for study in table["Study"]:
         bare = re.sub(_PREFIX, "", study)
-        folder = root / (study if (root / study).is_dir() else bare)
-        inside = not re.search(_LEAVES, study) and folder.is_dir()
-        names = sorted(entry.name for entry in folder.iterdir()) if inside else []
+        folder = root / (study if _is_folder(root / study) else bare)
+        inside = not re.search(_NOT_A_STUDY, study) and _is_folder(folder)
+        names = sorted(printable(pd.Series([entry.name for entry in folder.iterdir()]))) if inside else []
         images = [name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png"))]
         paths.append([f"{study}/{name}" for name in images or ["no-image.jpg"]])
     return table.assign(Path=pd.Series(paths, index=table.index, dtype=object)).explode("Path", ignore_index=True)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a name that no file can have is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -97,6 +97,9 @@ def test_a_label_out_of_range_rejects_its_row_and_no_other(tmp_path: Path, value
         ("", "unusable path"),
         ("train/patient1/study.1/view1.jpg", "unusable name"),
         ("train/patient1/study1/view 1.jpg", "unusable name"),
+        ("train//patient1/study1/view1.jpg", "unusable path"),
+        ("./train/patient1/study1/view1.jpg", "unusable path"),
+        ("tr\0ain/patient1/study1/view1.jpg", "unusable path"),
         (f"train/patient1/study1/{'v' * 90}.jpg", "unusable name"),
     ],
 )
@@ -107,12 +110,40 @@ def test_a_path_that_cannot_be_used_is_rejected_with_its_line(tmp_path: Path, pa
     assert found.rejected["reason"].str.endswith("(train.csv line 3)").all()
 
 
-def test_a_repeated_key_rejects_the_later_row_and_names_both(tmp_path: Path) -> None:
-    found = read_one(tmp_path, row(ONE, ["1"]), row("other/" + ONE.partition("/")[2]), row(ONE, ["0"])).read()
+def test_a_repeated_row_is_rejected_and_names_the_first(tmp_path: Path) -> None:
+    other = "other/" + ONE.partition("/")[2]
+    found = read_one(tmp_path, row(ONE, ["1"]), row(other, ["0"]), row(ONE, ["1"])).read()
     assert found.samples[LABELS[0]].tolist() == [1.0]
-    assert len(found.rejected) == 2
-    assert found.rejected["reason"].str.contains("train.csv line 2").all()
-    assert found.rejected["reason"].str.extract(r"\((.*)\)$")[0].tolist() == ["train.csv line 3", "train.csv line 4"]
+    key = "patient00001_study1_view1_frontal"
+    assert found.rejected.values.tolist() == [
+        [other, f"duplicate key: {key} is already made by train.csv line 2 (train.csv line 3)"],
+        [ONE, f"duplicate key: {key} is already made by train.csv line 2 (train.csv line 4)"],
+    ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_rows_of_one_image_that_contradict_each_other_are_all_rejected(tmp_path: Path, order: int) -> None:
+    rows = [row(ONE, ["1"]), row(ONE, ["1"]), row(ONE, ["0"]), row(ONE.replace("00001", "00002"))]
+    found = read_one(tmp_path, *rows[::order]).read()
+    assert found.samples["patient_id"].tolist() == ["patient00002"]
+    assert found.rejected["path"].tolist() == [ONE] * 3
+    here, there = ("1.0", "0.0") if order == 1 else ("0.0", "1.0")
+    lines = (2, 3, 4) if order == 1 else (3, 4, 5)
+    assert found.rejected["reason"].iloc[0] == (
+        f"conflicting rows: {LABELS[0]} is {here} here and {there} in train.csv line {lines[2 if order == 1 else 1]} "
+        f"(train.csv line {lines[0]})"
+    )
+
+
+def test_one_image_in_two_official_splits_is_in_neither(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", [row(ONE), row(ONE.replace("00001", "00002"))])
+    write_csv(tmp_path / "valid.csv", [row(ONE)])
+    found = Chexpert(tmp_path).read()
+    assert found.samples["patient_id"].tolist() == ["patient00002"]
+    assert found.rejected["reason"].tolist() == [
+        "conflicting rows: source_split is train here and valid in valid.csv line 2 (train.csv line 2)",
+        "conflicting rows: source_split is valid here and train in train.csv line 2 (valid.csv line 2)",
+    ]
 
 
 def test_a_patient_in_two_splits_is_an_error_that_names_both_rows(tmp_path: Path) -> None:

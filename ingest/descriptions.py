@@ -1,0 +1,49 @@
+"""What tables say of a radiograph and its patient, in one vocabulary: projection, sex and age, unknown as None or NaN.
+
+Columns of text in the sources' many spellings flow in. What is not understood is unknown, never an error.
+"""
+
+import pandas as pd
+
+OLDEST = 130
+_SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
+_YEARS = {"": 1.0, "y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+AP_PA = ("AP", "PA", "LL", "RL")
+"""The words that samples.parquet keeps: antero-posterior, postero-anterior, left and right lateral."""
+
+
+def sexes(text: pd.Series) -> pd.Series:
+    """`male`, `female` or None from M, F, Male, Female in any case."""
+    return _or_none(text.str.lower().map(_SEXES))
+
+
+def ages(text: pd.Series) -> pd.Series:
+    """Years as float32 from `58`, `58.0`, `058Y`, `011M`, `028D` (DICOM's age string); NaN where there is none.
+
+    ChestX-ray14 has ages such as 414: what no human reaches is unknown.
+    """
+    parts = text.str.extract(r"^(?P<number>\d{1,4}(?:\.\d+)?)\s*(?P<unit>[YyMmWwDd]?)$")
+    years = pd.to_numeric(parts["number"]) * parts["unit"].str.lower().map(_YEARS)
+    return years.where(years <= OLDEST).astype("float32")
+
+
+def projections(view: pd.Series) -> pd.Series:
+    """`frontal`, `lateral` or None from a view position: AP, PA, AP AXIAL, LATERAL, LL, XTABLE LATERAL, ..."""
+    view = view.str.upper()
+    frontal = view.str.fullmatch(r"(?:AP|PA)(?:[ _].*)?|FRONTAL")
+    lateral = view.str.fullmatch(r"L|LL|RL|LAT|(?:.* )?LATERAL")
+    found = pd.Series(None, index=view.index, dtype=object)
+    found[frontal.astype(bool)] = "frontal"
+    found[lateral.astype(bool)] = "lateral"
+    return found
+
+
+def ap_pas(view: pd.Series) -> pd.Series:
+    """AP, PA, LL, RL or None from a view position."""
+    view = view.str.upper()
+    return _or_none(view.where(view.isin(AP_PA)))
+
+
+def _or_none(column: pd.Series) -> pd.Series:
+    column = column.astype(object)
+    return column.where(column.notna(), None)
