@@ -24,7 +24,7 @@ TEST_TABLES = ("test_labels.csv", "test.csv", "groundtruth.csv")
 
 _PREFIX = r"^(?P<prefix>CheXpert[^/]*)/"
 _NOT_A_STUDY = r"^$|^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)"
-_LAST_THREE = r"^(?:.*/)?(?P<patient>[^/]+)/(?P<study>[^/]+)/(?P<stem>[^/]+)\.(?i:jpe?g|png)$"
+_LAST_THREE = r"^(?:.*/)?(?P<patient>(?!(?:train|valid|test)/)[^/]+)/(?P<study>[^/]+)/(?P<stem>[^/]+)\.(?i:jpe?g|png)$"
 
 
 class Chexpert:

@@ -93,6 +93,7 @@ def test_a_label_out_of_range_rejects_its_row_and_no_other(tmp_path: Path, value
         ("C:/data/patient1/study1/view1.jpg", "path leaves the source"),
         ("train\\patient1\\study1\\view1.jpg", "path leaves the source"),
         ("train/patient1/view1.jpg.exe", "unusable path"),
+        ("train/patient1/view1.jpg", "unusable path"),
         ("view1.jpg", "unusable path"),
         ("", "unusable path"),
         ("train/patient1/study.1/view1.jpg", "unusable name"),
