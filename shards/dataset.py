@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from shards.durable import json_bytes, write_atomically
 from shards.errors import DatasetError
+from shards.quarantine import Quarantined, read_quarantine
 from shards.schema import FORMAT_VERSION, SPLITS, schema
 
 DESCRIPTION = "dataset.json"
@@ -44,13 +45,15 @@ class Dataset:
     """A finished dataset.
 
     digest: hex SHA-256 of dataset.json. mean, std: of the train split's pixels, 0..255.
-    samples: samples.parquet in storage order (split, shard, position), index 0..N-1.
+    samples: samples.parquet in storage order (split, shard, position), index 0..N-1. quarantine: samples that were
+    found damaged since, by key.
     """
 
     root: Path
     digest: str
     description: Mapping[str, Any]
     samples: pd.DataFrame
+    quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -117,7 +120,9 @@ def open_dataset(root: Path, *, check_shards: bool = True) -> Dataset:
     if version != FORMAT_VERSION:
         raise DatasetError(f"{path}: format version {version!r}; this release reads {FORMAT_VERSION}")
     samples = _read_samples(root, description)
-    dataset = Dataset(root, hashlib.sha256(content).hexdigest(), description, samples)
+    digest = hashlib.sha256(content).hexdigest()
+    quarantine = read_quarantine(root, str(description["name"]), digest)
+    dataset = Dataset(root, digest, description, samples, quarantine)
     for shard in dataset.shards if check_shards else ():
         _check_present(dataset.shard_path(shard.name), shard.bytes)
     return dataset

@@ -4,20 +4,22 @@ So neither batch size nor order nor the number of ranks changes what a sample lo
 the same numbers (`shards.graph`); this is their definition.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from shards.mixing import hash64, mix32
 
-DRAWS_PER_VIEW = 4
-"""Flip, angle, crop across, crop down."""
-
-_STREAMS = 4  # what a hash is for; `shards.order` has 1 to 3
+_STREAMS = 4  # what a hash is for; `shards.order` has the others
 
 
-def streams(seed: int, epoch: int, count: int) -> npt.NDArray[np.uint32]:
-    """One constant a draw for an epoch, uint32 [count]: what tells an epoch's draws from another's."""
-    return (hash64(_STREAMS, seed, epoch, np.arange(count, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
+def streams(seed: int, epoch: int, numbers: Sequence[int]) -> npt.NDArray[np.uint32]:
+    """One constant a draw for an epoch, uint32 [D]: what tells an epoch's draws from another's.
+
+    numbers: of the draws. A draw is the same whichever others are made with it.
+    """
+    return (hash64(_STREAMS, seed, epoch, np.array(numbers, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
 
 
 def id_words(sample_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

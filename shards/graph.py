@@ -13,8 +13,7 @@ from nvidia.dali import fn, math, types
 from nvidia.dali.data_node import DataNode
 from nvidia.dali.pipeline import Pipeline
 
-from shards.draws import DRAWS_PER_VIEW
-from shards.views import ANTIALIAS_BELOW, ViewRange
+from shards.views import ANTIALIAS_BELOW, DRAWS, ViewRange
 
 Device = Literal["cpu", "gpu"]
 EncodedBatch = tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.uint32], *tuple[npt.NDArray[np.uint32], ...]]
@@ -47,7 +46,7 @@ def build_pipeline(
         device_id=device_id if device == "gpu" else None,
         prefetch_queue_depth=PREFETCH,
     )
-    inputs = [types.UINT8, types.UINT32] + [types.UINT32] * bool(stream_count(view_ranges))
+    inputs = [types.UINT8, types.UINT32] + [types.UINT32] * bool(draw_numbers(view_ranges))
     with pipeline:
         jpeg, words, *stream = fn.external_source(
             source=source, num_outputs=len(inputs), batch=True, dtype=inputs, ndim=[1] * len(inputs)
@@ -60,12 +59,13 @@ def build_pipeline(
             height, width = _shrunk_size(height, width, image_size)
             image = fn.resize(image, resize_y=height, resize_x=width, interp_type=types.INTERP_LINEAR, antialias=True)
         draws: Any = _uniform(words, *stream) if stream else None
-        views = []
-        for number, view_range in enumerate(view_ranges):
+        views, used = [], 0
+        for view_range in view_ranges:
             if view_range is None:
                 matrix = _fixed_matrix(height, width, image_size)
             else:
-                own = draws[number * DRAWS_PER_VIEW : (number + 1) * DRAWS_PER_VIEW]
+                own = draws[used : used + view_range.draws]
+                used += view_range.draws
                 matrix = _view_matrix(height, width, image_size, own, view_range)
             # inverse_map=False: the matrix maps the image to the view. 'corner' is the default pixel origin.
             views.append(
@@ -78,9 +78,10 @@ def build_pipeline(
     return pipeline
 
 
-def stream_count(view_ranges: tuple[ViewRange | None, ...]) -> int:
-    """How many draws, and so streams, a sample needs: none where no view is random."""
-    return DRAWS_PER_VIEW * len(view_ranges) if any(view_ranges) else 0
+def draw_numbers(view_ranges: tuple[ViewRange | None, ...]) -> list[int]:
+    """Which draws a sample needs, for `draws.streams`: those of each view in turn, none for a fixed one."""
+    needed = [0 if view_range is None else view_range.draws for view_range in view_ranges]
+    return [DRAWS * view + number for view, count in enumerate(needed) for number in range(count)]
 
 
 def _uniform(words: DataNode, stream: DataNode) -> DataNode:
@@ -109,12 +110,17 @@ def _shrunk_size(height: DataNode, width: DataNode, size: int) -> tuple[DataNode
 def _view_matrix(height: DataNode, width: DataNode, size: int, draws: DataNode, view_range: ViewRange) -> DataNode:
     """`views.view_matrix` in the graph: float32 [3, 3]."""
     scale = size / fn.reductions.min(fn.stack(height, width))
+    across = size / 2 + (0.5 - draws[2]) * (width * scale - size)
+    down = size / 2 + (0.5 - draws[3]) * (height * scale - size)
+    if view_range.draws == DRAWS:
+        low, high = view_range.scale
+        scale = scale * (low + draws[4] * (high - low))
+        across = across + (draws[5] * 2 - 1) * (view_range.translate * size)
+        down = down + (draws[6] * 2 - 1) * (view_range.translate * size)
     mirror = fn.cast(draws[0] >= 0.5, dtype=types.FLOAT) * 2 - 1 if view_range.flip else 1.0
     matrix = fn.transforms.translation(offset=fn.stack(-width / 2, -height / 2))
     matrix = fn.transforms.scale(matrix, scale=fn.stack(mirror * scale, scale))
     matrix = fn.transforms.rotation(matrix, angle=(draws[1] * 2 - 1) * view_range.degrees)
-    across = size / 2 + (0.5 - draws[2]) * (width * scale - size)
-    down = size / 2 + (0.5 - draws[3]) * (height * scale - size)
     return _perspective(fn.transforms.translation(matrix, offset=fn.stack(across, down)))
 
 

@@ -4,28 +4,28 @@ Datasets flow in, batches on the training device flow out. Order and draws are p
 sample), so that a loader's whole state is a few numbers. Knows nothing of labels or networks.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from torch import Tensor
 
 from shards.dataset import Dataset
 from shards.draws import streams
 from shards.errors import ResumeError, SubsetError
-from shards.graph import Device, stream_count
-from shards.order import WINDOW, epoch_order
+from shards.graph import Device, draw_numbers
+from shards.order import epoch_windows
 from shards.reader import SampleReader
 from shards.running_graph import GraphOptions, Places, RunningGraph, needs_shrinking
-from shards.subsets import select
+from shards.subsets import planned
 from shards.views import ViewRange
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 """Changes with the meaning of a state, or with the order or the views that it stands for."""
-
-_READ_AHEAD = WINDOW // 4
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class _TrainingLoader:
     """Augmented views of some rows of one or more datasets, epoch after epoch, without end.
 
     Each epoch visits len(self) x batch_size samples, each once; the remainder is dropped, another one each epoch.
-    Each rank gets every world_size-th sample of a global batch. State: epoch and the batches of it that were
-    handed out.
+    Each rank gets every world_size-th sample of a global batch. Quarantined samples are stepped over where they
+    stand in the order. State: the epoch, and what of its order was handed out.
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class _TrainingLoader:
         rank: int,
         world_size: int,
     ) -> None:
-        self.samples = sum(len(rows) for _, rows in subsets)
+        self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
+        self.samples, self.quarantined = int(self._usable.sum()), int((~self._usable).sum())
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
@@ -78,14 +79,23 @@ class _TrainingLoader:
             raise SubsetError(
                 f"{names}: {self.samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
             )
-        self._digests = {dataset.name: dataset.digest for dataset, _ in subsets}
         self._reader = SampleReader(subsets)
         self._rank, self._world_size = rank, world_size
         self._view_ranges = view_ranges
+        self._identity = {
+            "format": STATE_FORMAT,
+            "seed": seed,
+            "batch_size": batch_size,
+            "image_size": image_size,
+            "views": [[view.degrees, view.flip, *view.scale, view.translate] for view in view_ranges],
+            "digests": {dataset.name: dataset.digest for dataset, _ in subsets},
+            "samples": hashlib.sha256(self._reader.sample_ids.tobytes()).hexdigest(),
+        }
         self._graph_options = GraphOptions(
             image_size, batch_size // world_size, needs_shrinking(subsets, image_size), device, device_id, threads
         )
-        self._batch = 0
+        self._batch = 0  # batches of the epoch that were handed out
+        self._passed = 0  # samples of the epoch's order that were handed out or stepped over with them
         self._graph: RunningGraph | None = None
 
     def __len__(self) -> int:
@@ -97,32 +107,31 @@ class _TrainingLoader:
         return self._batch * self.batch_size
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: plain numbers and text, a few hundred bytes."""
+        """Where the loader stands: plain numbers and text, under a kilobyte.
+
+        samples: SHA-256 of the ids that the order is one of. passed: samples of the epoch's order that are behind.
+        """
         return {
-            "format": STATE_FORMAT,
-            "seed": self.seed,
+            **self._identity,
             "epoch": self.epoch,
             "samples_consumed": self.samples_consumed,
-            "digests": dict(self._digests),
+            "passed": self._passed,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken: the same ids and pixels, at another world size too.
 
-        Raises ResumeError where format, seed or datasets differ, or the place is not between two batches.
+        What was quarantined since is left out of what is to come. Raises ResumeError where the state is of another
+        format, seed, batch or image size, of other views, or of other samples.
         """
-        for key, own in (("format", STATE_FORMAT), ("seed", self.seed), ("digests", self._digests)):
-            if state[key] != own:
+        for key, own in self._identity.items():
+            if (saved := state.get(key)) != own:
                 raise ResumeError(
-                    f"the loader's saved {key} is {state[key]!r}, here it is {own!r}: start a new run, "
+                    f"the loader's saved {key} is {saved!r}, here it is {own!r}: start a new run, "
                     f"or give the {key} that the run began with"
                 )
-        if state["samples_consumed"] % self.batch_size:
-            raise ResumeError(
-                f"{state['samples_consumed']} samples of the epoch were read, no multiple of the batch size "
-                f"{self.batch_size}: give the batch size that the run began with"
-            )
-        self.epoch, self._batch = int(state["epoch"]), int(state["samples_consumed"]) // self.batch_size
+        self.epoch, self._passed = int(state["epoch"]), int(state["passed"])
+        self._batch = int(state["samples_consumed"]) // self.batch_size
         self._graph = None  # what it had decoded ahead belongs to another place
 
     def close(self) -> None:
@@ -134,28 +143,50 @@ class _TrainingLoader:
         """The views and ids of each batch that is left of the epoch; at its end the next epoch begins."""
         if self._graph is None:
             self._graph = RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
-        while self._batch < len(self):
+        for passed in self._plan(self.epoch, self._passed).passed:
             try:
                 tensors = self._graph.run()
             except BaseException:
                 self._graph = None  # what it had read ahead would be left out
                 raise
-            self._batch += 1
+            self._batch, self._passed = self._batch + 1, int(passed)
             yield tensors
-        self.epoch, self._batch = self.epoch + 1, 0
+        self.epoch, self._batch, self._passed = self.epoch + 1, 0, 0
+
+    def _plan(self, epoch: int, passed: int) -> "_Plan":
+        """The whole batches that are left of an epoch of whose order `passed` samples are behind."""
+        windows = epoch_windows(len(self._usable), self.seed, epoch)
+        order = np.concatenate(windows)
+        spots = np.flatnonzero(self._usable[order])
+        spots = spots[np.searchsorted(spots, passed) :]
+        batches = spots[: len(spots) // self.batch_size * self.batch_size].reshape(-1, self.batch_size)
+        ends = np.cumsum([len(window) for window in windows])
+        return _Plan(order[batches], batches[:, -1] + 1, np.searchsorted(ends, batches[:, -1], side="right"))
 
     def _places(self) -> Iterator[Places]:
         """This rank's part of each global batch from the current place on, without end."""
-        epoch, first = self.epoch, self._batch
+        epoch, passed = self.epoch, self._passed
         while True:
-            order = epoch_order(self.samples, self.seed, epoch)
-            stream = streams(self.seed, epoch, stream_count(self._view_ranges))
-            for batch in range(first, len(self)):
-                start = batch * self.batch_size
-                if batch == first or start % _READ_AHEAD < self.batch_size:
-                    self._reader.read_ahead(order[start : start + 2 * _READ_AHEAD])
-                yield Places(order[start : start + self.batch_size][self._rank :: self._world_size], stream)
-            epoch, first = epoch + 1, 0
+            plan = self._plan(epoch, passed)
+            own = plan.batches[:, self._rank :: self._world_size]
+            stream = streams(self.seed, epoch, draw_numbers(self._view_ranges))
+            asked = int(plan.window[0]) if len(own) else 0
+            for places, window in zip(own, plan.window, strict=True):
+                while asked <= window + 1:  # the next window is fetched while this one is used
+                    self._reader.read_ahead(own[plan.window == asked].ravel())
+                    asked += 1
+                yield Places(places, stream)
+            epoch, passed = epoch + 1, 0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Batches that are to come. batches: places, int64 [M, global batch]. passed: samples of the epoch's order that are
+    behind after each, int64 [M]. window: of the order that each ends in, int64 [M]."""
+
+    batches: npt.NDArray[np.int64]
+    passed: npt.NDArray[np.int64]
+    window: npt.NDArray[np.int64]
 
 
 class TwoViewLoader(_TrainingLoader):
@@ -182,7 +213,7 @@ class TwoViewLoader(_TrainingLoader):
     ) -> None:
         super().__init__(
             # By name: --shards A --shards B and the other way round are the same run.
-            [(dataset, select(dataset, split)) for dataset in sorted(datasets, key=lambda dataset: dataset.name)],
+            [(dataset, planned(dataset, split)) for dataset in sorted(datasets, key=lambda dataset: dataset.name)],
             image_size=image_size,
             batch_size=batch_size,
             seed=seed,
@@ -239,7 +270,8 @@ class OneViewLoader(_TrainingLoader):
 class EvaluationLoader:
     """Rows of a dataset as batches of the fixed view: every row once, in the rows' order, the last batch partial.
 
-    Iterating begins anew each time. rows: of `dataset.samples`, as the functions of `shards.subsets` give them.
+    Iterating begins anew each time. rows: of `dataset.samples`, as the functions of `shards.subsets` give them; of
+    several ranks, each has every world_size-th of them.
     """
 
     def __init__(
@@ -252,7 +284,12 @@ class EvaluationLoader:
         device: Device = "cpu",
         device_id: int | None = None,
         threads: int = 2,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} of {world_size}")
+        rows = rows.iloc[rank::world_size]
         self._reader = SampleReader([(dataset, rows)])
         self._graph_options = GraphOptions(
             image_size, batch_size, needs_shrinking([(dataset, rows)], image_size), device, device_id, threads
@@ -272,6 +309,6 @@ class EvaluationLoader:
 
     def _places(self) -> Iterator[Places]:
         every = np.arange(len(self._reader))
-        stream = np.zeros(stream_count((None,)), dtype=np.uint32)
+        stream = np.zeros(0, dtype=np.uint32)
         for start in range(0, len(every), self._graph_options.batch_size):
             yield Places(every[start : start + self._graph_options.batch_size], stream)

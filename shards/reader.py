@@ -72,6 +72,8 @@ class SampleReader:
 
     def read_ahead(self, places: npt.NDArray[np.int64]) -> None:
         """Ask the system to fetch these samples; runs of neighbours become one request each."""
+        if not len(places):
+            return
         ordered = np.sort(places)
         shard, start = self._shard[ordered], self._offset[ordered]
         breaks = np.flatnonzero((np.diff(ordered) != 1) | (np.diff(shard) != 0)) + 1

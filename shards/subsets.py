@@ -11,9 +11,18 @@ from shards.schema import SPLITS
 
 
 def select(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
-    """Rows of a split (or of all) in storage order, without the excluded ones; the index is kept.
+    """Rows of a split (or of all) in storage order, without excluded and quarantined ones; the index is kept.
 
     Raises SubsetError for an unknown split. A split without samples gives no rows.
+    """
+    rows = planned(dataset, split)
+    return rows[~rows["key"].isin(dataset.quarantine)] if dataset.quarantine else rows
+
+
+def planned(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
+    """The same with the quarantined ones: what the dataset's digest stands for, whatever was damaged since.
+
+    The order of an epoch is one of these rows, so that a sample that is left out does not change that of the others.
     """
     rows = dataset.samples
     if split is not None:

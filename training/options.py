@@ -15,7 +15,8 @@ SCHEDULES = ("step", "cosine", "constant")
 class PretrainOptions:
     """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/).
 
-    image_size: side in pixels. batch_size, lr, queue_size: global. milestones: in epochs. threads: None takes the
+    image_size: side in pixels. batch_size, lr, queue_size: global. milestones: in epochs. degrees, flip,
+    scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
     run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
     """
 
@@ -34,6 +35,10 @@ class PretrainOptions:
     weight_decay: float = 1e-4
     schedule: str = "step"
     milestones: tuple[int, ...] = (12, 18, 24)
+    degrees: float = 10.0
+    flip: bool = True
+    scale: tuple[float, float] = (1.0, 1.0)
+    translate: float = 0.0
     device: str = "auto"
     precision: str = "fp32"
     seed: int = 0
@@ -52,4 +57,5 @@ class PretrainOptions:
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),
             "milestones": list(self.milestones),
+            "scale": list(self.scale),
         }

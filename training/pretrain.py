@@ -13,6 +13,7 @@ import torch
 from shards.dataset import open_datasets
 from shards.loader import TwoViewLoader
 from shards.terminal import progress
+from shards.views import ViewRange
 from training.checkpoints import load_checkpoint, prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.moco import MoCo
@@ -76,7 +77,10 @@ class _Run:
             device="gpu" if options.device == "gpu" else "cpu",
             device_id=0 if options.device == "gpu" else None,
             threads=options.threads or 1,
+            views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
         )
+        if self.loader.quarantined:
+            click.echo(f"{self.loader.quarantined} quarantined images are left out.", err=True)
         self.mean, self.std = pooled_statistics(self.datasets)
         self.total_steps = options.epochs * len(self.loader)
         self.seconds = 0.0

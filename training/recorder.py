@@ -60,6 +60,7 @@ class Recorder:
                 "images_per_second": rate,
                 "data_wait": wait,
                 "seconds": self._seconds,
+                **({"quarantined": self._loader.quarantined} if self._loader.quarantined else {}),
             }
         )
         clock.restart()

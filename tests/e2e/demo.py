@@ -13,8 +13,8 @@ import click
 from shards.dataset import open_dataset
 from tests.e2e.walk import IMAGENET, Stopwatch, Study, Task, arms, run
 
-IMAGE_SIZE = 64
-SHORT_SIDE = 80
+IMAGE_SIZE = 48
+SHORT_SIDE = 60
 SHARED = ("--image-size", str(IMAGE_SIZE), "--device", "cpu")
 
 CHEXPERT_LABELS = ("Edema", "Pleural Effusion")
@@ -22,7 +22,7 @@ CHEXPERT_LABELS = ("Edema", "Pleural Effusion")
 CHEXPERT_POLICY = ("--uncertain", "ones", "--missing", "zeros")
 CHEXPERT_FRACTIONS = (0.05, 0.25, 1.0)
 SHENZHEN_FRACTIONS = (0.125, 0.5, 1.0)
-FINE_TUNING = ("--epochs", "3", "--batch-size", "32", "--lr", "0.0003", "--min-steps", "8")
+FINE_TUNING = ("--batch-size", "32", "--lr", "0.001", "--min-steps", "8", "--epochs")
 
 
 @click.command()
@@ -64,8 +64,8 @@ def main(out: Path, chexpert_patients: int, shenzhen_images: int, epochs: int | 
     tasks = [
         Task("probe", "chexpert", CHEXPERT_LABELS, CHEXPERT_FRACTIONS, 1, (*CHEXPERT_POLICY, *cache)),
         Task("probe", "shenzhen", ("Tuberculosis",), SHENZHEN_FRACTIONS, 1, cache),
-        Task("finetune", "chexpert", CHEXPERT_LABELS, CHEXPERT_FRACTIONS, 1, (*CHEXPERT_POLICY, *FINE_TUNING)),
-        Task("finetune", "shenzhen", ("Tuberculosis",), SHENZHEN_FRACTIONS, 1, FINE_TUNING),
+        Task("finetune", "chexpert", CHEXPERT_LABELS, CHEXPERT_FRACTIONS, 1, (*CHEXPERT_POLICY, *FINE_TUNING, "8")),
+        Task("finetune", "shenzhen", ("Tuberculosis",), SHENZHEN_FRACTIONS, 1, (*FINE_TUNING, "4")),
     ]
     for task in tasks:
         study.answer(task)

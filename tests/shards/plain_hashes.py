@@ -31,8 +31,15 @@ def draw(seed: int, epoch: int, sample_id: int, number: int) -> float:
 
 
 def epoch_order(samples: int, seed: int, epoch: int, block: int, window: int) -> list[int]:
-    """Blocks by their hash, then samples by theirs within each window."""
+    """Blocks dealt to windows hand by hand, then the samples of each window by their hash."""
     phase = hash64(3, seed, epoch) % block
-    by_block = sorted(range(samples), key=lambda place: hash64(1, seed, epoch, (place + phase) // block))
-    windows = [by_block[start : start + window] for start in range(0, samples, window)]
-    return [place for some in windows for place in sorted(some, key=lambda place: hash64(2, seed, epoch, place))]
+    block_of = [(place + phase) // block for place in range(samples)]
+    blocks = max(block_of, default=-1) + 1
+    windows = max(1, -(-samples // window))
+    first = hash64(5, seed, epoch) % windows
+    window_of = {}
+    for start in range(0, blocks, windows):
+        hand = sorted(range(start, min(start + windows, blocks)), key=lambda number: hash64(1, seed, epoch, number))
+        for turn, number in enumerate(hand):
+            window_of[number] = (first + turn) % windows
+    return sorted(range(samples), key=lambda place: (window_of[block_of[place]], hash64(2, seed, epoch, place)))

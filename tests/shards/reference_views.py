@@ -15,9 +15,9 @@ Gray = npt.NDArray[np.float64]
 
 
 def plain_chain(image: npt.NDArray[np.uint8], size: int, draws: npt.NDArray[np.float32], view_range: ViewRange) -> Gray:
-    """Resize -> flip -> rotate -> crop, float64 [size, size] in gray levels.
+    """Resize -> flip -> rotate, zoom, shift -> crop, float64 [size, size] in gray levels.
 
-    image: [H, W]. draws: flip, angle, crop across, crop down, as in `views.view_matrix`.
+    image: [H, W]. draws: flip, angle, crop across, crop down (zoom, shift across and down), as in `views.view_matrix`.
     """
     height, width = image.shape
     scale = size / min(height, width)
@@ -27,7 +27,13 @@ def plain_chain(image: npt.NDArray[np.uint8], size: int, draws: npt.NDArray[np.f
         pixels = tv.hflip(pixels)
     degrees = float(2 * draws[1] - 1) * view_range.degrees
     # torchvision turns counter-clockwise for positive angles.
-    pixels = tv.rotate(pixels, -degrees, interpolation=tv.InterpolationMode.BILINEAR)
+    if view_range.draws == 4:
+        pixels = tv.rotate(pixels, -degrees, interpolation=tv.InterpolationMode.BILINEAR)
+    else:
+        low, high = view_range.scale
+        shift = [float(2 * draw - 1) * view_range.translate * size for draw in draws[5:7]]
+        zoom = low + float(draws[4]) * (high - low)
+        pixels = tv.affine(pixels, degrees, shift, zoom, [0.0, 0.0], interpolation=tv.InterpolationMode.BILINEAR)
     height, width = pixels.shape[-2:]
     return _crop(pixels, size, left=float(draws[2]) * (width - size), top=float(draws[3]) * (height - size))
 

@@ -9,12 +9,14 @@ import simplejpeg
 
 from shards.dataset import Dataset
 from shards.loader import TwoViewBatch
+from shards.views import DRAWS, ViewRange
 from tests.shards.plain_hashes import draw
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One view. image: as stored, uint8 [H, W]; view: as handed out, uint8 [size, size]; draws: float32 [4]."""
+    """One view. image: as stored, uint8 [H, W]; view: as handed out, uint8 [size, size]; draws: float32, as many as the
+    range of views needs."""
 
     image: npt.NDArray[np.uint8]
     view: npt.NDArray[np.uint8]
@@ -29,11 +31,14 @@ def stored_image(dataset: Dataset, sample_id: int) -> npt.NDArray[np.uint8]:
     return np.asarray(simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")[:, :, 0])
 
 
-def seen_views(dataset: Dataset, batches: Iterable[TwoViewBatch], seed: int, epoch: int = 0) -> Iterator[Seen]:
+def seen_views(
+    dataset: Dataset, batches: Iterable[TwoViewBatch], seed: int, view_range: ViewRange, epoch: int = 0
+) -> Iterator[Seen]:
     """Both views of each sample of an epoch's batches."""
     for batch in batches:
         for number, sample_id in enumerate(batch.sample_id.tolist()):
             image = stored_image(dataset, sample_id)
-            for first, views in ((0, batch.query), (4, batch.key)):
-                draws = np.array([draw(seed, epoch, sample_id, first + n) for n in range(4)], dtype=np.float32)
+            for first, views in ((0, batch.query), (DRAWS, batch.key)):
+                numbers = range(first, first + view_range.draws)
+                draws = np.array([draw(seed, epoch, sample_id, number) for number in numbers], dtype=np.float32)
                 yield Seen(image, views[number, 0].cpu().numpy(), draws)

@@ -23,7 +23,7 @@ IDS = {
 
 
 def draws(ids: npt.NDArray[np.int64], seed: int, epoch: int) -> npt.NDArray[np.float32]:
-    return uniform(id_words(ids), streams(seed, epoch, 8))
+    return uniform(id_words(ids), streams(seed, epoch, range(8)))
 
 
 @pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
@@ -60,7 +60,7 @@ def test_draws_are_independent_of_each_other_and_from_epoch_to_epoch_seed_and_ne
 def test_draws_are_those_that_earlier_releases_had() -> None:
     """ITERATION ORDER: a change here changes every view. Raise loader.STATE_FORMAT and say so in CHANGELOG.md."""
     ids = np.array([0, 1, 8105861916275588434, 2**63 - 1], dtype=np.int64)
-    found = (uniform(id_words(ids), streams(seed=5, epoch=2, count=3)) * 2**24).astype(np.int64)
+    found = (uniform(id_words(ids), streams(seed=5, epoch=2, numbers=range(3))) * 2**24).astype(np.int64)
     assert found.tolist() == [
         [1250140, 4567439, 15139713],
         [8342004, 6217883, 11429455],
@@ -72,13 +72,13 @@ def test_draws_are_those_that_earlier_releases_had() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63), st.integers(0, 10_000))
 def test_draws_are_what_their_definition_says_in_plain_integers(sample: int, seed: int, epoch: int) -> None:
-    found = uniform(id_words(np.array([sample], dtype=np.int64)), streams(seed, epoch, 8))[0]
+    found = uniform(id_words(np.array([sample], dtype=np.int64)), streams(seed, epoch, range(8)))[0]
     assert [float(value) for value in found] == [plain_hashes.draw(seed, epoch, sample, n) for n in range(8)]
 
 
 def test_a_draw_does_not_depend_on_how_many_are_made_or_for_whom() -> None:
     everyone = draws(IDS["hashed"], seed=3, epoch=9)
-    alone = uniform(id_words(IDS["hashed"][77:78]), streams(3, 9, 4))
+    alone = uniform(id_words(IDS["hashed"][77:78]), streams(3, 9, range(4)))
     assert np.array_equal(everyone[77:78, :4], alone)
 
 
@@ -86,7 +86,7 @@ def test_the_graph_draws_exactly_the_same_numbers() -> None:
     rng = np.random.default_rng(0)
     edges = np.array([0, 1, 2**32 - 1, 2**32, 2**63 - 1], dtype=np.int64)
     ids = np.concatenate([edges, rng.integers(0, 2**63, 995)])
-    words, stream = id_words(ids), streams(seed=1, epoch=4, count=8)
+    words, stream = id_words(ids), streams(seed=1, epoch=4, numbers=range(8))
     stream[:2] = 0, 2**32 - 1
     pipeline = Pipeline(batch_size=len(ids), num_threads=1, device_id=None)
     with pipeline:

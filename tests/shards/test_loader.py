@@ -241,6 +241,17 @@ def test_evaluation_gives_every_row_once_in_the_rows_order_with_a_partial_last_b
         assert all(len(batch.image) == len(batch.sample_id) for batch in batches)
 
 
+@pytest.mark.parametrize("world_size", [2, 3, 30])
+def test_the_ranks_of_an_evaluation_share_the_rows_in_turn(dataset: Dataset, world_size: int) -> None:
+    rows = dataset.samples
+    for rank in range(world_size):
+        loader = EvaluationLoader(
+            dataset, rows, image_size=SIZE, batch_size=4, threads=1, rank=rank, world_size=world_size
+        )
+        seen = [sample_id for batch in loader for sample_id in batch.sample_id.tolist()]
+        assert seen == rows["sample_id"].tolist()[rank::world_size]
+
+
 def test_evaluation_views_do_not_depend_on_the_batch(dataset: Dataset) -> None:
     together, alone = (
         torch.cat([b.image for b in EvaluationLoader(dataset, dataset.samples, image_size=SIZE, batch_size=batch_size)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards.order import BLOCK, WINDOW, epoch_order
+from shards.order import BLOCK, WINDOW, epoch_order, epoch_windows
 from tests.shards import plain_hashes
 
 SAMPLES = 20_000
@@ -42,17 +42,16 @@ def test_the_order_of_an_epoch_is_the_one_that_earlier_releases_had() -> None:
     assert list(epoch_order(12, seed=0, epoch=0)) == [3, 10, 1, 2, 5, 8, 0, 9, 11, 4, 7, 6]
     assert list(epoch_order(12, seed=0, epoch=1)) == [4, 0, 5, 1, 9, 7, 6, 10, 8, 11, 2, 3]
     digest = hashlib.sha256(epoch_order(SAMPLES, seed=5, epoch=2).astype("<i8").tobytes()).hexdigest()
-    assert digest == "d2fca382554bfb4adabc2d87da80953b8780c2ca617ac6055261eb2e3046735e"
+    assert digest == "a365e9276dfb33789951e966242a1729dd11bef7a8c9d483da2407123db7da35"
 
 
-@pytest.mark.parametrize("samples", [1000, 5000, SAMPLES])
+@pytest.mark.parametrize("samples", [1000, 5000, SAMPLES, 100_000])
 def test_places_of_an_epoch_do_not_follow_storage(samples: int) -> None:
-    # Were single samples permuted, the correlation would have a deviation of 1 / sqrt(samples); with blocks it is at
-    # most that of the blocks. Among 20 epochs the largest stays under four deviations.
-    deviation = (BLOCK / samples) ** 0.5
+    # Were the samples permuted one by one, the correlation would have a deviation of 1 / sqrt(samples); dealing blocks
+    # evenly keeps it under that. Among 20 epochs the largest stays under four deviations.
     found = [np.corrcoef(epoch_order(samples, 0, epoch), np.arange(samples))[0, 1] for epoch in range(20)]
-    assert np.abs(found).max() < 4 * deviation
-    assert abs(np.mean(found)) < deviation
+    assert np.abs(found).max() < 4 * samples**-0.5
+    assert abs(np.mean(found)) < samples**-0.5
 
 
 @pytest.mark.parametrize("samples", [5_000, SAMPLES, 60_000])
@@ -73,20 +72,26 @@ def test_two_samples_share_a_batch_in_two_epochs_about_as_often_as_by_chance(sam
     assert max(ratios) < 1.5
 
 
-def test_a_window_reads_whole_blocks_of_neighbours() -> None:
-    window = np.sort(epoch_order(100 * WINDOW, 0, 0)[WINDOW : 2 * WINDOW])
-    runs = 1 + np.count_nonzero(np.diff(window) != 1)
-    assert runs <= WINDOW // BLOCK + 1  # one more where the window's edges cut a block
+def test_a_window_reads_whole_blocks_of_neighbours_from_all_over_the_storage() -> None:
+    windows = epoch_windows(100 * WINDOW, 0, 0)
+    assert len(windows) == 100
+    for window in windows:
+        assert abs(len(window) - WINDOW) <= 2 * BLOCK
+        runs = np.split(np.sort(window), np.flatnonzero(np.diff(np.sort(window)) != 1) + 1)
+        assert all(len(run) % BLOCK == 0 for run in runs[1:-1])  # the storage's first and last block may be cut
+        tenths = np.bincount(window // (10 * WINDOW), minlength=10)
+        assert tenths.min() > 0.8 * WINDOW / 10
+        assert tenths.max() < 1.2 * WINDOW / 10
 
 
 def test_neighbours_do_not_always_travel_in_the_same_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    window = 16 * BLOCK
-    monkeypatch.setattr("shards.order.WINDOW", window)
+    monkeypatch.setattr("shards.order.WINDOW", 16 * BLOCK)
+    samples = 40 * 16 * BLOCK
     together = np.zeros(BLOCK, dtype=int)
     for epoch in range(64):
-        order = epoch_order(40 * window, 0, epoch)
-        window_of = np.empty(len(order), dtype=np.int64)
-        window_of[order] = np.arange(len(order)) // window
+        window_of = np.empty(samples, dtype=np.int64)
+        for number, window in enumerate(epoch_windows(samples, 0, epoch)):
+            window_of[window] = number
         together += window_of[:BLOCK] == window_of[1 : BLOCK + 1]
     assert (together < 64).all()
-    assert (together > 48).all()  # 15 of 16 epochs, less the blocks that a window's edge cuts
+    assert (together > 48).all()  # 15 of 16 epochs

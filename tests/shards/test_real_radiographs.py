@@ -47,7 +47,7 @@ def differences(radiographs: Sequence[bytes], folder: Path, size: int) -> npt.ND
     return np.stack(
         [
             np.abs(one.view - plain_chain(one.image, size, one.draws, ViewRange()))
-            for one in seen_views(dataset, loader, 0)
+            for one in seen_views(dataset, loader, 0, ViewRange())
         ]
     )
 

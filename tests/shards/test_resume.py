@@ -1,8 +1,9 @@
 """A loader built anew from a saved state gives what the old one would have given, id for id and pixel for pixel."""
 
+import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from shards.dataset import Dataset, open_dataset
 from shards.errors import ResumeError
 from shards.loader import TwoViewBatch, TwoViewLoader
+from shards.quarantine import Quarantined
+from shards.views import ViewRange
 from tests.shards.small_datasets import write_small_dataset
 from tests.shards.test_loader import two_views
 
@@ -62,7 +65,7 @@ def test_a_loader_in_use_can_be_set_back_and_forth(dataset: Dataset) -> None:
     second = list(loader)
     loader.load_state_dict(start)
     assert all(map(equal, loader, first))
-    loader.load_state_dict({**start, "epoch": 1, "samples_consumed": 8})
+    loader.load_state_dict({**start, "epoch": 1, "samples_consumed": 8, "passed": 8})
     assert all(map(equal, loader, second[2:]))
 
 
@@ -114,7 +117,7 @@ def other_format(dataset: Dataset, _: Path) -> dict[str, Any]:
         (other_seed, "saved seed is 6, here it is 5"),
         (other_bytes, "saved digests"),
         (one_dataset_more, "saved digests .*'more'"),
-        (other_format, "saved format is 0, here it is 1"),
+        (other_format, "saved format is 0, here it is 2"),
     ],
 )
 def test_what_cannot_be_continued_is_refused_with_both_values(
@@ -126,8 +129,52 @@ def test_what_cannot_be_continued_is_refused_with_both_values(
     assert (loader.epoch, loader.samples_consumed) == (0, 0)
 
 
-def test_a_place_inside_a_batch_is_refused(dataset: Dataset) -> None:
-    smaller = two_views(dataset, batch_size=3)
-    next(iter(smaller))
-    with pytest.raises(ResumeError, match="3 samples of the epoch were read, no multiple of the batch size 4"):
-        two_views(dataset).load_state_dict(smaller.state_dict())
+def test_a_state_of_other_batches_views_or_samples_is_refused(dataset: Dataset) -> None:
+    saved = two_views(dataset).state_dict()
+    for other, complaint in (
+        (two_views(dataset, batch_size=2), "saved batch_size is 4, here it is 2"),
+        (two_views(dataset, image_size=40), "saved image_size is 32, here it is 40"),
+        (two_views(dataset, views=ViewRange(flip=False)), "saved views"),
+        (two_views(dataset, split="valid"), "saved samples"),
+    ):
+        with pytest.raises(ResumeError, match=complaint):
+            other.load_state_dict(saved)
+
+
+def quarantined(dataset: Dataset, sample_ids: Sequence[int]) -> Dataset:
+    """The dataset with some samples left out, as one that is opened after `verify --quarantine`."""
+    keys = dataset.samples.loc[dataset.samples["sample_id"].isin(sample_ids), "key"]
+    return dataclasses.replace(dataset, quarantine={key: Quarantined(key, "train-000000", "damaged") for key in keys})
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2])
+def test_a_run_goes_on_without_what_was_quarantined_and_with_everything_else(dataset: Dataset, stop: int) -> None:
+    epoch = ids_in_order(two_views(dataset, batch_size=1))  # 17 ids
+    behind, ahead = epoch[0], epoch[15]
+    stopped = two_views(dataset)
+    list(itertools.islice(stopped, stop))
+    resumed = two_views(quarantined(dataset, [behind, ahead]))
+    resumed.load_state_dict(stopped.state_dict())
+    assert (resumed.samples, resumed.quarantined) == (15, 2)
+    rest = [sample_id for sample_id in epoch[4 * stop :] if sample_id not in (behind, ahead)]
+    assert ids_in_order(resumed) == rest[: len(rest) // 4 * 4]
+    assert resumed.epoch == 1
+    following = ids_in_order(two_views(dataset, batch_size=1), epoch=1)
+    kept = [sample_id for sample_id in following if sample_id not in (behind, ahead)]
+    assert ids_in_order(resumed) == kept[:12]
+
+
+def test_quarantined_samples_do_not_change_the_views_of_the_others(dataset: Dataset) -> None:
+    everyone = two_views(dataset, batch_size=1)
+    queries = {int(batch.sample_id): batch.query for batch in everyone}
+    fewer = two_views(quarantined(dataset, list(queries)[:3]), batch_size=1)
+    found = {int(batch.sample_id): batch.query for batch in fewer}
+    assert len(found) == 14
+    assert all(torch.equal(queries[sample_id], query) for sample_id, query in found.items())
+
+
+def ids_in_order(loader: TwoViewLoader, epoch: int | None = None) -> list[int]:
+    """Ids of the rest of the epoch, or of another one."""
+    if epoch is not None:
+        loader.load_state_dict({**loader.state_dict(), "epoch": epoch})
+    return [sample_id for batch in loader for sample_id in batch.sample_id.tolist()]

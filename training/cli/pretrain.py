@@ -81,6 +81,28 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     default=",".join(map(str, PretrainOptions.milestones)),
     help="Epochs at which --schedule step divides the learning rate by ten.",
 )
+@click.option(
+    "--degrees",
+    type=click.FloatRange(min=0, max=180),
+    default=PretrainOptions.degrees,
+    help="A view is rotated by up to so much, either way.",
+)
+@click.option(
+    "--flip/--no-flip", default=PretrainOptions.flip, help="Mirror half of the views; the heart is on one side."
+)
+@click.option(
+    "--scale",
+    type=(float, float),
+    metavar="LOW HIGH",
+    default=PretrainOptions.scale,
+    help="A view is zoomed by a factor between these; above 0.",
+)
+@click.option(
+    "--translate",
+    type=click.FloatRange(min=0, max=1),
+    default=PretrainOptions.translate,
+    help="A view is shifted by up to this share of its side, either way.",
+)
 @click.option("--device", type=click.Choice(DEVICES), default=PretrainOptions.device)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=PretrainOptions.precision)
 @click.option("--seed", type=click.IntRange(min=0), default=PretrainOptions.seed)
@@ -116,5 +138,6 @@ def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:
     """
     from training.pretrain import Outcome, pretrain
 
+    options["scale"] = tuple(options["scale"])
     if pretrain(PretrainOptions(**options)) is Outcome.PREEMPTED:
         ctx.exit(PREEMPTED_STATUS)
