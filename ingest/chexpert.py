@@ -9,22 +9,23 @@ from pathlib import Path
 
 import pandas as pd
 
+from ingest.assembly import assemble
 from ingest.chexpert_labels import LABELS
 from ingest.descriptions import OLDEST, ap_pas, projections, sexes
-from ingest.rejections import mark, mark_conflicts, mark_keys, mark_labels, mark_paths, printable, split_off
-from ingest.sources import DESCRIPTIVE_COLUMNS, SourceRows, find_folder
+from ingest.rejections import mark, mark_labels, mark_paths, printable
+from ingest.sources import SourceRows, find_folder
 from ingest.table_files import file_sha256
 from ingest.tables import read_header, read_table
 from shards.errors import DatasetError
 
-__all__ = ["LABELS", "Chexpert", "locate"]
+__all__ = ["LABELS", "LAST_THREE", "Chexpert"]
 
 DEMOGRAPHICS = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
 TEST_TABLES = ("test_labels.csv", "test.csv", "groundtruth.csv")
 
 _PREFIX = r"^(?P<prefix>CheXpert[^/]*)/"
 _NOT_A_STUDY = r"^$|^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)"
-_LAST_THREE = r"^(?:.*/)?(?P<patient>(?!(?:train|valid|test)/)[^/]+)/(?P<study>[^/]+)/(?P<stem>[^/]+)\.(?i:jpe?g|png)$"
+LAST_THREE = r"^(?:.*/)?(?P<patient>(?!(?:train|valid|test)/)[^/]+)/(?P<study>[^/]+)/(?P<stem>[^/]+)\.(?i:jpe?g|png)$"
 
 
 class Chexpert:
@@ -60,10 +61,7 @@ class Chexpert:
             frames.append(frame.assign(split=split, source_split=split, root=root))
             malformed.append(bad)
         rows = pd.concat(frames, ignore_index=True)
-        mark_conflicts(rows, ["root", "source_path"], [*DESCRIPTIVE_COLUMNS, *LABELS])
-        mark_keys(rows)
-        samples, rejected = split_off(rows)
-        return SourceRows(samples, pd.concat([*malformed, rejected], ignore_index=True))
+        return assemble(rows, malformed, LABELS)
 
 
 def _find_test_table(test_source: Path) -> Path:
@@ -74,12 +72,12 @@ def _find_test_table(test_source: Path) -> Path:
     raise DatasetError(f"{test_source}: none of {', '.join(TEST_TABLES)} in it: not a CheXpert test release")
 
 
-def locate(paths: pd.Series, root: Path) -> pd.DataFrame:
+def _locate(paths: pd.Series, root: Path) -> pd.DataFrame:
     """patient_id, study_id, key, source_path (without the release's own folder name) and file (as it is on disk)."""
     prefix = paths.str.extract(_PREFIX)["prefix"]
     bare = paths.str.replace(_PREFIX, "", regex=True)
     kept = [name for name in prefix.dropna().unique() if name != root.name and _is_folder(root / name)]
-    parts = bare.str.extract(_LAST_THREE)
+    parts = bare.str.extract(LAST_THREE)
     return pd.DataFrame(
         {
             "patient_id": parts["patient"],
@@ -101,7 +99,7 @@ def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     table, malformed = read_table(path, (*required, *LABELS), optional)
     if by_study:
         table = _one_row_an_image(table, root)
-    rows = locate(table["Path"], root)
+    rows = _locate(table["Path"], root)
     rows["where"] = table["where"]
     rows[["projection", "ap_pa", "sex", "age"]] = _describe(table)
     mark_paths(rows, table["Path"])

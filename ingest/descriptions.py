@@ -14,7 +14,7 @@ AP_PA = ("AP", "PA", "LL", "RL")
 
 def sexes(text: pd.Series) -> pd.Series:
     """`male`, `female` or None from M, F, Male, Female in any case."""
-    return _or_none(text.str.lower().map(_SEXES))
+    return or_none(text.str.lower().map(_SEXES))
 
 
 def ages(text: pd.Series) -> pd.Series:
@@ -35,15 +35,16 @@ def projections(view: pd.Series) -> pd.Series:
     found = pd.Series(None, index=view.index, dtype=object)
     found[frontal.astype(bool)] = "frontal"
     found[lateral.astype(bool)] = "lateral"
-    return found
+    return or_none(found)
 
 
 def ap_pas(view: pd.Series) -> pd.Series:
     """AP, PA, LL, RL or None from a view position."""
     view = view.str.upper()
-    return _or_none(view.where(view.isin(AP_PA)))
+    return or_none(view.where(view.isin(AP_PA)))
 
 
-def _or_none(column: pd.Series) -> pd.Series:
+def or_none(column: pd.Series) -> pd.Series:
+    """The column with None where it is unknown."""
     column = column.astype(object)
     return column.where(column.notna(), None)

@@ -20,9 +20,8 @@ def look_up(rows: pd.DataFrame, keys: pd.Series, table: pd.DataFrame, columns: S
     """
     table = table.copy()
     mark_conflicts(table, ["key"], columns)
-    if REASON not in table:
-        table[REASON] = pd.Series(None, index=table.index, dtype=object)
-    table = table.sort_values(REASON, na_position="last", kind="stable").drop_duplicates("key").set_index("key")
+    bad_first = pd.concat([table[table[REASON].notna()], table[table[REASON].isna()]])
+    table = bad_first.drop_duplicates("key").set_index("key")
     found = table.reindex(keys.to_numpy())
     found.index = rows.index
     mark(rows, found[REASON].notna(), found[REASON].astype(object) + " in " + found[WHERE].astype(object))

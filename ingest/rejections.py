@@ -50,7 +50,8 @@ def mark_conflicts(rows: pd.DataFrame, identity: Sequence[str], columns: Sequenc
 
     Blank agrees with blank only. Rows that agree are left to mark_keys.
     """
-    usable = rows[rows[REASON].isna()] if REASON in rows else rows
+    mark(rows, pd.Series(False, index=rows.index), "")
+    usable = rows[rows[REASON].isna()]
     repeated = usable[usable.duplicated(list(identity), keep=False)]
     if repeated.empty:
         return

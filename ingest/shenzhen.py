@@ -6,11 +6,14 @@ is unknown, never an error.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from ingest.rejections import mark, mark_keys, split_off
+from ingest.assembly import assemble
+from ingest.descriptions import OLDEST
+from ingest.rejections import mark
 from ingest.sources import SourceRows, find_folder
 from shards.errors import DatasetError
 
@@ -26,13 +29,16 @@ _AGE = re.compile(
     re.IGNORECASE,
 )
 _A_YEAR = {"years": 1.0, "months": 12.0, "weeks": 365.25 / 7, "days": 365.25}
-_OLDEST = 130.0
+_PREFIXES = {"CHNCXR_": "shenzhen", "MCUCXR_": "montgomery"}
 
 
 class Shenzhen:
     """CXR_png and, where it is there, ClinicalReadings."""
 
     variant = "shenzhen"
+    title = "Shenzhen"
+    prefix = "CHNCXR_"
+    """How the archive's own names begin. Where both sets lie in one folder each reader takes its own images."""
     licence = (
         "National Library of Medicine, free for research; cite Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"
     )
@@ -43,12 +49,12 @@ class Shenzhen:
 
     def __init__(self, source: Path, test_source: Path | None = None) -> None:
         if test_source is not None:
-            raise DatasetError("Shenzhen has no test release: leave --test-source out, --test-fraction carves one")
-        folder = find_folder(source, "CXR_png", "Shenzhen")
+            raise DatasetError(f"{self.title} has no test release: leave --test-source out, --test-fraction carves one")
+        folder = find_folder(source, "CXR_png", self.title)
         self.roots = {"source": folder}
         self._readings = folder / "ClinicalReadings"
-        self._names = sorted(
-            entry.name
+        self._names = self._own(
+            entry.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
             for entry in (folder / "CXR_png").iterdir()
             if entry.suffix.lower() == ".png" and not entry.name.startswith(".")  # Thumbs.db and ._ files are there
         )
@@ -61,7 +67,7 @@ class Shenzhen:
         for name, text in self._texts().items():
             readings.update(f"{name}\0{text}\0".encode())
         return {
-            "CXR_png": hashlib.sha256("\n".join(self._names).encode(errors="surrogateescape")).hexdigest(),
+            "CXR_png": hashlib.sha256("\n".join(self._names).encode()).hexdigest(),
             "ClinicalReadings": readings.hexdigest(),
         }
 
@@ -71,7 +77,7 @@ class Shenzhen:
         stems = names.str.replace(r"\.[^.]*$", "", regex=True)
         parts = stems.str.extract(_NAME)
         texts = self._texts()
-        described = [parse_reading(texts.get(stem, "")) for stem in stems]
+        described = [self.describe(texts.get(stem, "")) for stem in stems]
         rows = pd.DataFrame(
             {
                 "key": stems,
@@ -91,8 +97,21 @@ class Shenzhen:
             }
         )
         mark(rows, parts["label"].isna(), "label out of range: the name does not end in _0 or _1")
-        mark_keys(rows)
-        return SourceRows(*split_off(rows))
+        return assemble(rows, [], self.label_names)
+
+    def describe(self, text: str) -> tuple[str | None, float | None]:
+        """Sex and age in years from a reading."""
+        return parse_reading(text)
+
+    def _own(self, names: Iterable[str]) -> list[str]:
+        """Sorted, without those of the other archive. Raises DatasetError where there are no others."""
+        listed = sorted(names)
+        foreign = {prefix: variant for prefix, variant in _PREFIXES.items() if prefix != self.prefix}
+        own = [name for name in listed if not name.startswith(tuple(foreign))]
+        if listed and not own:
+            variant = next(variant for prefix, variant in foreign.items() if listed[0].startswith(prefix))
+            raise DatasetError(f"{listed[0]} and all other images are of another archive: use --dataset {variant}")
+        return own
 
     def _texts(self) -> dict[str, str]:
         """Readings by stem of their file."""
@@ -115,4 +134,4 @@ def parse_reading(text: str) -> tuple[str | None, float | None]:
     unit = next(unit for unit in _A_YEAR if match[unit])
     age = float(match["number"]) / _A_YEAR[unit]
     sexes_before = {"female" if m["female"] else "male" for m in _SEX.finditer(line[: match.start()])} or sexes
-    return (sexes_before.pop() if len(sexes_before) == 1 else None), (age if age <= _OLDEST else None)
+    return (sexes_before.pop() if len(sexes_before) == 1 else None), (age if age <= OLDEST else None)

@@ -15,7 +15,16 @@ from shards.errors import DatasetError
 if TYPE_CHECKING:
     import pandas as pd
 
-_READERS = {"chexpert": "ingest.chexpert:Chexpert", "shenzhen": "ingest.shenzhen:Shenzhen"}
+_READERS = {
+    "chexpert": "ingest.chexpert:Chexpert",
+    "chexpert-plus": "ingest.chexpert_plus:ChexpertPlus",
+    "shenzhen": "ingest.shenzhen:Shenzhen",
+    "montgomery": "ingest.montgomery:Montgomery",
+    "nih": "ingest.nih:Nih",
+    "mimic": "ingest.mimic:Mimic",
+    "padchest": "ingest.padchest:Padchest",
+    "vindr": "ingest.vindr:Vindr",
+}
 
 VARIANTS = tuple(_READERS)
 """What `--dataset` may be."""
@@ -72,14 +81,28 @@ def open_source(variant: str, source: Path, test_source: Path | None = None) -> 
 
 
 def find_folder(source: Path, landmark: str, dataset: str) -> Path:
-    """The folder that holds `landmark`: source itself, or the one folder directly below that does."""
-    if not source.is_dir():
-        raise DatasetError(f"{source} is no folder")
-    candidates = [source, *sorted(child for child in source.iterdir() if child.is_dir())]
-    found: Sequence[Path] = [folder for folder in candidates if (folder / landmark).exists()]
+    """The folder that holds `landmark` (a name or pattern): source itself, or the one directly below that does."""
+    try:
+        candidates = [source, *sorted(child for child in source.iterdir() if child.is_dir())]
+    except NotADirectoryError as error:
+        raise DatasetError(f"{source} is no folder") from error
+    except OSError as error:
+        raise DatasetError(f"{source} cannot be read: {error.strerror}") from error
+    found: Sequence[Path] = [folder for folder in candidates if any(folder.glob(landmark))]
     if not found:
         raise DatasetError(f"{source}: no {landmark} in it or one level below; is this {dataset}?")
     if found[0] != source and len(found) > 1:
         names = ", ".join(folder.name for folder in found)
         raise DatasetError(f"{source}: several folders hold {landmark} ({names}): name one of them")
+    return found[0]
+
+
+def find_table(folder: Path, pattern: str) -> Path:
+    """The one file in `folder` whose name matches `pattern`."""
+    found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    if not found:
+        raise DatasetError(f"{folder}: no {pattern} in it")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DatasetError(f"{folder}: several files could be the table ({names}): leave one of them there")
     return found[0]

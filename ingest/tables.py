@@ -41,7 +41,7 @@ def read_table(
     missing = [column for column in required if column not in columns]
     if missing:
         raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; its header is: {', '.join(columns)}")
-    wanted = [*required, *(column for column in optional if column in columns)]
+    wanted = list(dict.fromkeys([*required, *(column for column in optional if column in columns)]))
     read = None if multiline else _read_fast(path, columns, wanted)
     if read is None:
         read = _read_carefully(path, columns, wanted, multiline=multiline)
