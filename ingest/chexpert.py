@@ -110,14 +110,16 @@ def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _describe(table: pd.DataFrame) -> pd.DataFrame:
     """projection, ap_pa, sex and age (years), None or NaN where the table does not say."""
-    named = table["Path"].str.lower().str.extract(r"(frontal|lateral)[^/]*$")[0]
     projection = projections(table["Frontal/Lateral"])
+    unsaid = projection.isna()
+    named = table.loc[unsaid, "Path"].str.lower().str.extract(r"(frontal|lateral)[^/]*$")[0].fillna("")
+    projection[unsaid] = projections(named)
     age = pd.to_numeric(table["Age"], errors="coerce")
     # A patient without demographics stands in train.csv as 'Unknown' of age 0; a newborn has a sex.
     known = age.between(0, OLDEST) & ~((age == 0) & (table["Sex"].str.lower() == "unknown"))
     return pd.DataFrame(
         {
-            "projection": projection.where(projection.notna(), projections(named.fillna(""))),
+            "projection": projection,
             "ap_pa": ap_pas(table["AP/PA"]),
             "sex": sexes(table["Sex"]),
             "age": age.where(known).astype("float32"),

@@ -38,11 +38,16 @@ def mark_paths(rows: pd.DataFrame, text: pd.Series) -> None:
 
 def mark_labels(rows: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
     """Label columns of text as float32: 1, 0, -1, NaN for blank. Anything else marks its row."""
-    values: pd.DataFrame = text.apply(pd.to_numeric, errors="coerce").astype("float32")
-    bad = (text != "") & ~values.isin([1.0, 0.0, -1.0])
-    for label in bad.columns[bad.any()]:
-        mark(rows, bad[label], f"label out of range: {label} is '" + text[label] + "', not 1, 0, -1 or blank")
-    return values
+    columns = {}
+    for label in text.columns:
+        codes, words = pd.factorize(text[label])  # few different ones, even in a large table
+        numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(dtype="float32")
+        bad = (np.asarray(words, dtype=object) != "") & ~np.isin(numbers, [1.0, 0.0, -1.0])
+        if bad.any():
+            reason = f"label out of range: {label} is '" + text[label] + "', not 1, 0, -1 or blank"
+            mark(rows, pd.Series(bad[codes], index=rows.index), reason)
+        columns[label] = numbers[codes]
+    return pd.DataFrame(columns, index=text.index)
 
 
 def mark_conflicts(rows: pd.DataFrame, identity: Sequence[str], columns: Sequence[str]) -> None:
