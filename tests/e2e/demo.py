@@ -64,7 +64,7 @@ def main(out: Path, chexpert_patients: int, shenzhen_images: int, epochs: int | 
     tasks = [
         Task("probe", "chexpert", CHEXPERT_LABELS, CHEXPERT_FRACTIONS, 1, (*CHEXPERT_POLICY, *cache)),
         Task("probe", "shenzhen", ("Tuberculosis",), SHENZHEN_FRACTIONS, 1, cache),
-        Task("finetune", "chexpert", CHEXPERT_LABELS, CHEXPERT_FRACTIONS, 1, (*CHEXPERT_POLICY, *FINE_TUNING, "8")),
+        Task("finetune", "chexpert", CHEXPERT_LABELS, CHEXPERT_FRACTIONS, 1, (*CHEXPERT_POLICY, *FINE_TUNING, "6")),
         Task("finetune", "shenzhen", ("Tuberculosis",), SHENZHEN_FRACTIONS, 1, (*FINE_TUNING, "4")),
     ]
     for task in tasks:
