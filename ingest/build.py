@@ -15,7 +15,7 @@ import click
 
 from ingest.done import is_finished
 from ingest.fill import Job, fill_shard
-from ingest.finalize import Finished, clear, finalize
+from ingest.finalize import Finished, clear, clear_abandoned, finalize
 from ingest.plan import MAX_REJECTED, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.sources import Source
 from ingest.workers import run
@@ -144,6 +144,7 @@ def is_built(out: Path, header: dict[str, Any]) -> bool:
 def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: int) -> int:
     """Fill those of the shards that are not finished. Returns how many that were."""
     shards = list(shards)
+    clear_abandoned(out)
     todo = [shard for shard in shards if not is_finished(out, plan, shard, source.roots)]
     if len(todo) < len(shards):
         click.echo(f"{len(shards) - len(todo)} of {len(shards)} shards are there already.", err=True)
@@ -157,6 +158,8 @@ def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: 
             bar.advance(read, rejected=rejected)
 
         run(partial(fill_shard, job), todo, workers, report)
+    if (out / DESCRIPTION).is_file():  # another task had the same shards, and the build has ended meanwhile
+        clear(out)
     return len(todo)
 
 

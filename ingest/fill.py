@@ -4,7 +4,6 @@ A plan's rows flow in; a tar, its index and a done-record come out. What is writ
 and the image files, so that whoever fills a shard, and however often, the bytes are the same.
 """
 
-import errno
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -15,16 +14,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ingest.done import Done, Rejection, stamp, write_done
-from ingest.images import Gray, UnusableImage, encode_gray, gray_histogram, read_gray
+from ingest.done import PIXELS, Rejection, forget, is_finished, stamp, write_done
+from ingest.images import Ingested, UnusableImage, ingest_image
 from ingest.plan import Plan
-from shards.dataset import ShardSummary
+from ingest.source_files import most_bytes, read_source_file
+from shards.dataset import DESCRIPTION, ShardSummary
 from shards.errors import DatasetError
 from shards.schema import COLUMNS, WRITER_COLUMNS
 from shards.writer import ShardWriter
 
 _REPORT_EVERY = 16
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
 
 Report = Callable[[int, int], None]
 """Called now and then with how many more rows were read and how many of them were rejected."""
@@ -42,12 +41,17 @@ class Job:
 def fill_shard(job: Job, shard: str, report: Report) -> None:
     """Write one shard and, last, its done-record. A shard whose every row is rejected leaves a record only.
 
-    Raises DatasetError where the disk is full, and where a file cannot be read for a reason that may pass (an I/O
-    error): to reject it would make the dataset depend on the weather.
+    Does nothing where another task has filled it meanwhile, or has even ended the build. Raises DatasetError where
+    the disk is full, and where a file cannot be read for a reason that may pass.
     """
     try:
-        _fill(job, shard, report)
+        if is_finished(job.out, job.plan, shard, job.roots):
+            report(job.plan.count([shard]), 0)
+        else:
+            _fill(job, shard, report)
     except OSError as error:
+        if (job.out / DESCRIPTION).is_file():  # what this one still needed went with .build
+            return
         raise DatasetError(
             f"{shard} could not be written: {error.strerror}. Nothing half-written counts: see to it and run the same "
             "command again; finished shards are kept."
@@ -57,63 +61,55 @@ def fill_shard(job: Job, shard: str, report: Report) -> None:
 def _fill(job: Job, shard: str, report: Report) -> None:
     cv2.setNumThreads(1)
     labels: list[str] = job.plan.header["labels"]
-    options = job.plan.header["options"]
     kept = (*(column for column in COLUMNS if column not in WRITER_COLUMNS), *labels)
     rejected: list[Rejection] = []
     histogram = np.zeros(256, dtype=np.int64)
     rows: list[dict[str, Any]] = []
+    digests: list[str] = []
     summary: ShardSummary | None = None
-    images = _images(job, job.plan.rows(shard), options["short_side"], rejected, report)
+    images = _images(job, job.plan.rows(shard), rejected, report)
     first = next(images, None)
-    if first is not None:
-        with ShardWriter(job.out, shard, options["name"], labels) as writer:
+    # From here on no record may speak of a tar that is about to be another one.
+    forget(job.out, shard)
+    if first is None:
+        for extension in ("tar", "idx"):
+            (job.out / f"{shard}.{extension}").unlink(missing_ok=True)
+    else:
+        with ShardWriter(job.out, shard, job.plan.header["options"]["name"], labels) as writer:
             for row, image in itertools.chain([first], images):
-                jpeg = encode_gray(image)
-                complete = row | {"height": image.shape[0], "width": image.shape[1], "excluded": None}
-                writer.add({column: complete[column] for column in kept}, jpeg)
+                complete = row | {"height": image.height, "width": image.width, "excluded": None}
+                writer.add({column: complete[column] for column in kept}, image.jpeg)
+                digests.append(image.pixels)
                 if writer.split == "train":
-                    histogram += gray_histogram(jpeg)
+                    histogram += image.histogram
         rows, summary = writer.rows, writer.summary
-    done = Done(job.plan.digest, shard, summary, tuple(rejected), tuple(histogram.tolist()))
-    write_done(job.out, done, rows, labels)
+    for row, digest in zip(rows, digests, strict=True):
+        row[PIXELS] = digest
+    write_done(job.out, job.plan, shard, summary, rejected, histogram.tolist(), rows)
 
 
 def _images(
-    job: Job, rows: list[dict[str, Any]], short_side: int | None, rejected: list[Rejection], report: Report
-) -> Iterator[tuple[dict[str, Any], Gray]]:
+    job: Job, rows: list[dict[str, Any]], rejected: list[Rejection], report: Report
+) -> Iterator[tuple[dict[str, Any], Ingested]]:
     """Rows with their image, in order; the others are appended to `rejected`."""
+    options = job.plan.header["options"]
+    limit = most_bytes(options["max_pixels"])
     real_roots = {name: os.path.realpath(root) for name, root in job.roots.items()}
     read, refused = 0, 0
     for row in rows:
-        root = job.roots[row["root"]]
+        file = job.roots[row["root"]] / row["file"]
         read += 1
         try:
-            image = read_gray(_read_file(root / row["file"], real_roots[row["root"]]), short_side)
+            content = read_source_file(file, real_roots[row["root"]], limit)
+            image = ingest_image(content, options["short_side"], options["max_pixels"])
         except UnusableImage as reason:
             refused += 1
-            why = f"{reason} ({row['where']})"
-            entry = Rejection(row["source_path"], why, row["root"], row["file"], stamp(root / row["file"]))
-            rejected.append(entry)
+            # Where identifiers are hashed there is no path to tell.
+            path = row["source_path"] or row["key"]
+            rejected.append(Rejection(path, f"{reason} ({row['where']})", row["root"], row["file"], stamp(file)))
         else:
             yield row, image
         if read == _REPORT_EVERY:
             report(read, refused)
             read, refused = 0, 0
     report(read, refused)
-
-
-def _read_file(path: Path, real_root: str) -> bytes:
-    """The bytes of an image that is really below its root. Raises UnusableImage where it is not there."""
-    real = os.path.realpath(path)
-    if not real.startswith(real_root + os.sep):
-        raise UnusableImage(f"path leaves the source: it is a link to {real}")
-    try:
-        with open(real, "rb") as file:  # noqa: PTH123 - twice as fast as Path.read_bytes on small files
-            return file.read()
-    except OSError as error:
-        if error.errno in _NOT_THERE:
-            raise UnusableImage(f"missing file: {error.strerror}") from error
-        raise DatasetError(
-            f"{path}: {error.strerror}. Nothing was lost: run the same command again, finished shards are kept. If it "
-            "stays like this, remove the file and it will be rejected as missing."
-        ) from error

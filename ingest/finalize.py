@@ -1,21 +1,25 @@
 """Ends a build: checks that every planned shard is there, judges what was rejected, writes dataset.json.
 
-Done-records flow in; samples.parquet, rejected.csv and dataset.json come out, and `.build` goes: it has nothing that
-is not in them by then. Reads no image.
+Done-records flow in; samples.parquet, rejected.csv, duplicates.csv and dataset.json come out, and `.build` goes: it
+has nothing that is not in them by then. Reads no image.
 """
 
+import contextlib
 import csv
 import io
 import shutil
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from ingest.done import Done, read_done, read_rows
+from ingest.done import PIXELS, Done, read_done, read_rows
+from ingest.duplicates import DUPLICATES, Counts, count_duplicates, find_duplicates, reason
 from ingest.plan import BUILD_FOLDER, Plan
 from shards.dataset import write_dataset
 from shards.durable import write_atomically
@@ -23,15 +27,28 @@ from shards.errors import DatasetError
 
 REJECTED = "rejected.csv"
 _SHOWN = 5
+_ABANDONED_S = 6 * 3600
+"""A writer adds an image every few milliseconds; hours of silence, the clocks of a cluster included, mean that it is
+no more. One that lives after all fails to rename its file, and its shard is filled again."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a finished build says of itself."""
+    """What a finished build says of itself. dropped: duplicates are excluded."""
 
+    out: Path
     digest: str
     samples: int
     rejected: int
+    duplicates: Counts
+    dropped: bool
+
+    def __str__(self) -> str:
+        lines = [f"{self.out}: {self.samples:,} samples, {self.rejected:,} rejected, digest {self.digest[:12]}."]
+        if self.duplicates.images:
+            fate = "they are excluded from every subset" if self.dropped else "--drop-duplicates would exclude them"
+            lines.append(f"{self.duplicates} (see {DUPLICATES}; {fate}).")
+        return "\n".join(lines)
 
 
 def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
@@ -51,8 +68,15 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
     histogram = np.zeros(256, dtype=np.int64)
     for shard in filled:
         histogram += np.array(shard.histogram, dtype=np.int64)
-    samples = pa.concat_tables([read_rows(out, shard.shard) for shard in filled]).combine_chunks()
-    _write_rejected(out / REJECTED, rejected)
+    rows = pa.concat_tables([read_rows(out, shard.shard) for shard in filled]).combine_chunks()
+    compared = rows.select(["key", "source_path", "split", "patient_id", PIXELS]).to_pandas()
+    duplicates = find_duplicates(compared)
+    samples = rows.drop_columns([PIXELS])
+    drop: bool = plan.header["options"]["drop_duplicates"]
+    if drop:
+        samples = _exclude(samples, dict(zip(duplicates["key"], duplicates["same_as"], strict=True)))
+    _write_csv(out / REJECTED, ("path", "reason"), rejected)
+    _write_csv(out / DUPLICATES, tuple(duplicates.columns), _records(duplicates))
     options = {key: value for key, value in plan.header["options"].items() if key not in ("name", "seed")}
     digest = write_dataset(
         out,
@@ -68,7 +92,7 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
         samples=samples,
     )
     clear(out)
-    return Finished(digest, samples.num_rows, len(rejected))
+    return Finished(out, digest, samples.num_rows, len(rejected), count_duplicates(duplicates, compared), drop)
 
 
 def clear(out: Path) -> None:
@@ -76,6 +100,14 @@ def clear(out: Path) -> None:
     shutil.rmtree(out / BUILD_FOLDER, ignore_errors=True)
     for leftover in out.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
+
+
+def clear_abandoned(out: Path) -> None:
+    """Remove what writers that were killed long ago left behind, so that restarts do not fill the disk."""
+    for leftover in out.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+                leftover.unlink()
 
 
 def _collect(out: Path, plan: Plan) -> list[Done]:
@@ -102,11 +134,24 @@ def _judge(rejected: Sequence[dict[str, str]], total: int, max_rejected: float) 
     )
 
 
-def _write_rejected(path: Path, rejected: Sequence[dict[str, str]]) -> None:
+def _exclude(samples: pa.Table, same_as: Mapping[str, str]) -> pa.Table:
+    """The samples with the column excluded filled in for every key of same_as."""
+    keys = samples["key"].to_pylist()
+    excluded = [reason(same_as[key]) if key in same_as else None for key in keys]
+    place = samples.schema.get_field_index("excluded")
+    return samples.set_column(place, samples.schema.field(place), pa.array(excluded, pa.string()))
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, str]]:
+    text = frame.astype(object).where(frame.notna(), "")
+    return [{str(name): str(value) for name, value in row.items()} for row in text.to_dict("records")]
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ("path", "reason"), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rejected)
+    writer.writerows(rows)
     with write_atomically(path) as file:
         file.write(text.getvalue().encode(errors="surrogateescape"))
 

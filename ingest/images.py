@@ -3,7 +3,9 @@
 Bytes and sizes only: knows nothing of paths, tables or shards.
 """
 
+import hashlib
 import struct
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -27,7 +29,33 @@ class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a r
     """An image that cannot be ingested. The message is the reason, `<kind>: <detail>`."""
 
 
-def read_gray(content: bytes, short_side: int | None) -> Gray:
+@dataclass(frozen=True)
+class Ingested:
+    """One image as a shard stores it.
+
+    histogram: int64 [256], gray levels of the decoded JPEG. pixels: equal for equal decoded JPEGs, the first 32 hex
+    digits of a SHA-256. passed_through: whether the JPEG's own data were kept.
+    """
+
+    jpeg: bytes
+    height: int
+    width: int
+    histogram: npt.NDArray[np.int64]
+    pixels: str
+    passed_through: bool
+
+
+def ingest_image(content: bytes, short_side: int | None, max_pixels: int) -> Ingested:
+    """A file's bytes as a small gray JPEG with its statistics. Raises UnusableImage."""
+    jpeg = encode_gray(read_gray(content, short_side, max_pixels))
+    decoded = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")[:, :, 0]
+    height, width = decoded.shape
+    digest = hashlib.sha256(f"{height} {width} ".encode() + decoded.tobytes()).hexdigest()[:32]
+    histogram = np.bincount(decoded.reshape(-1), minlength=256)
+    return Ingested(jpeg, height, width, histogram, digest, passed_through=False)
+
+
+def read_gray(content: bytes, short_side: int | None, max_pixels: int = MAX_PIXELS) -> Gray:
     """Decode a JPEG or PNG and shrink it by area averaging until its short side is `short_side` pixels.
 
     Nothing is enlarged; short_side None keeps the size. Returns uint8 [H, W], contiguous. 16-bit images are scaled
@@ -35,9 +63,9 @@ def read_gray(content: bytes, short_side: int | None) -> Gray:
     """
     image: Decoded
     if content.startswith(_JPEG):
-        image, size = _decode_jpeg(content, short_side)
+        image, size = _decode_jpeg(content, short_side, max_pixels)
     elif content.startswith(_PNG):
-        image, size = _decode_png(content)
+        image, size = _decode_png(content, max_pixels)
     elif not content:
         raise UnusableImage("unreadable image: the file is empty")
     else:
@@ -74,23 +102,23 @@ def target_size(height: int, width: int, short_side: int | None) -> tuple[int, i
     return round(height * short_side / short), round(width * short_side / short)
 
 
-def _decode_jpeg(content: bytes, short_side: int | None) -> tuple[Gray, tuple[int, int]]:
+def _decode_jpeg(content: bytes, short_side: int | None, max_pixels: int) -> tuple[Gray, tuple[int, int]]:
     """The image, at the smallest of libjpeg's scales that keeps twice the short side, and its full size."""
     least = 0 if short_side is None else 2 * short_side
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(content)
-        _check_size(height, width)
+        _check_size(height, width, max_pixels)
         image = simplejpeg.decode_jpeg(content, colorspace="GRAY", min_height=least, min_width=least)
     except ValueError as error:
         raise UnusableImage(f"unreadable image: {error}") from error
     return image[:, :, 0], (height, width)
 
 
-def _decode_png(content: bytes) -> tuple[Decoded, tuple[int, int]]:
+def _decode_png(content: bytes, max_pixels: int) -> tuple[Decoded, tuple[int, int]]:
     if len(content) < 33 or not content.rstrip(b"\0").endswith(_PNG_END):
         raise UnusableImage("unreadable image: the PNG is cut off")
     width, height = struct.unpack(">II", content[16:24])
-    _check_size(height, width)
+    _check_size(height, width, max_pixels)
     buffer = np.frombuffer(content, dtype=np.uint8)
     try:
         image = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
@@ -101,8 +129,8 @@ def _decode_png(content: bytes) -> tuple[Decoded, tuple[int, int]]:
     return image, (height, width)
 
 
-def _check_size(height: int, width: int) -> None:
+def _check_size(height: int, width: int, max_pixels: int) -> None:
     if height < 1 or width < 1:
         raise UnusableImage(f"unreadable image: {width} x {height} pixels")
-    if height * width > MAX_PIXELS:
-        raise UnusableImage(f"image too large: {width} x {height} is more than {MAX_PIXELS:,} pixels")
+    if height * width > max_pixels:
+        raise UnusableImage(f"image too large: {width} x {height} is more than {max_pixels:,} pixels")

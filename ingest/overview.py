@@ -7,15 +7,26 @@ from typing import Any
 
 import pandas as pd
 
+from ingest.duplicates import DUPLICATES, Counts, count_duplicates
 from ingest.finalize import REJECTED
+from ingest.storage_order import mixing
 from shards.dataset import Dataset
 from shards.schema import SPLITS
 
 _LABEL_STATES = {"positive": 1.0, "negative": 0.0, "uncertain": -1.0}
+_MIXING = {
+    "score": "mixing score (1: shuffled, 0: source order)",
+    "correlation": "correlation with the source's order",
+    "same_patient_neighbours": "neighbours of one patient",
+    "expected": "  expected by chance",
+}
 
 
 def overview(dataset: Dataset) -> dict[str, Any]:
-    """Everything that `cxr-ingest info` tells, as what JSON holds. Counts are samples unless named otherwise."""
+    """Everything that `cxr-ingest info` tells, as what JSON holds; docs/info-json.md names each key.
+
+    Counts are samples unless named otherwise, excluded ones included.
+    """
     rows = dataset.samples
     description = dataset.description
     return {
@@ -33,7 +44,10 @@ def overview(dataset: Dataset) -> dict[str, Any]:
         "images": _sizes(rows),
         "pixels": description["pixels"],
         "bytes": sum(shard.bytes for shard in dataset.shards),
+        "mixing": {split: mixing(rows[rows["split"] == split]) for split in SPLITS},
         "excluded": int(rows["excluded"].notna().sum()),
+        "exclusions": _exclusions(rows),
+        "duplicates": _duplicates(dataset),
         "rejected": _rejected(dataset),
     }
 
@@ -68,6 +82,15 @@ def as_text(summary: Mapping[str, Any]) -> str:
         for label, states in summary["labels"].items():
             table.append([f"  {label}", *(f"{states[split][state]:,}" for state in (*_LABEL_STATES, "missing"))])
         lines += [*_aligned(table), ""]
+    table = [["order", *splits]]
+    for figure, words in _MIXING.items():
+        values = [summary["mixing"][split][figure] for split in splits]
+        table.append([f"  {words}", *("unknown" if value is None else f"{value:,}" for value in values)])
+    lines += [*_aligned(table), ""]
+    lines.append(f"Excluded from every subset: {summary['excluded']:,}")
+    lines += [f"  {sum(counts.values()):,} {kind}" for kind, counts in summary["exclusions"].items()]
+    duplicates = summary["duplicates"]
+    lines.append("Duplicates: not looked for" if duplicates is None else f"Duplicates: {Counts(**duplicates)}")
     lines.append(f"Rejected: {summary['rejected']['rows']:,}")
     lines += [f"  {count:,} {kind}" for kind, count in summary["rejected"]["kinds"].items()]
     return "\n".join(lines)
@@ -99,8 +122,24 @@ def _sizes(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "short_side": {"least": int(sides.min(axis=1).min()), "most": int(sides.min(axis=1).max())},
         "long_side": {"least": int(sides.max(axis=1).min()), "most": int(sides.max(axis=1).max())},
+        "total_bytes": int(rows["bytes"].sum()),
         "mean_bytes": round(float(rows["bytes"].mean()), 1),
     }
+
+
+def _exclusions(rows: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Excluded samples by the first word of their reason, and split."""
+    excluded = rows[rows["excluded"].notna()]
+    return _by_split(excluded, excluded["excluded"].str.partition(" ")[0]) if len(excluded) else {}
+
+
+def _duplicates(dataset: Dataset) -> dict[str, int] | None:
+    """Counts of duplicates.csv, None where there is none."""
+    path = dataset.root / DUPLICATES
+    if not path.is_file():
+        return None
+    found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
+    return count_duplicates(found, dataset.samples).as_json()
 
 
 def _rejected(dataset: Dataset) -> dict[str, Any]:

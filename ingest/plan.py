@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingest.identifiers import hash_identifiers
 from ingest.images import JPEG_QUALITY, MAX_PIXELS
 from ingest.sources import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
 from ingest.splits import carve, check_patients
@@ -141,7 +141,7 @@ def write_plan(
     """
     found = source.read()
     if salt is not None:
-        found = import_module("ingest.identifiers").hash_identifiers(found, salt)
+        found = hash_identifiers(found, salt)
     rejected = len(found.rejected)
     if found.samples.empty:
         why = f"; the first of {rejected} rejected rows: {found.rejected['reason'].iloc[0]}" if rejected else ""

@@ -6,6 +6,7 @@ Knows nothing of what is in the files.
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,12 +25,13 @@ def sync_folder(folder: Path) -> None:
 def write_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the name `path` only if the block ends without an exception.
 
-    The temporary name carries node and process, so that two writers of one path, on one machine or on two of a
-    cluster, do not tear each other's file: the last one to finish wins, whole.
+    The temporary name is random, so that two writers of one path do not tear each other's file: the last one to
+    finish wins, whole. Node and process would not do: containers share the name of the one and the number of the
+    other.
     """
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

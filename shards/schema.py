@@ -25,7 +25,7 @@ _FIELDS: tuple[pa.Field, ...] = (
     pa.field("source_split", pa.string()),
     pa.field("width", pa.int32(), nullable=False),
     pa.field("height", pa.int32(), nullable=False),
-    pa.field("source_path", pa.string(), nullable=False),
+    pa.field("source_path", pa.string()),
     pa.field("excluded", pa.string()),
 )
 

@@ -78,7 +78,7 @@ def build_shards(
     """Read the raw dataset in SOURCE and write it as shards to OUT.
 
     SOURCE is the folder that holds train.csv (chexpert) or CXR_png (shenzhen), or its parent. Reads tables and
-    images; writes OUT/*.tar, *.idx, samples.parquet, rejected.csv and, last, dataset.json.
+    images; writes OUT/*.tar, *.idx, samples.parquet, rejected.csv, duplicates.csv and, last, dataset.json.
 
     Run the same command again after any interruption: finished shards are kept. In an array give each task
     --task-index I --task-count N, in any order or at once, then run `cxr-ingest finalize OUT`.
@@ -125,7 +125,7 @@ def build_shards(
     if finished is None:
         click.echo(f"{out} is finished already, with these options: nothing to do.")
         return
-    click.echo(f"{out}: {finished.samples:,} samples, {finished.rejected:,} rejected, digest {finished.digest[:12]}.")
+    click.echo(str(finished))
     click.echo(f"Look at it with: cxr-ingest info {out}")
 
 

@@ -13,7 +13,9 @@ import click
     help="Share of rows that may be missing.  [default: what the tasks were told]",
 )
 def finalize(out: Path, max_rejected: float | None) -> None:
-    """Check that every shard of OUT is filled and write samples.parquet, rejected.csv and, last, dataset.json.
+    """Check that every shard of OUT is filled and end the build.
+
+    Writes samples.parquet, rejected.csv, duplicates.csv and, last, dataset.json.
 
     Run it once all tasks of `build-shards --task-index I --task-count N` have ended. Reads no image.
     """
@@ -23,4 +25,4 @@ def finalize(out: Path, max_rejected: float | None) -> None:
     if finished is None:
         click.echo(f"{out} is finished already: nothing to do.")
         return
-    click.echo(f"{out}: {finished.samples:,} samples, {finished.rejected:,} rejected, digest {finished.digest[:12]}.")
+    click.echo(str(finished))

@@ -1,8 +1,10 @@
-"""`cxr-ingest preview`: a contact sheet, to look at before trusting a dataset."""
+"""`cxr-ingest preview`: a contact sheet and histograms, to look at before trusting a dataset."""
 
 from pathlib import Path
 
 import click
+
+_HISTOGRAM_IMAGES = 1000
 
 
 @click.command()
@@ -11,14 +13,19 @@ import click
 @click.option("--count", type=click.IntRange(1, 400), default=32, help="How many images.")
 @click.option("--split", type=click.Choice(["train", "valid", "test"]), help="Of this split only.")
 def preview(out: Path, png: Path, count: int, split: str | None) -> None:
-    """Draw a contact sheet of a dataset.
+    """Draw a contact sheet of a dataset, and a page of its gray levels.
 
-    Reads the dataset in OUT; writes PNG: images evenly spaced over its order, with their labels. `?` marks an
-    uncertain label. The picture shows patients: mind where you send it.
+    Reads the dataset in OUT. Writes PNG: images evenly spaced over its order, with their labels (`?`: uncertain); it
+    shows patients, so mind where you send it. Writes beside it NAME-histograms.png: gray levels of all images, of each
+    split and projection and of the commonest labels, over 1,000 images.
     """
+    from ingest.histograms import draw_histograms
     from ingest.sheet import draw_sheet
     from shards.dataset import open_dataset
 
-    sheet = draw_sheet(open_dataset(out), count, split)
-    sheet.save(png)
-    click.echo(f"{png}: {sheet.width} x {sheet.height}")
+    dataset = open_dataset(out)
+    pages = {png: draw_sheet(dataset, count, split)}
+    pages[png.with_name(f"{png.stem}-histograms.png")] = draw_histograms(dataset, _HISTOGRAM_IMAGES)
+    for path, page in pages.items():
+        page.save(path, format="PNG")
+        click.echo(f"{path}: {page.width} x {page.height}")

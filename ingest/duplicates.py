@@ -1,0 +1,72 @@
+"""Finds images that are equal pixel by pixel once stored, in one patient, across patients and across splits.
+
+Rows with a digest of their pixels flow in; the images that are one too many come out, with the one that stays.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+DUPLICATES = "duplicates.csv"
+COLUMNS = ("key", "path", "split", "patient_id", "same_as")
+KIND = "duplicate"
+
+# What is measured on must stay whole; what is trained on can spare an image.
+_KEPT_FIRST: Mapping[str, int] = {"test": 0, "valid": 1, "train": 2}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """images: how many equal another that stays. groups: of equal images; so many of them hold several patients,
+    so many several splits, so many of one patient only."""
+
+    images: int
+    groups: int
+    within_a_patient: int
+    across_patients: int
+    across_splits: int
+
+    def as_json(self) -> dict[str, int]:
+        """As `cxr-ingest info --json` has them."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.images:,} images equal another one pixel by pixel, in {self.groups:,} groups: "
+            f"{self.within_a_patient:,} within a patient, {self.across_patients:,} across patients; "
+            f"{self.across_splits:,} across splits"
+        )
+
+
+def find_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
+    """All but one of each group of equal images, by the key of the one that stays, then their own.
+
+    rows: key, source_path, split, patient_id, pixels (equal where images are). Of a group the one that stays is of
+    test before valid before train, then the first by key. Returns COLUMNS.
+    """
+    rank = rows["split"].map(_KEPT_FIRST)
+    ordered = rows.assign(rank=rank).sort_values(["rank", "key"], ignore_index=True)
+    ordered["same_as"] = ordered.groupby("pixels")["key"].transform("first")
+    extra = ordered[ordered["same_as"] != ordered["key"]].rename(columns={"source_path": "path"})
+    return extra.sort_values(["same_as", "key"], ignore_index=True)[list(COLUMNS)]
+
+
+def count_duplicates(duplicates: pd.DataFrame, samples: pd.DataFrame) -> Counts:
+    """Counts of what find_duplicates found. samples: key, split, patient_id of at least the images that stay."""
+    stay = samples[samples["key"].isin(duplicates["same_as"])]
+    members = pd.concat([duplicates, stay.assign(same_as=stay["key"])], ignore_index=True)
+    groups = members.groupby("same_as")[["patient_id", "split"]].nunique()
+    several = groups > 1
+    return Counts(
+        images=len(duplicates),
+        groups=len(groups),
+        within_a_patient=int((~several["patient_id"]).sum()),
+        across_patients=int(several["patient_id"].sum()),
+        across_splits=int(several["split"].sum()),
+    )
+
+
+def reason(same_as: str) -> str:
+    """What `excluded` says of a duplicate that is left out."""
+    return f"{KIND} of {same_as}"
