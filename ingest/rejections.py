@@ -17,7 +17,6 @@ REASON = "reason"
 
 _LEAVES = r"(?:^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$))"
 _NO_PATH = r"(?:^$|^\.?/|//|/\.?/|/\.?$|[\x00-\x1f\x7f-\x9f])"
-_UNPRINTABLE = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _LONGEST_CELL = 300
 
 
@@ -106,6 +105,6 @@ def split_off(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def printable(text: pd.Series) -> pd.Series:
     """Text that fits on a line of a terminal and into UTF-8: control characters escaped, the end of long text cut."""
     text = text.fillna("").astype(object)
-    odd = text.str.contains(_UNPRINTABLE, regex=True).astype(bool)
+    odd = ~text.map(str.isprintable).astype(bool)
     text = text.where(~odd, text[odd].map(lambda value: value.encode("unicode_escape").decode("ascii")))
     return text.where(text.str.len() <= _LONGEST_CELL, text.str.slice(0, _LONGEST_CELL) + "...")

@@ -25,13 +25,13 @@ from tests.ingest.promises import hold_to_promises
 SALT = b"sixteen bytes!!!"
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 fuzz = settings(
-    max_examples=EXAMPLES or 8,
+    max_examples=EXAMPLES or 6,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Archive:
     """A miniature on disk: its variant, its folder, that of a test release, and the tables and texts in it."""
 
