@@ -1,0 +1,203 @@
+"""How planning, filling and finalizing grow with the number of rows, and what memory each process needs.
+
+A source in CheXpert's layout flows in, made here: its table as long as asked for, its images links to a few tiny
+files, so that what is measured is everything but decoding. A table comes out, with --json a file too.
+
+    python -m benchmarks.ingest_scale [--rows 10000 --rows 223414] [--workers 2]
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import simplejpeg
+
+from benchmarks.pairs import json_option, quick_option
+from ingest.chexpert import LABELS
+
+FULL = 223_414
+"""Rows of CheXpert's train.csv."""
+ROWS = (10_000, 50_000, FULL)
+MOST_GB, MOST_PLANNING_S = 1.5, 20.0
+_HEADER = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS)
+_IMAGES = 16
+_SAMPLE_S = 0.05
+
+_STAGES = """
+import json, resource, sys, time
+from pathlib import Path
+from ingest.build import fill, ensure_plan, finish
+from ingest.plan import Options, plan_header
+from ingest.sources import open_source
+
+def main():
+    source, out, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    reader = open_source("chexpert", source)
+    options = Options("scale", 320, 1024, 0, 0.0, 0.0)
+    times = [time.perf_counter()]
+    header = plan_header(reader, options)
+    plan = ensure_plan(out, reader, options, header)
+    times.append(time.perf_counter())
+    fill(out, plan, reader, plan.shards, workers)
+    times.append(time.perf_counter())
+    finished = finish(out, 0)
+    times.append(time.perf_counter())
+    assert finished.samples == plan.samples
+    print(json.dumps([after - before for before, after in zip(times, times[1:])]))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One build. Seconds on the wall; peaks of resident memory in MB: of the parent, of the largest worker, and of
+    the workers after the first and in the last quarter of the filling, to see whether it grows."""
+
+    rows: int
+    plan_s: float
+    fill_s: float
+    finalize_s: float
+    parent_mb: float
+    worker_mb: float
+    worker_early_mb: float
+    worker_late_mb: float
+
+
+def write_source(folder: Path, rows: int) -> None:
+    """train.csv of so many rows, three images a patient in two studies, labels of every value."""
+    generator = np.random.default_rng(0)
+    contents = folder / "contents"
+    contents.mkdir(parents=True)
+    for number in range(_IMAGES):
+        pixels = cv2.resize(generator.integers(0, 255, (4, 4), dtype=np.uint8), (40, 36))
+        jpeg = simplejpeg.encode_jpeg(pixels[:, :, None], quality=90, colorspace="GRAY", colorsubsampling="Gray")
+        (contents / f"{number}.jpg").write_bytes(jpeg)
+    values = np.array(["", "1.0", "0.0", "-1.0"])[generator.choice(4, (rows, len(LABELS)), p=[0.6, 0.2, 0.12, 0.08])]
+    with (folder / "train.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_HEADER)
+        for row in range(rows):
+            study = f"train/patient{row // 3 + 1:05d}/study{row % 3 // 2 + 1}"
+            name = ("view1_frontal", "view2_lateral", "view1_frontal")[row % 3]
+            lateral = name.endswith("lateral")
+            path = folder / study / f"{name}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(contents / f"{row % _IMAGES}.jpg", path)
+            who = ("Female" if row % 2 else "Male", 20 + row % 70, *(("Lateral", "") if lateral else ("Frontal", "AP")))
+            writer.writerow([f"CheXpert-v1.0/{study}/{name}.jpg", *who, *values[row]])
+
+
+def measure(folder: Path, rows: int, workers: int) -> Figures:
+    """Build once in a process of its own and watch its memory and that of its children."""
+    source, out, script = folder / "source", folder / "out", folder / "stages.py"
+    write_source(source, rows)
+    script.write_text(_STAGES)
+    command = [sys.executable, str(script), str(source), str(out), str(workers)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    watched = _Watch(process.pid)
+    printed, _ = process.communicate()
+    watched.join()
+    if process.returncode:
+        raise click.ClickException(f"the build of {rows:,} rows ended with exit status {process.returncode}")
+    plan_s, fill_s, finalize_s = json.loads(printed)
+    history = watched.workers
+    quarter = max(len(history) // 4, 1)
+    return Figures(
+        rows, plan_s, fill_s, finalize_s, watched.parent, max(history), max(history[:quarter]), max(history[-quarter:])
+    )  # fmt: skip
+
+
+class _Watch(threading.Thread):
+    """Samples resident memory until the process ends. parent: its peak, MB; workers: the largest one's, in time."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self.parent = 0.0
+        self.workers: list[float] = []
+        self.start()
+
+    def run(self) -> None:
+        """Body of the thread."""
+        while (peak := _memory(self._process, "VmHWM")) is not None:
+            self.parent = max(self.parent, peak)
+            there = [_memory(child, "VmRSS") for child in _children(self._process)]
+            if any(there):
+                self.workers.append(max(size for size in there if size is not None))
+            time.sleep(_SAMPLE_S)
+
+
+def _memory(process: int, field: str) -> float | None:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    found = [line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")]
+    return int(found[0]) / 1024 if found else None  # a zombie has no memory left
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def as_table(figures: Sequence[Figures]) -> str:
+    """Figures under each other, in microseconds a row too: what is linear stays the same from line to line."""
+    columns: dict[str, Callable[[Figures], str]] = {
+        "rows": lambda one: f"{one.rows:,}",
+        "plan s": lambda one: f"{one.plan_s:.1f}",
+        "fill s": lambda one: f"{one.fill_s:.1f}",
+        "finalize s": lambda one: f"{one.finalize_s:.1f}",
+        "plan µs/row": lambda one: f"{one.plan_s / one.rows * 1e6:.0f}",
+        "fill µs/row": lambda one: f"{one.fill_s / one.rows * 1e6:.0f}",
+        "finalize µs/row": lambda one: f"{one.finalize_s / one.rows * 1e6:.0f}",
+        "parent MB": lambda one: f"{one.parent_mb:.0f}",
+        "worker MB": lambda one: f"{one.worker_mb:.0f}",
+        "worker early": lambda one: f"{one.worker_early_mb:.0f}",
+        "worker late": lambda one: f"{one.worker_late_mb:.0f}",
+    }
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---:|" * len(columns)]
+    lines += ["| " + " | ".join(cell(one) for cell in columns.values()) + " |" for one in figures]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--rows", "counts", type=click.IntRange(1), multiple=True, help=f"Of the table.  [default: {ROWS}]")
+@click.option("--workers", type=click.IntRange(2), default=2, show_default=True)
+@quick_option
+@json_option
+def main(counts: tuple[int, ...], workers: int, quick: bool, json_path: Path | None) -> None:
+    """Seconds and memory of builds of ever longer tables of tiny images."""
+    figures = []
+    for rows in counts or ((2_000, 10_000) if quick else ROWS):
+        with tempfile.TemporaryDirectory() as folder:
+            figures.append(measure(Path(folder), rows, workers))
+        click.echo(as_table(figures[-1:]).splitlines()[-1], err=True)
+    click.echo(as_table(figures))
+    largest = figures[-1]
+    click.echo(
+        f"Goals at {FULL:,} rows: planning under {MOST_PLANNING_S:.0f} s, each process under {MOST_GB} GB. Found at "
+        f"{largest.rows:,}: {largest.plan_s:.1f} s, {max(largest.parent_mb, largest.worker_mb) / 1024:.2f} GB."
+    )
+    if json_path is not None:
+        json_path.write_text(json.dumps([asdict(one) for one in figures], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
