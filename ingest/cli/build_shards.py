@@ -77,7 +77,7 @@ def build_shards(
 ) -> None:
     """Read the raw dataset in SOURCE and write it as shards to OUT.
 
-    SOURCE is the folder that holds train.csv (chexpert) or CXR_png (shenzhen), or its parent. Reads tables and
+    SOURCE is the folder of the archive, or its parent: docs/datasets.md draws each. Reads tables and
     images; writes OUT/*.tar, *.idx, samples.parquet, rejected.csv, duplicates.csv and, last, dataset.json.
 
     Run the same command again after any interruption: finished shards are kept. In an array give each task

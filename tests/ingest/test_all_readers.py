@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.cli.main import main
 from ingest.identifiers import hash_identifiers
 from ingest.plan import Options, plan_header, write_plan
 from ingest.sources import VARIANTS, SourceRows, open_source
+from shards.dataset import open_dataset
 from shards.errors import DatasetError
 from tests.ingest.miniatures import MINIATURES, write_test_release
 from tests.ingest.promises import hold_to_promises
@@ -88,6 +91,28 @@ def test_every_archive_can_be_planned_with_and_without_names(archive: Archive, t
         rows = [one for shard in plan.shards for one in plan.rows(shard)]
         assert len(rows) == len(archive.read().samples)
         assert {one["source_path"] is None for one in rows} == {salt is not None}
+
+
+def test_shards_of_every_archive_name_nobody_under_a_salt(archive: Archive, tmp_path: Path) -> None:
+    samples = archive.read().samples
+    roots = open_source(archive.variant, archive.root, archive.test_source).roots
+    unreadable = roots[samples["root"].iloc[0]] / samples["file"].iloc[0]
+    (tmp_path / "salt").write_bytes(SALT)
+    words = ["--short-side", "24", "--workers", "1", "--max-rejected", "0.5", "--hash-identifiers", f"{tmp_path}/salt"]
+    if archive.test_source:
+        words += ["--test-source", f"{archive.test_source}"]
+    out = tmp_path / "out"
+    with changed(unreadable, b""):
+        words = ["build-shards", f"{archive.root}", f"{out}", "--dataset", archive.variant, *words]
+        result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert len(open_dataset(out).samples) == len(samples) - 1
+    assert len((out / "rejected.csv").read_text().splitlines()) == 2
+    columns = ("key", "patient_id", "source_path", "file")
+    names = {name.encode() for column in columns for name in samples[column] if len(name) > 5}
+    for file in sorted(out.iterdir()):
+        content = file.read_bytes()
+        assert not [name for name in names if name in content], file.name
 
 
 def test_reading_twice_gives_the_same_and_a_changed_table_another_fingerprint(archive: Archive) -> None:
