@@ -1,7 +1,8 @@
 """What a dataset's reader is: raw tables and file names flow in, one row a sample comes out, bad rows named.
 
 A new dataset is one file with one class that satisfies `Source`, and one line in `_READERS`; CONTRIBUTING.md shows a
-whole one. Readers never open an image, never decide what an uncertain or missing label means, and know nothing of shards.
+whole one. Readers never open an image, never decide what an uncertain or missing label means, and know nothing of
+shards.
 """
 
 import importlib

@@ -12,7 +12,9 @@ _DICOM_ID = "{:08x}-00000000-00000000-00000000-00000001"
 
 def _nih(root: Path) -> None:
     labels = ("Cardiomegaly|Effusion", "No Finding", "Hernia", "Mass|Nodule")
-    rows = [archives.nih_row(f"{n // 2 + 20017:08d}_{n % 2:03d}.png", labels[n % 4], f"{n + 30:03d}Y") for n in range(8)]
+    rows = [
+        archives.nih_row(f"{n // 2 + 20017:08d}_{n % 2:03d}.png", labels[n % 4], f"{n + 30:03d}Y") for n in range(8)
+    ]
     archives.write_nih(root, rows, test=[line[0] for line in rows[6:]])
 
 
