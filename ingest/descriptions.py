@@ -22,7 +22,7 @@ def ages(text: pd.Series) -> pd.Series:
 
     ChestX-ray14 has ages such as 414: what no human reaches is unknown.
     """
-    parts = text.str.extract(r"^(?P<number>\d{1,4}(?:\.\d+)?)\s*(?P<unit>[YyMmWwDd]?)$")
+    parts = text.str.extract(r"^(?P<number>[0-9]{1,4}(?:\.[0-9]+)?)\s*(?P<unit>[YyMmWwDd]?)$")
     years = pd.to_numeric(parts["number"]) * parts["unit"].str.lower().map(_YEARS)
     return years.where(years <= OLDEST).astype("float32")
 

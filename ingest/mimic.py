@@ -74,7 +74,7 @@ class Mimic:
                 "dicom_id": table["dicom_id"],
             }
         )
-        numbers = table["subject_id"].str.fullmatch(r"\d{2,}") & table["study_id"].str.fullmatch(r"\d+")
+        numbers = table["subject_id"].str.fullmatch(r"[0-9]{2,}") & table["study_id"].str.fullmatch(r"[0-9]+")
         mark(rows, ~numbers, "unusable path: subject '" + table["subject_id"] + "', study '" + table["study_id"] + "'")
         mark(
             rows, ~table["dicom_id"].str.fullmatch(r"[0-9a-zA-Z-]+"), "unusable path: dicom '" + table["dicom_id"] + "'"

@@ -39,7 +39,7 @@ FINDINGS = (
     "Hernia",
 )
 _LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
-_NAME = r"^(?P<patient>\d+)_(?P<study>\d+)\.(?i:png|jpe?g)$"
+_NAME = r"^(?P<patient>[0-9]+)_(?P<study>[0-9]+)\.(?i:png|jpe?g)$"
 
 
 class Nih:

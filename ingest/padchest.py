@@ -138,8 +138,8 @@ class Padchest:
 
 def _ages(birth: pd.Series, study: pd.Series) -> pd.Series:
     """Year of the study minus year of birth: years as float32, wrong by up to one, NaN where either is unknown."""
-    taken = pd.to_numeric(study.str.extract(r"^(\d{4})\d{4}(?:\.0)?$")[0])
-    age = taken - pd.to_numeric(birth.str.extract(r"^(\d{4})(?:\.0)?$")[0])
+    taken = pd.to_numeric(study.str.extract(r"^([0-9]{4})[0-9]{4}(?:\.0)?$")[0])
+    age = taken - pd.to_numeric(birth.str.extract(r"^([0-9]{4})(?:\.0)?$")[0])
     return age.where(age.between(0, OLDEST)).astype("float32")
 
 
