@@ -33,9 +33,9 @@ class Counts:
 
     def __str__(self) -> str:
         return (
-            f"{self.images:,} images equal another one pixel by pixel, in {self.groups:,} groups: "
-            f"{self.within_a_patient:,} within a patient, {self.across_patients:,} across patients; "
-            f"{self.across_splits:,} across splits"
+            f"{self.images:,} equal to another image pixel by pixel; groups of equal images: {self.groups:,} "
+            f"({self.within_a_patient:,} within a patient, {self.across_patients:,} across patients; "
+            f"{self.across_splits:,} across splits)"
         )
 
 

@@ -47,7 +47,7 @@ class Finished:
         lines = [f"{self.out}: {self.samples:,} samples, {self.rejected:,} rejected, digest {self.digest[:12]}."]
         if self.duplicates.images:
             fate = "they are excluded from every subset" if self.dropped else "--drop-duplicates would exclude them"
-            lines.append(f"{self.duplicates} (see {DUPLICATES}; {fate}).")
+            lines.append(f"Duplicates: {self.duplicates}. {DUPLICATES} names them; {fate}.")
         return "\n".join(lines)
 
 

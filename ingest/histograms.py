@@ -41,7 +41,7 @@ def draw_histograms(dataset: Dataset, count: int) -> Image.Image:
         own = counts[mask.to_numpy()].sum(axis=0)
         plots.append(plot(own, everything, top))
         captions.append(f"{name}: {int(mask.sum()):,} images\n{_describe(own)}")
-    title = f"{dataset.name}: gray levels of {len(rows):,} of {len(dataset.samples):,} images"
+    title = f"{dataset.name}: gray levels of {len(rows):,} of {len(dataset.samples):,} images (line: all of them)"
     return contact_sheet(plots, captions, _COLUMNS, title, cell=_SIDE)
 
 

@@ -85,7 +85,7 @@ def build_it(source: Chexpert, out: Path, *, drop: bool) -> str:
 
 def test_duplicates_are_always_reported_and_left_in_unless_asked_for(source: Chexpert, tmp_path: Path) -> None:
     said = build_it(source, tmp_path / "out", drop=False)
-    assert "4 images equal another one pixel by pixel, in 3 groups" in said
+    assert "4 equal to another image pixel by pixel; groups of equal images: 3" in said
     assert "1 within a patient, 2 across patients; 1 across splits" in said
     with (tmp_path / "out" / "duplicates.csv").open(newline="") as file:
         found = {row["key"]: row["same_as"] for row in csv.DictReader(file)}
