@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,13 @@ def test_a_test_release_is_refused(tmp_path: Path) -> None:
     write_shenzhen(tmp_path, 1)
     with pytest.raises(DatasetError, match="--test-fraction"):
         Shenzhen(tmp_path, tmp_path)
+
+
+def test_a_name_that_is_no_utf_8_is_rejected_in_words_that_are(tmp_path: Path) -> None:
+    write_shenzhen(tmp_path, 3)
+    images = tmp_path / "ChinaSet_AllFiles" / "CXR_png"
+    (images / os.fsdecode(b"CHNCXR_\xff\t_0.png")).write_bytes(png(0, 8, 8))
+    found = Shenzhen(tmp_path).read()
+    assert len(found.samples) == 3
+    assert found.rejected["path"].tolist() == ["CXR_png/CHNCXR_\\\\xff\\t_0.png"]
+    assert found.rejected["reason"].str.startswith("unusable name:").tolist() == [True]
