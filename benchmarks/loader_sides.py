@@ -26,6 +26,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms import v2
 
 from shards.dataset import Dataset
+from shards.limit import limit_pipeline, turned
 from shards.loader import TwoViewLoader
 from shards.reader import SampleReader
 from shards.subsets import select
@@ -34,7 +35,7 @@ TwoViews = Callable[[bytes], tuple[Tensor, Tensor]]
 Batches = Iterator[Any]
 
 _DEGREES = 10.0
-_LIMIT_ANGLES = (7.0, -4.0)  # distinct and constant: a warp with the identity is cheaper
+_FROM_VIEW = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,10 @@ def data_loader(dataset: Dataset, case: Case, make: Callable[[int], TwoViews]) -
 
 def separate_operators(dataset: Dataset, case: Case) -> Batches:
     """DALI's operators one after the other: decode, then resize, rotate and crop with mirror for each view."""
-    pipeline, jpeg = _pipeline(dataset, case)
+    jpegs = _jpegs(dataset, case.batch_size)
+    pipeline = Pipeline(batch_size=case.batch_size, num_threads=case.threads, device_id=None, prefetch_queue_depth=2)
     with pipeline:
+        jpeg = fn.external_source(source=jpegs, batch=True, dtype=types.UINT8, ndim=1)
         image = fn.resize(fn.decoders.image(jpeg, output_type=types.GRAY), resize_shorter=case.size)
         views = []
         for _ in range(2):
@@ -140,56 +143,45 @@ def separate_operators(dataset: Dataset, case: Case) -> Batches:
                 )
             )
         pipeline.set_outputs(*views)
-    return _runs(pipeline)
+    pipeline.build()
+    while True:
+        yield pipeline.run()
 
 
 def limit(dataset: Dataset, case: Case) -> Batches:
     """The least that DALI could do: decode, and two warps with constant rotations. No draws, checksums or ids."""
-    pipeline, jpeg = _pipeline(dataset, case)
-    with pipeline:
-        image = fn.decoders.image(jpeg, output_type=types.GRAY)
-        pipeline.set_outputs(
-            *(
-                fn.experimental.warp_perspective(
-                    image,
-                    matrix=np.vstack([_turn(angle, case.size), [0, 0, 1]]).astype(np.float32),
-                    size=(case.size, case.size),
-                    inverse_map=False,
-                    fill_value=0,
-                )
-                for angle in _LIMIT_ANGLES
-            )
-        )
-    return _runs(pipeline)
+    jpegs = _jpegs(dataset, case.batch_size)
+    pipeline = limit_pipeline(
+        lambda: next(jpegs),
+        image_shape=_typical(dataset),
+        image_size=case.size,
+        batch_size=case.batch_size,
+        device="cpu",
+        device_id=None,
+        threads=case.threads,
+    )
+    while True:
+        yield pipeline.run()
 
 
 def opencv(dataset: Dataset, case: Case) -> Batches:
     """Decode by libjpeg-turbo and two bare warpAffine, in as many threads."""
     cv2.setNumThreads(1)
-    matrices = [_turn(angle, case.size) for angle in _LIMIT_ANGLES]
+    matrices = [turned(degrees, *_typical(dataset), case.size)[:2] for degrees in (7.0, -4.0)]
 
     def two_views(jpeg: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]]:
         image = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")
-        return [cv2.warpAffine(image, matrix, (case.size, case.size)) for matrix in matrices]
+        return [cv2.warpAffine(image, matrix, (case.size, case.size), flags=_FROM_VIEW) for matrix in matrices]
 
     with ThreadPoolExecutor(case.threads) as pool:
         for batch in _jpegs(dataset, case.batch_size):
             yield list(pool.map(two_views, batch))
 
 
-def _pipeline(dataset: Dataset, case: Case) -> tuple[Pipeline, Any]:
-    pipeline = Pipeline(
-        batch_size=case.batch_size, num_threads=case.threads, device_id=None, prefetch_queue_depth=2, seed=0
-    )
-    with pipeline:
-        jpeg = fn.external_source(source=_jpegs(dataset, case.batch_size), batch=True, dtype=types.UINT8, ndim=1)
-    return pipeline, jpeg
-
-
-def _runs(pipeline: Pipeline) -> Batches:
-    pipeline.build()
-    while True:
-        yield pipeline.run()
+def _typical(dataset: Dataset) -> tuple[float, float]:
+    """Height and width of most of the images."""
+    height, width = select(dataset, "train")[["height", "width"]].median()
+    return float(height), float(width)
 
 
 def _jpegs(dataset: Dataset, batch_size: int) -> Iterator[list[npt.NDArray[np.uint8]]]:
@@ -199,10 +191,6 @@ def _jpegs(dataset: Dataset, batch_size: int) -> Iterator[list[npt.NDArray[np.ui
     images = itertools.cycle([reader.read(place) for place in range(len(rows))])
     while True:
         yield list(itertools.islice(images, batch_size))
-
-
-def _turn(degrees: float, size: int) -> npt.NDArray[np.float64]:
-    return np.asarray(cv2.getRotationMatrix2D((size / 2, size / 2), degrees, 1.0))
 
 
 def others() -> Sequence[tuple[str, Callable[[Dataset, Case], Batches], float | None]]:

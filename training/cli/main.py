@@ -3,6 +3,7 @@
 import click
 
 from shards.terminal import Group
+from training.cli.bench_loader import bench_loader
 from training.cli.finetune import finetune
 from training.cli.pretrain import pretrain
 from training.cli.probe import probe
@@ -13,5 +14,5 @@ def main() -> None:
     """Pretrain on shards of chest radiographs, and train on their labels."""
 
 
-for command in (pretrain, probe, finetune):
+for command in (pretrain, probe, finetune, bench_loader):
     main.add_command(command)

@@ -1,0 +1,62 @@
+"""The least that DALI could do for two views: one decode and two warps with constant rotations, nothing else.
+
+What a loader is measured against: no order, no draws, no checksums, no ids. Not used for training.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from nvidia.dali import fn, types
+from nvidia.dali.pipeline import Pipeline
+
+from shards.graph import PREFETCH, Device
+
+_DEGREES = (7.0, -4.0)  # distinct, and not the identity, which would be cheaper
+
+
+def limit_pipeline(
+    source: Callable[[], list[npt.NDArray[np.uint8]]],
+    *,
+    image_shape: tuple[float, float],
+    image_size: int,
+    batch_size: int,
+    device: Device,
+    device_id: int | None,
+    threads: int,
+) -> Pipeline:
+    """A built pipeline of two outputs, uint8 [N, image_size, image_size, 1].
+
+    source: batches of JPEG bytes. image_shape: (height, width) of a typical image: the matrices are the same for all.
+    """
+    pipeline = Pipeline(
+        batch_size=batch_size,
+        num_threads=threads,
+        device_id=device_id if device == "gpu" else None,
+        prefetch_queue_depth=PREFETCH,
+    )
+    with pipeline:
+        jpeg = fn.external_source(source=source, batch=True, dtype=types.UINT8, ndim=1)
+        image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
+        pipeline.set_outputs(
+            *(
+                fn.experimental.warp_perspective(
+                    image, matrix=turned(degrees, *image_shape, image_size), size=(image_size, image_size), fill_value=0
+                )
+                for degrees in _DEGREES
+            )
+        )
+    pipeline.build()
+    return pipeline
+
+
+def turned(degrees: float, height: float, width: float, size: int) -> npt.NDArray[np.float32]:
+    """The map from the coordinates of a view to those of an image, float32 [3, 3].
+
+    The image's short side is scaled to the view's, its centre comes to the middle, and it is turned about that.
+    """
+    zoom = min(height, width) / size
+    cos, sin = zoom * np.cos(np.deg2rad(degrees)), zoom * np.sin(np.deg2rad(degrees))
+    linear = np.array([[cos, sin], [-sin, cos]])
+    offset = np.array([width / 2, height / 2]) - linear @ [size / 2, size / 2]
+    return np.vstack([np.column_stack([linear, offset]), [0, 0, 1]]).astype(np.float32)
