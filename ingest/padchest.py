@@ -76,7 +76,12 @@ LABELS = (
 )
 _SAYS_NOTHING = {NORMAL, "unchanged", "suboptimal study"}
 _TABLE = "PADCHEST_chest_x_ray_images_labels_160K*.csv*"
-_VIEWS = {"PA": "frontal", "AP": "frontal", "AP_horizontal": "frontal", "L": "lateral"}  # not COSTAL, EXCLUDE
+_VIEWS = {
+    "PA": "frontal",
+    "AP": "frontal",
+    "AP_horizontal": "frontal",
+    "L": "lateral",
+}  # others are of ribs, or excluded
 _TERM = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _LIST = re.compile(r"\[\s*(?:(?:'[^']*'|\"[^\"]*\"|nan)\s*(?:,\s*|(?=\])))*\]")
 
@@ -147,11 +152,11 @@ def _labels(rows: pd.DataFrame, text: pd.Series) -> pd.DataFrame:
     """A column a label, float32; text that is no list is marked. A list that occurs often is read once."""
     codes, cells = pd.factorize(text)
     values = np.full((len(cells), len(LABELS)), np.nan, dtype="float32")
-    place = {label: column for column, label in enumerate(LABELS)}
+    place = {label.lower(): column for column, label in enumerate(LABELS)}
     wrong = np.zeros(len(cells), dtype=bool)
     for number, cell in enumerate(cells):
         wrong[number] = cell not in ("", "nan") and not _LIST.fullmatch(cell)
-        terms = {(one or other).strip() for one, other in _TERM.findall(cell)} - {""}
+        terms = {(one or other).strip().lower() for one, other in _TERM.findall(cell)} - {""}
         if NORMAL in terms and terms <= _SAYS_NOTHING:
             values[number] = 0.0
         for term in terms & place.keys():

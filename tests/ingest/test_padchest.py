@@ -13,7 +13,7 @@ ROWS = [
     padchest_row("1002_00-002.png", "['normal']", patient="p2", projection="L", sex="M"),
     padchest_row("1003_00-003.png", "['normal', 'scoliosis']", patient="p2", projection="AP_horizontal", birth=""),
     padchest_row("1004_00-004.png", "", patient="p3", projection="EXCLUDE", folder="12", birth="1850"),
-    padchest_row("1005_00-005.png", "['unchanged', 'normal', ' normal ']", patient="p3", projection="COSTAL", sex=""),
+    padchest_row("1005_00-005.png", "['unchanged', 'Normal', ' normal ']", patient="p3", projection="COSTAL", sex=""),
 ]
 
 
