@@ -24,5 +24,5 @@ def look_up(rows: pd.DataFrame, keys: pd.Series, table: pd.DataFrame, columns: S
     table = bad_first.drop_duplicates("key").set_index("key")
     found = table.reindex(keys.to_numpy())
     found.index = rows.index
-    mark(rows, found[REASON].notna(), found[REASON].astype(object) + " in " + found[WHERE].astype(object))
+    mark(rows, found[REASON].notna(), found[REASON].astype(object) + ", at " + found[WHERE].astype(object))
     return found[[*columns, WHERE]]

@@ -108,7 +108,7 @@ def test_bad_rows_and_bad_lines_of_labels_are_named_and_the_rest_goes_on(tmp_pat
         "no split: the table says 'holdout' (df_chexpert_plus_240401.csv line 38)",
         "path leaves the source: 'train/../../patient40004/study1/view1_frontal.jpg' "
         "(df_chexpert_plus_240401.csv line 47)",
-        "label out of range: Edema is '3.0', not 1, 0, -1 or null in impression_fixed.json line 3 "
+        "label out of range: Edema is '3.0', not 1, 0, -1 or null, at impression_fixed.json line 3 "
         "(df_chexpert_plus_240401.csv line 56)",
         "conflicting rows: age is 61.0 here and 12.0 in df_chexpert_plus_240401.csv line 74 "
         "(df_chexpert_plus_240401.csv line 65)",

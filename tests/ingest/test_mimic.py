@@ -92,13 +92,13 @@ def test_bad_rows_of_each_table_are_named_and_the_rest_goes_on(tmp_path: Path) -
         "(mimic-cxr-2.0.0-metadata.csv.gz line 7)",
         "unusable path: subject '../../9', study '50000009' (mimic-cxr-2.0.0-metadata.csv.gz line 8)",
         "unusable path: dicom '..' (mimic-cxr-2.0.0-metadata.csv.gz line 9)",
-        "label out of range: No Finding is '7', not 1, 0, -1 or blank in mimic-cxr-2.0.0-chexpert.csv.gz line 5 "
+        "label out of range: No Finding is '7', not 1, 0, -1 or blank, at mimic-cxr-2.0.0-chexpert.csv.gz line 5 "
         "(mimic-cxr-2.0.0-metadata.csv.gz line 10)",
         "conflicting rows: patient_id is p10000008 here and p10000007 in mimic-cxr-2.0.0-metadata.csv.gz line 12 "
         "(mimic-cxr-2.0.0-metadata.csv.gz line 11)",
         "conflicting rows: patient_id is p10000007 here and p10000008 in mimic-cxr-2.0.0-metadata.csv.gz line 11 "
         "(mimic-cxr-2.0.0-metadata.csv.gz line 12)",
-        "conflicting rows: No Finding is 1.0 here and 0.0 in mimic-cxr-2.0.0-chexpert.csv.gz line 7 in "
+        "conflicting rows: No Finding is 1.0 here and 0.0 in mimic-cxr-2.0.0-chexpert.csv.gz line 7, at "
         "mimic-cxr-2.0.0-chexpert.csv.gz line 6 (mimic-cxr-2.0.0-metadata.csv.gz line 13)",
     ]
 
