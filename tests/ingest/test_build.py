@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from click.testing import CliRunner
 
-from ingest.build import Task, build, build_part, finish
+from ingest.build import Task, build, build_part, ensure_plan, finish
 from ingest.chexpert import LABELS, Chexpert
-from ingest.plan import Options
+from ingest.cli.main import main
+from ingest.fill import Job, fill_shard
+from ingest.plan import Options, plan_header
 from shards import DatasetError, open_dataset
 from shards.verify import verify
 from tests.ingest.layouts import jpeg, row, tree, write_chexpert, write_csv
@@ -315,6 +318,107 @@ def test_two_tasks_at_once_over_the_same_shards_give_the_same_bytes(
     assert [task.returncode for task in tasks] == [0, 0], outputs
     assert finish(out, 0) is not None
     assert tree(out) == slow_undisturbed
+
+
+def test_a_task_that_is_still_at_work_when_the_build_ends_leaves_it_as_it_is(
+    source: Chexpert, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    plan = ensure_plan(out, source, OPTIONS, plan_header(source, OPTIONS))
+    ended: list[object] = []
+
+    def meanwhile(read: int, rejected: int) -> None:
+        if not ended:
+            ended.append(build(out, source, OPTIONS, workers=1, max_rejected=0))
+
+    fill_shard(Job(out, plan, source.roots), plan.shards[0], meanwhile)
+    assert ended != [None]
+    assert tree(out) == tree(undisturbed)
+    assert not (out / ".build").exists()
+
+
+def test_a_shard_that_another_task_has_filled_meanwhile_is_not_filled_again(source: Chexpert, tmp_path: Path) -> None:
+    plan = ensure_plan(tmp_path, source, OPTIONS, plan_header(source, OPTIONS))
+    job, counts = Job(tmp_path, plan, source.roots), []
+    fill_shard(job, plan.shards[0], lambda *count: None)
+    before = (tmp_path / f"{plan.shards[0]}.tar").stat()
+    fill_shard(job, plan.shards[0], lambda *count: counts.append(count))
+    assert (tmp_path / f"{plan.shards[0]}.tar").stat() == before
+    assert counts == [(7, 0)]
+
+
+def test_a_record_whose_files_are_not_those_it_speaks_of_does_not_count(
+    source: Chexpert, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    build_part(out, source, OPTIONS, Task(0, 1), workers=1)
+    done = out / ".build" / "done"
+    (done / "train-000000.json").write_text("{")
+    (done / "train-000001.json").write_text("[]")
+    shutil.copy(done / "train-000003.parquet", done / "train-000002.parquet")
+    (done / "train-000003.parquet").unlink()
+    (out / "valid-000000.idx").unlink()
+    with pytest.raises(DatasetError, match=r"5 of \d+ shards are not filled yet"):
+        finish(out, 0)
+    assert build_part(out, source, OPTIONS, Task(0, 1), workers=1) == 5
+    assert finish(out, 0) is not None
+    assert tree(out) == tree(undisturbed)
+
+
+def test_a_tar_that_an_earlier_run_wrote_goes_when_its_every_image_is_gone(
+    own_source: Chexpert, tmp_path: Path
+) -> None:
+    out, options = tmp_path / "out", replace(OPTIONS, valid_fraction=0.0)
+    build_part(out, own_source, options, Task(0, 1), workers=1)
+    (out / ".build" / "done" / "valid-000000.json").unlink()
+    for path in own_source.read().samples.query("split == 'valid'")["source_path"]:
+        (own_source.roots["source"] / path).unlink()
+    (out / ".build" / "done" / "valid-000001.json").unlink(missing_ok=True)
+    build(out, own_source, options, workers=1, max_rejected=0.5)
+    assert not list(out.glob("valid*"))
+
+
+def test_finalize_judges_by_the_share_that_the_tasks_were_told(own_source: Chexpert, tmp_path: Path) -> None:
+    (own_source.roots["source"] / own_source.read().samples["source_path"].iloc[0]).unlink()
+    build_part(tmp_path / "strict", own_source, OPTIONS, Task(0, 1), workers=1, max_rejected=0.001)
+    build_part(tmp_path / "mild", own_source, OPTIONS, Task(0, 1), workers=1, max_rejected=0.5)
+    with pytest.raises(DatasetError, match=r"allowed 0\.10%"):
+        finish(tmp_path / "strict")
+    assert finish(tmp_path / "mild") is not None
+    assert finish(tmp_path / "strict", 0.5) is not None
+
+
+def test_what_writers_left_behind_long_ago_is_removed_and_what_is_new_is_not(source: Chexpert, tmp_path: Path) -> None:
+    old, new = tmp_path / ".train-000009.tar.0123.tmp", tmp_path / ".train-000009.tar.4567.tmp"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 86_400,) * 2)
+    build_part(tmp_path, source, OPTIONS, Task(0, 9), workers=1)
+    assert not old.exists()
+    assert new.exists()
+    build(tmp_path, source, OPTIONS, workers=1, max_rejected=0)
+    assert not new.exists()
+
+
+def test_hashed_identifiers_and_limits_reach_the_shards(own_source: Chexpert, tmp_path: Path) -> None:
+    salt = tmp_path / "salt"
+    salt.write_bytes(b"0123456789abcdef-never-to-be-seen")
+    (own_source.roots["source"] / own_source.read().samples["source_path"].iloc[0]).unlink()
+    command = [
+        "build-shards", str(own_source.roots["source"]), str(tmp_path / "out"), "--dataset", "chexpert",
+        "--workers", "1", "--hash-identifiers", str(salt), "--max-pixels", "13000", "--max-rejected", "0.9",
+        "--samples-per-shard", "9",
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    found = tree(tmp_path / "out")
+    for secret in (b"patient00", b"study1", b"view1", b"never-to-be-seen", str(tmp_path).encode()):
+        assert not [name for name, content in found.items() if secret in content]
+    assert open_dataset(tmp_path / "out").samples["source_path"].isna().all()
+    kinds = {entry["reason"].partition(":")[0] for entry in rejected(tmp_path / "out")}
+    assert kinds == {"missing file", "image too large"}
+    salt.write_bytes(b"short")
+    assert "can be guessed" in CliRunner().invoke(main, command).output
 
 
 def test_what_is_stored_has_no_machine_path_and_no_time(undisturbed: Path, source: Chexpert) -> None:
