@@ -85,9 +85,17 @@ class _LogBar:
             line += f" of {self._total}"
         line += f" {self._unit}, {rate:.1f}/s"
         if self._total is not None and rate > 0 and self._done < self._total:
-            line += f", {(self._total - self._done) / rate:.0f} s to go"
+            line += f", {duration((self._total - self._done) / rate)} to go"
         line += "".join(f", {name} {value}" for name, value in self._figures.items())
         click.echo(line, err=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `300 s`, from ten minutes on `h:mm h`."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours}:{minutes:02} h"
 
 
 def read_recipe(name_or_path: str) -> dict[str, Any]:

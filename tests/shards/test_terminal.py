@@ -194,3 +194,11 @@ def _read(descriptor: int) -> bytes:
 
 def test_the_interval_of_a_log_is_a_minute() -> None:
     assert terminal.LOG_INTERVAL_S == 60
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (599.4, "599 s"), (600, "0:10 h"), (3570, "1:00 h"), (36_300, "10:05 h"), (400_000, "111:07 h")],
+)
+def test_what_is_left_is_told_in_hours_where_it_takes_long(seconds: float, words: str) -> None:
+    assert terminal.duration(seconds) == words
