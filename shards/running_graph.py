@@ -77,8 +77,9 @@ class RunningGraph:
                 raise  # no fault of the data: out of memory, a bug
             named = "; ".join(f"{sample.path}: {sample.key}" for sample in broken)
             raise CorruptShardError(
-                f"stored as it was written, but no JPEG that can be decoded: {named}. Mend the source and build the "
-                "dataset anew; `cxr-ingest verify --decode` lists all such images."
+                f"stored as it was written, but no JPEG that can be decoded: {named}. Run `cxr-ingest verify "
+                f"{broken[0].path.parent} --decode --quarantine` to go on without all such images, or mend the source "
+                "and build the dataset anew."
             ) from error
         self._ahead.popleft()
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
