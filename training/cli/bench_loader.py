@@ -34,10 +34,11 @@ def bench_loader(
 ) -> None:
     """Measure the loader on your shards and machine.
 
-    Reads the train splits of datasets of shards. Prints images/s (each with both views) and CPU milliseconds an image of the whole loader, of the least that DALI
-    could do (one decode and two warps of images in memory, on the same threads) and of reading alone; and the share
-    of that limit which the loader reaches. With --json the same as {"image_size", "batch_size", "device", "threads",
-    "share_of_limit", "sides": [{"name", "images_per_second", "cpu_ms", "spread"}]}.
+    Reads the train splits of datasets of shards. Prints images/s (each with both views) and CPU milliseconds an image
+    of the whole loader, of the least that DALI could do (one decode and two warps of images in memory, on the same
+    threads) and of reading alone; and the share of that limit which the loader reaches. --json writes the same as
+    {"image_size", "batch_size", "device", "threads", "share_of_limit", "sides": [{"name", "images_per_second",
+    "cpu_ms", "spread"}]}.
     """
     from dataclasses import asdict
 
