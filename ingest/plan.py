@@ -99,7 +99,10 @@ def plan_path(out: Path) -> Path:
 
 
 def plan_header(source: Source, options: Options) -> dict[str, Any]:
-    """What a plan is made from: everything that changes the dataset's bytes but the images themselves."""
+    """What a plan is made from: everything that changes the dataset's bytes but the images themselves.
+
+    ingest: version of this project, so that no build is begun by one release and ended by another.
+    """
     return {
         "variant": source.variant,
         "licence": source.licence if options.name == source.variant else _OTHER_LICENCE.format(source.variant),
@@ -107,6 +110,7 @@ def plan_header(source: Source, options: Options) -> dict[str, Any]:
         "options": asdict(options) | {"jpeg_quality": JPEG_QUALITY},
         "source_tables": source.fingerprint(),
         "versions": {library: version(library) for library in _LIBRARIES},
+        "ingest": version("cxr-moco"),
     }
 
 
