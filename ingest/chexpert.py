@@ -12,8 +12,8 @@ import pandas as pd
 from ingest.assembly import assemble
 from ingest.chexpert_labels import LABELS
 from ingest.descriptions import OLDEST, ap_pas, projections, sexes
-from ingest.rejections import mark, mark_labels, mark_paths, printable
-from ingest.sources import SourceRows, find_folder
+from ingest.rejections import mark, mark_labels, mark_paths
+from ingest.sources import SourceRows, find_folder, list_names
 from ingest.table_files import file_sha256
 from ingest.tables import read_header, read_table
 from shards.errors import DatasetError
@@ -134,7 +134,7 @@ def _one_row_an_image(table: pd.DataFrame, root: Path) -> pd.DataFrame:
         bare = re.sub(_PREFIX, "", study)
         folder = root / (study if _is_folder(root / study) else bare)
         inside = not re.search(_NOT_A_STUDY, study) and _is_folder(folder)
-        names = sorted(printable(pd.Series([entry.name for entry in folder.iterdir()]))) if inside else []
+        names = list_names(folder) if inside else []
         images = [name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png"))]
         paths.append([f"{study}/{name}" for name in images or ["no-image.jpg"]])
     return table.assign(Path=pd.Series(paths, index=table.index, dtype=object)).explode("Path", ignore_index=True)

@@ -8,7 +8,6 @@ A label that an image's list lacks is 0, not missing: the paper (section 3) defi
 in which all zeros are `No Finding`.
 """
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,7 @@ import pandas as pd
 from ingest.assembly import assemble
 from ingest.descriptions import ages, ap_pas, projections, sexes
 from ingest.rejections import mark, mark_paths
-from ingest.sources import SourceRows, find_folder, find_table
+from ingest.sources import SourceRows, find_folder, find_table, list_names
 from ingest.table_files import file_sha256, read_bytes
 from ingest.tables import read_header, read_table
 from shards.errors import DatasetError
@@ -119,8 +118,8 @@ class Nih:
         found: dict[str, str] = {}
         for folder in folders:
             if (root / folder).is_dir():
-                for entry in os.scandir(root / folder):
-                    found.setdefault(entry.name, f"{folder}/{entry.name}")
+                for name in list_names(root / folder):
+                    found.setdefault(name, f"{folder}/{name}")
         return found
 
 

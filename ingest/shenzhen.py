@@ -14,11 +14,13 @@ import pandas as pd
 from ingest.assembly import assemble
 from ingest.descriptions import OLDEST
 from ingest.rejections import mark
-from ingest.sources import SourceRows, find_folder
+from ingest.sources import SourceRows, find_folder, list_names
+from ingest.table_files import open_table
 from shards.errors import DatasetError
 
 LABEL = "Tuberculosis"
 
+_LONGEST_READING = 1 << 16
 _NAME = r"^(?P<patient>.+)_(?P<label>[01])$"
 # `femal` occurs. Digits may follow at once (`Male35 yr`), letters may not (`malee` could be either).
 _SEX = re.compile(r"(?<![a-z])(?:(?P<female>femal(?:e)?|f)|(?P<male>male|m))(?![a-z])", re.IGNORECASE)
@@ -54,9 +56,9 @@ class Shenzhen:
         self.roots = {"source": folder}
         self._readings = folder / "ClinicalReadings"
         self._names = self._own(
-            entry.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-            for entry in (folder / "CXR_png").iterdir()
-            if entry.suffix.lower() == ".png" and not entry.name.startswith(".")  # Thumbs.db and ._ files are there
+            name
+            for name in list_names(folder / "CXR_png")
+            if name.lower().endswith(".png") and not name.startswith(".")  # Thumbs.db and ._ files are there
         )
         if not self._names:
             raise DatasetError(f"{folder / 'CXR_png'} holds no PNG")
@@ -104,8 +106,8 @@ class Shenzhen:
         return parse_reading(text)
 
     def _own(self, names: Iterable[str]) -> list[str]:
-        """Sorted, without those of the other archive. Raises DatasetError where there are no others."""
-        listed = sorted(names)
+        """Those that are not of the other archive. Raises DatasetError where there are no others."""
+        listed = list(names)
         foreign = {prefix: variant for prefix, variant in _PREFIXES.items() if prefix != self.prefix}
         own = [name for name in listed if not name.startswith(tuple(foreign))]
         if listed and not own:
@@ -114,11 +116,15 @@ class Shenzhen:
         return own
 
     def _texts(self) -> dict[str, str]:
-        """Readings by stem of their file."""
+        """Readings by stem of their file, no more of each than says who the patient is."""
         if not self._readings.is_dir():
             return {}
-        files = sorted(entry for entry in self._readings.iterdir() if entry.suffix.lower() == ".txt")
-        return {file.stem: file.read_bytes().decode("utf-8", errors="replace") for file in files}
+        texts = {}
+        for name in list_names(self._readings):
+            if name.lower().endswith(".txt") and (self._readings / name).is_file():
+                with open_table(self._readings / name) as file:
+                    texts[name[: -len(".txt")]] = file.read(_LONGEST_READING).decode(errors="replace")
+        return texts
 
 
 def parse_reading(text: str) -> tuple[str | None, float | None]:

@@ -6,6 +6,7 @@ shards.
 """
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,3 +108,15 @@ def find_table(folder: Path, pattern: str) -> Path:
         names = ", ".join(path.name for path in found)
         raise DatasetError(f"{folder}: several files could be the table ({names}): leave one of them there")
     return found[0]
+
+
+def list_names(folder: Path) -> list[str]:
+    """Sorted names of what is in a folder. Raises DatasetError where it cannot be read.
+
+    What of a name is no UTF-8 is escaped: no file is found by it, and whoever uses it is rejected in words.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names, not paths, of a hundred thousand files
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read: {error.strerror}") from error
+    return sorted(name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in names)

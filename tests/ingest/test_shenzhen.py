@@ -103,3 +103,23 @@ def test_a_name_that_is_no_utf_8_is_rejected_in_words_that_are(tmp_path: Path) -
     assert len(found.samples) == 3
     assert found.rejected["path"].tolist() == ["CXR_png/CHNCXR_\\\\xff\\t_0.png"]
     assert found.rejected["reason"].str.startswith("unusable name:").tolist() == [True]
+
+
+def test_readings_that_are_odd_files_are_read_as_far_as_they_can_be(tmp_path: Path) -> None:
+    write_shenzhen(tmp_path, 4)
+    readings = tmp_path / "ChinaSet_AllFiles" / "ClinicalReadings"
+    (readings / "CHNCXR_0001_1.txt").write_bytes(b"female 40yrs\n" + b"x" * 1_000_000)
+    (readings / "CHNCXR_0002_0.txt").unlink()
+    (readings / "CHNCXR_0002_0.txt").mkdir()
+    (readings / os.fsdecode(b"\xff.txt")).write_bytes(b"male 3yrs")
+    before = Shenzhen(tmp_path).fingerprint()
+    samples = Shenzhen(tmp_path).read().samples
+    assert samples["sex"].isna().tolist() == [False, True, False, False]
+    (readings / "CHNCXR_0003_0.txt").write_bytes(b"female 3yrs")
+    assert Shenzhen(tmp_path).fingerprint() != before
+
+
+def test_images_that_are_no_folder_are_an_error_in_words(tmp_path: Path) -> None:
+    (tmp_path / "CXR_png").write_bytes(b"")
+    with pytest.raises(DatasetError, match="CXR_png cannot be read: Not a directory"):
+        Shenzhen(tmp_path)
