@@ -35,26 +35,28 @@ _IMAGES = 16
 _SAMPLE_S = 0.05
 
 _STAGES = """
-import json, resource, sys, time
+import json, os, sys, time
 from pathlib import Path
 from ingest.build import fill, ensure_plan, finish
 from ingest.plan import Options, plan_header
 from ingest.sources import open_source
 
+def now():
+    return time.perf_counter(), sum(os.times()[:4])  # of this process and of the workers that have ended
+
 def main():
     source, out, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    moments = [now()]
     reader = open_source("chexpert", source)
     options = Options("scale", 320, 1024, 0, 0.0, 0.0)
-    times = [time.perf_counter()]
-    header = plan_header(reader, options)
-    plan = ensure_plan(out, reader, options, header)
-    times.append(time.perf_counter())
+    plan = ensure_plan(out, reader, options, plan_header(reader, options))
+    moments.append(now())
     fill(out, plan, reader, plan.shards, workers)
-    times.append(time.perf_counter())
+    moments.append(now())
     finished = finish(out, 0)
-    times.append(time.perf_counter())
+    moments.append(now())
     assert finished.samples == plan.samples
-    print(json.dumps([after - before for before, after in zip(times, times[1:])]))
+    print(json.dumps([[b - a for a, b in zip(*pair)] for pair in zip(moments, moments[1:])]))
 
 if __name__ == "__main__":
     main()
@@ -63,13 +65,16 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Figures:
-    """One build. Seconds on the wall; peaks of resident memory in MB: of the parent, of the largest worker, and of
-    the workers after the first and in the last quarter of the filling, to see whether it grows."""
+    """One build. Seconds on the wall and of CPU, workers included; peaks of resident memory in MB: of the parent, of
+    the largest worker, and of that in the first and the last quarter of the filling, to see whether it grows."""
 
     rows: int
     plan_s: float
+    plan_cpu_s: float
     fill_s: float
+    fill_cpu_s: float
     finalize_s: float
+    finalize_cpu_s: float
     parent_mb: float
     worker_mb: float
     worker_early_mb: float
@@ -113,12 +118,22 @@ def measure(folder: Path, rows: int, workers: int) -> Figures:
     watched.join()
     if process.returncode:
         raise click.ClickException(f"the build of {rows:,} rows ended with exit status {process.returncode}")
-    plan_s, fill_s, finalize_s = json.loads(printed)
+    (plan_s, plan_cpu_s), (fill_s, fill_cpu_s), (finalize_s, finalize_cpu_s) = json.loads(printed)
     history = watched.workers
     quarter = max(len(history) // 4, 1)
     return Figures(
-        rows, plan_s, fill_s, finalize_s, watched.parent, max(history), max(history[:quarter]), max(history[-quarter:])
-    )  # fmt: skip
+        rows=rows,
+        plan_s=plan_s,
+        plan_cpu_s=plan_cpu_s,
+        fill_s=fill_s,
+        fill_cpu_s=fill_cpu_s,
+        finalize_s=finalize_s,
+        finalize_cpu_s=finalize_cpu_s,
+        parent_mb=watched.parent,
+        worker_mb=max(history),
+        worker_early_mb=max(history[:quarter]),
+        worker_late_mb=max(history[-quarter:]),
+    )
 
 
 class _Watch(threading.Thread):
@@ -158,15 +173,15 @@ def _children(process: int) -> list[int]:
 
 
 def as_table(figures: Sequence[Figures]) -> str:
-    """Figures under each other, in microseconds a row too: what is linear stays the same from line to line."""
+    """Figures under each other, in microseconds a row too: what is linear does not grow from line to line."""
     columns: dict[str, Callable[[Figures], str]] = {
         "rows": lambda one: f"{one.rows:,}",
-        "plan s": lambda one: f"{one.plan_s:.1f}",
-        "fill s": lambda one: f"{one.fill_s:.1f}",
-        "finalize s": lambda one: f"{one.finalize_s:.1f}",
-        "plan µs/row": lambda one: f"{one.plan_s / one.rows * 1e6:.0f}",
-        "fill µs/row": lambda one: f"{one.fill_s / one.rows * 1e6:.0f}",
-        "finalize µs/row": lambda one: f"{one.finalize_s / one.rows * 1e6:.0f}",
+        "plan s (CPU)": lambda one: f"{one.plan_s:.1f} ({one.plan_cpu_s:.1f})",
+        "fill s (CPU)": lambda one: f"{one.fill_s:.1f} ({one.fill_cpu_s:.1f})",
+        "finalize s (CPU)": lambda one: f"{one.finalize_s:.1f} ({one.finalize_cpu_s:.1f})",
+        "CPU µs/row: plan": lambda one: f"{one.plan_cpu_s / one.rows * 1e6:.0f}",
+        "fill": lambda one: f"{one.fill_cpu_s / one.rows * 1e6:.0f}",
+        "finalize": lambda one: f"{one.finalize_cpu_s / one.rows * 1e6:.0f}",
         "parent MB": lambda one: f"{one.parent_mb:.0f}",
         "worker MB": lambda one: f"{one.worker_mb:.0f}",
         "worker early": lambda one: f"{one.worker_early_mb:.0f}",
