@@ -119,7 +119,7 @@ def measure(folder: Path, rows: int, workers: int) -> Figures:
     if process.returncode:
         raise click.ClickException(f"the build of {rows:,} rows ended with exit status {process.returncode}")
     (plan_s, plan_cpu_s), (fill_s, fill_cpu_s), (finalize_s, finalize_cpu_s) = json.loads(printed)
-    history = watched.workers
+    history = watched.workers or [0.0]  # a single shard is filled without a worker
     quarter = max(len(history) // 4, 1)
     return Figures(
         rows=rows,
