@@ -66,7 +66,7 @@ class SampleReader:
             what = "ends inside" if len(content) < size else "does not hold what was written (crc32c) for"
             raise CorruptShardError(
                 f"{sample.path} {what} {sample.key} (bytes {offset} to {offset + size}): "
-                f"copy the shard again, or run `cxr-ingest verify {sample.path.parent} --quarantine` to go on without it"
+                f"copy the shard again, or run `cxr-ingest verify {sample.path.parent} --quarantine` to leave it out"
             )
         return np.frombuffer(content, dtype=np.uint8)
 

@@ -18,6 +18,7 @@ class PretrainOptions:
     image_size: side in pixels. batch_size, lr, queue_size: global. milestones: in epochs. degrees, flip,
     scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
     run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
+    stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
     """
 
     shards: tuple[Path, ...]
@@ -45,6 +46,7 @@ class PretrainOptions:
     threads: int | None = None
     log_every: int = 10
     checkpoint_every: int = 0
+    stage_to: Path | None = None
 
     def resolved(self, *, device: str, threads: int) -> "PretrainOptions":
         """The same with what was left open filled in."""
@@ -53,6 +55,7 @@ class PretrainOptions:
     def as_config(self) -> dict[str, Any]:
         """Plain values under the options' names, as a recipe holds them."""
         values = asdict(self)
+        del values["stage_to"]
         return values | {
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),

@@ -4,14 +4,18 @@ Reads top to bottom. Knows neither what a step does (trainer) nor what is writte
 """
 
 import enum
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
 import torch
 
-from shards.dataset import open_datasets
+from shards.dataset import Dataset, open_datasets
 from shards.loader import TwoViewLoader
+from shards.staging import stage
+from shards.subsets import planned
 from shards.terminal import progress
 from shards.views import ViewRange
 from training.checkpoints import load_checkpoint, prune_checkpoints
@@ -70,7 +74,7 @@ class _Run:
         self.datasets = sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
         self.options = options
         self.loader = TwoViewLoader(
-            self.datasets,
+            self.datasets if options.stage_to is None else _staged(self.datasets, options.stage_to),
             image_size=options.image_size,
             batch_size=options.batch_size,
             seed=options.seed,
@@ -179,6 +183,11 @@ class _Run:
 def _resolved(options: PretrainOptions, recorded: dict[str, Any] | None) -> PretrainOptions:
     threads = options.threads or (recorded or {}).get("threads") or available_threads()
     return options.resolved(device=choose_device(options.device), threads=threads)
+
+
+def _staged(datasets: Sequence[Dataset], folder: Path) -> list[Dataset]:
+    """The datasets as they are read from their copies on this node."""
+    return [stage(dataset, planned(dataset, "train"), folder)[0] for dataset in datasets]
 
 
 def _build_moco(options: PretrainOptions, init: str) -> MoCo:

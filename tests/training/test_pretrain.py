@@ -12,8 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from shards.dataset import open_dataset
 from shards.errors import ResumeError, SubsetError
 from shards.loader import TwoViewBatch
+from shards.quarantine import Quarantined, write_quarantine
 from tests.training.small_shards import write_small_dataset
 from training.checkpoints import checkpoint_steps, load_checkpoint
 from training.errors import TrainingError
@@ -330,3 +332,31 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_written(options: Pre
     with pytest.raises(TrainingError, match="torch sees no GPU here"):
         pretrain(replace(options, device="gpu"))
     assert not options.output.exists()
+
+
+def test_a_run_from_staged_shards_is_the_same_run(
+    options: PretrainOptions, finished: PretrainOptions, signal_after: Stop, tmp_path: Path
+) -> None:
+    signal_after(7)
+    assert pretrain(replace(options, stage_to=tmp_path / "one node")) is Outcome.PREEMPTED
+    signal_after(-1)
+    assert pretrain(replace(options, stage_to=tmp_path / "another")) is Outcome.FINISHED
+    assert_equal(final_state(options.output), final_state(finished.output))
+
+
+def test_a_run_goes_on_without_what_was_quarantined_and_says_so(
+    options: PretrainOptions, signal_after: Stop, tiny_shards: Path, tmp_path: Path
+) -> None:
+    shards = tmp_path / "shards"
+    shutil.copytree(tiny_shards, shards)
+    options = replace(options, shards=(shards,), log_every=1)
+    signal_after(2)
+    assert pretrain(options) is Outcome.PREEMPTED
+    signal_after(-1)
+    dataset = open_dataset(shards)
+    keys = dataset.samples.loc[dataset.samples["split"] == "train", "key"].iloc[:3]
+    write_quarantine(shards, dataset.name, dataset.digest, [Quarantined(key, "train-000000", "x") for key in keys])
+    assert pretrain(options) is Outcome.FINISHED
+    lines = read_metrics(options.output)
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    assert [line.get("quarantined", 0) for line in lines] == [0, 0] + [3] * (len(lines) - 2)

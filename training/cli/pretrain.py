@@ -125,6 +125,11 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     default=PretrainOptions.checkpoint_every,
     help="Steps between checkpoints, beside the one after each epoch; 0: only those.",
 )
+@click.option(
+    "--stage-to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Copy the shards to this folder of the node first, checked and once a node, and read them there.",
+)
 @click.pass_context
 def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:  # noqa: ANN401 - all sorts
     """Pretrain a backbone with MoCo v2 on the train splits of shards.
