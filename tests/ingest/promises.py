@@ -7,6 +7,12 @@ import numpy as np
 from ingest.sources import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, SourceRows
 from shards.sample import check_key
 
+KINDS = {
+    *("malformed line", "not UTF-8", "path leaves the source", "unusable path", "unusable name"),
+    *("label out of range", "conflicting rows", "duplicate key", "no split", "no patient"),
+}
+"""What the reason of a rejected row begins with; docs/datasets.md says what each means."""
+
 
 def hold_to_promises(found: SourceRows, labels: tuple[str, ...]) -> None:
     """Hold what a reader found to what sources.py promises."""
@@ -28,6 +34,7 @@ def hold_to_promises(found: SourceRows, labels: tuple[str, ...]) -> None:
         assert not re.match(r"[A-Za-z]:", path)
         assert "\\" not in path
         assert not {"..", ".", ""} & set(path.split("/"))
+    assert {reason.partition(":")[0] for reason in found.rejected["reason"]} <= KINDS
     for path, reason in found.rejected[["path", "reason"]].itertuples(index=False):
         assert re.fullmatch(r"[a-z0-9][^:]*: .*\(.+\)", f"{reason}", re.IGNORECASE), reason
         for text in (path, reason):

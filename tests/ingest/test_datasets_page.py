@@ -13,7 +13,7 @@ from ingest.padchest import LABELS as PADCHEST_LABELS
 from ingest.sources import VARIANTS, Source, open_source
 from tests.ingest.archives import put
 from tests.ingest.layouts import png, write_csv
-from tests.ingest.promises import hold_to_promises
+from tests.ingest.promises import KINDS, hold_to_promises
 
 ROOT = Path(__file__).parents[2]
 PAGE = " ".join((ROOT / "docs" / "datasets.md").read_text(encoding="utf-8").split())
@@ -40,6 +40,11 @@ def test_the_page_says_what_share_becomes_valid_and_test(variant: str) -> None:
 
 def test_the_page_lists_padchests_columns_in_their_order() -> None:
     assert ", ".join(PADCHEST_LABELS) + "." in PAGE
+
+
+def test_the_page_says_what_each_reason_means() -> None:
+    table = PAGE.partition("## What is refused")[2].partition("## CheXpert")[0]
+    assert [kind for kind in KINDS if not re.search(rf"\| (?:[\w ]+, )?{kind}[ ,]", table)] == []
 
 
 @pytest.fixture
