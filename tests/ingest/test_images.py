@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ingest.images import JPEG_QUALITY, Gray, UnusableImage, encode_gray, gray_histogram, read_gray, target_size
+from ingest.images import JPEG_QUALITY, Gray, UnusableImage, encode_gray, read_gray, target_size
 from tests.ingest.layouts import jpeg, picture, png
 
 Make = Callable[[int, int, int], bytes]
@@ -123,11 +123,3 @@ def test_the_encoded_image_is_a_gray_jpeg_of_the_stated_quality_without_metadata
     )
     assert content == expected
     assert b"Exif" not in content
-
-
-def test_the_histogram_counts_every_pixel() -> None:
-    jpeg_bytes = jpeg(4, 77, 101)
-    image = read_gray(jpeg_bytes, None)
-    histogram = gray_histogram(jpeg_bytes)
-    assert histogram.dtype == np.int64
-    assert histogram.tolist() == [int((image == level).sum()) for level in range(256)]

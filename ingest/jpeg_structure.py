@@ -1,0 +1,122 @@
+"""What a JPEG's markers say, and the JPEG without its metadata: bytes in, bytes and a few numbers out.
+
+Decodes nothing. Markers as in ITU-T T.81, table B.1; the orientation as in Exif 2.3, tag 0x0112.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_APP1 = 0xE1
+_SCAN = -1  # no marker: what lies between SOS and the next one
+_ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and restarts: markers without a length
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame; not DHT, JPG, DAC
+_COMMON_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive, with Huffman codes: every decoder has them
+_ORIENTATION = 0x0112
+
+
+class JpegStructureError(ValueError):
+    """The markers are not those of a JPEG file."""
+
+
+@dataclass(frozen=True)
+class JpegStructure:
+    """components: 1 for gray, 3, or 4. orientation: Exif's 1..8, 1 where nothing is said.
+
+    common: 8 bits a sample in a process that every decoder knows, those of GPUs included.
+    """
+
+    height: int
+    width: int
+    components: int
+    common: bool
+    orientation: int
+
+
+def read_structure(content: bytes) -> JpegStructure:
+    """The frame's header, and Exif's orientation; reads nothing beyond them. Raises JpegStructureError."""
+    orientation, frame = 1, None
+    for marker, begin, end in _segments(content):
+        payload = content[begin + 4 : end]
+        if marker == _APP1 and payload.startswith(b"Exif\0\0"):
+            orientation = exif_orientation(payload[6:])
+        elif marker in _FRAMES and len(payload) >= 6:
+            frame = marker, *struct.unpack_from(">BHHB", payload)
+        elif marker == _SOS:
+            break
+    if frame is None:
+        raise JpegStructureError("it has no frame")
+    process, precision, height, width, components = frame
+    return JpegStructure(height, width, components, process in _COMMON_FRAMES and precision == 8, orientation)
+
+
+def without_metadata(content: bytes) -> bytes:
+    """The same image without application segments (Exif, ICC, thumbnails), comments, and what follows its end.
+
+    For gray JPEGs, whose decoding no application segment changes. Raises JpegStructureError where no end is found.
+    """
+    kept = [
+        content[begin:end]
+        for marker, begin, end in _segments(content)
+        if not (0xE0 <= marker <= 0xEF or marker == _COM)
+    ]
+    return b"".join([content[:2], *kept])
+
+
+def exif_orientation(tiff: bytes) -> int:
+    """Orientation, 1..8, of an Exif block that begins with its TIFF header; 1 where it says none or is damaged."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (first,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, first)
+        for number in range(entries):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, first + 2 + 12 * number)
+            if (tag, kind, count) == (_ORIENTATION, 3, 1):
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        pass
+    return 1
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, begin and end of each segment behind the first marker, EOI included; entropy-coded data are one, too."""
+    if content[:2] != b"\xff\xd8":
+        raise JpegStructureError("it does not begin as one")
+    place = 2
+    while True:
+        if content[place : place + 1] != b"\xff":
+            raise JpegStructureError("its segments do not join")
+        while content[place + 1 : place + 2] == b"\xff":  # fill bytes
+            place += 1
+        marker = content[place + 1] if place + 1 < len(content) else None
+        if marker == _EOI:
+            yield _EOI, place, place + 2
+            return
+        if marker in _ALONE:
+            place += 2
+            continue
+        if marker is None or place + 4 > len(content):
+            raise JpegStructureError("it is cut off")
+        end = place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        if end < place + 4 or end > len(content):
+            raise JpegStructureError("it is cut off")
+        yield marker, place, end
+        place = end
+        if marker == _SOS:
+            place = _end_of_scan(content, end)
+            yield _SCAN, end, place
+
+
+def _end_of_scan(content: bytes, place: int) -> int:
+    """Where the next segment begins after entropy-coded data: not at a stuffed byte, nor at a restart."""
+    while True:
+        place = content.find(b"\xff", place)
+        if place < 0 or place + 1 >= len(content):
+            raise JpegStructureError("it is cut off")
+        following = content[place + 1]
+        if following not in (0x00, 0xFF) and following not in _ALONE:
+            return place
+        place += 1 if following == 0xFF else 2
