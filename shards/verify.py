@@ -30,6 +30,11 @@ class Finding:
     key: str | None
     message: str
 
+    @property
+    def unreadable(self) -> str | None:
+        """The key of a sample that must not be trained on; None for damage that reading samples does not meet."""
+        return self.key if self.kind in ("jpeg", "decode") else None
+
 
 def verify(
     root: Path, *, decode: bool = False, threads: int = 2, on_shard: Callable[[ShardSummary], None] | None = None
@@ -64,10 +69,13 @@ def verify_shard(dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, deco
         cut = f"{path} has {size:,} bytes, {DESCRIPTION} says {shard.bytes:,}: copy it again"
         yield Finding("size", shard.name, _first_cut_key(rows, size, dataset.label_names), cut)
         return
+    damaged = set()
     if _sha256(path) != shard.sha256:
-        yield from _locate_damage(path, shard, rows, dataset.label_names)
-    elif decode:
-        yield from _decode_all(path, shard, rows)
+        for finding in _locate_damage(path, shard, rows, dataset.label_names):
+            damaged.add(finding.key)
+            yield finding
+    if decode:
+        yield from _decode_all(path, shard, rows[~rows["key"].isin(damaged)])
 
 
 def _verify_index(dataset: Dataset, shard: ShardSummary) -> Iterator[Finding]:

@@ -10,12 +10,18 @@ from ingest.workers import cores
 @click.command()
 @click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--decode", is_flag=True, help="Also decode every JPEG.")
-def verify(out: Path, decode: bool) -> None:
+@click.option(
+    "--quarantine", is_flag=True, help="Record samples whose image is damaged, so that every command leaves them out."
+)
+def verify(out: Path, decode: bool, quarantine: bool) -> None:
     """Read every byte of the dataset in OUT and compare it with dataset.json and samples.parquet.
 
-    Writes nothing. Names the shard and, where it can be told, the key of what is damaged; exit status 1 then.
+    Names the shard and, where it can be told, the key of what is damaged; exit status 1 then, unless all of it is
+    quarantined. Writes nothing but, with --quarantine, quarantine.json: in OUT, or in the folder that CXR_QUARANTINE
+    names where OUT cannot be written. Copy a damaged shard again and delete that file to have its samples back.
     """
     from shards.dataset import open_dataset
+    from shards.quarantine import Quarantined, write_quarantine
     from shards.terminal import progress
     from shards.verify import verify as find_damage
 
@@ -30,6 +36,16 @@ def verify(out: Path, decode: bool) -> None:
         )
     for finding in findings:
         click.echo(f"{finding.shard}{f' {finding.key}' if finding.key else ''}: {finding.message}")
+    left_out = set(dataset.quarantine)
+    unreadable = {key: Quarantined(key, f.shard, f.message) for f in findings if (key := f.unreadable) is not None}
+    if quarantine and not unreadable.keys() <= left_out:
+        path = write_quarantine(out, dataset.name, dataset.digest, unreadable.values())
+        click.echo(f"{path}: {len(unreadable.keys() - left_out)} samples added; every command leaves them out.")
+        left_out |= unreadable.keys()
+    remaining = sum(finding.unreadable not in left_out for finding in findings)
+    if remaining:
+        raise click.ClickException(f"{remaining} findings in {out} that no quarantine mends")
     if findings:
-        raise click.ClickException(f"{len(findings)} findings in {out}")
+        click.echo(f"{out}: {len(dataset.shards)} shards, {len(left_out):,} samples quarantined, all else as written.")
+        return
     click.echo(f"{out}: {len(dataset.shards)} shards, {len(dataset.samples):,} samples, all as written.")
