@@ -167,7 +167,9 @@ def _memory(process: int, field: str) -> float | None:
 
 def _children(process: int) -> list[int]:
     try:
-        return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        # Not what is between fork and exec: for that moment it has the memory of its parent.
+        return [int(one) for one in found if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
     except (FileNotFoundError, ProcessLookupError):
         return []
 
