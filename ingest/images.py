@@ -23,6 +23,7 @@ MAX_PIXELS = 100_000_000
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_DICOM = b"DICM"  # behind a preamble of 128 bytes
 _PNG_END = b"IEND\xaeB`\x82"
 
 Gray = npt.NDArray[np.uint8]
@@ -128,9 +129,11 @@ def _decode(content: bytes, short_side: int | None, max_pixels: int) -> tuple[De
         return _decode_jpeg(content, short_side, max_pixels)
     if content.startswith(_PNG):
         return _decode_png(content, max_pixels)
+    if content[128:132] == _DICOM:
+        return _decode_dicom(content, max_pixels)
     if not content:
         raise UnusableImage("unreadable image: the file is empty")
-    raise UnusableImage(f"unreadable image: neither JPEG nor PNG (it begins with {content[:4].hex(' ')})")
+    raise UnusableImage(f"unreadable image: neither JPEG, PNG nor DICOM (it begins with {content[:4].hex(' ')})")
 
 
 def _decode_jpeg(content: bytes, short_side: int | None, max_pixels: int) -> tuple[Gray, tuple[int, int], int]:
@@ -176,6 +179,20 @@ def _decode_png(content: bytes, max_pixels: int) -> tuple[Decoded, tuple[int, in
     if image is None or image.shape != (height, width) or image.dtype not in (np.uint8, np.uint16):
         raise UnusableImage("unreadable image: the PNG cannot be decoded")
     return image, (height, width), _png_orientation(content)
+
+
+def _decode_dicom(content: bytes, max_pixels: int) -> tuple[Gray, tuple[int, int], int]:
+    from ingest.dicom import UnreadableDicom, dicom_size, read_dicom  # few archives need pydicom
+
+    try:
+        size = dicom_size(content)
+        _check_size(*size, max_pixels)
+        image = read_dicom(content)
+    except UnreadableDicom as error:
+        raise UnusableImage(f"unreadable image: {error}") from error
+    if image.shape != size:
+        raise UnusableImage(f"unreadable image: its header says {size[1]} x {size[0]}, its pixels are {image.shape}")
+    return image, size, 1
 
 
 def _png_orientation(content: bytes) -> int:

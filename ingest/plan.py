@@ -29,7 +29,7 @@ MAX_REJECTED = 0.01
 """Share of a source's rows that may be missing unless somebody says otherwise."""
 
 _OTHER_LICENCE = "not known: another dataset in the layout of {}; see its own terms"
-_LIBRARIES = ("simplejpeg", "opencv-python-headless", "pyarrow")
+_LIBRARIES = ("simplejpeg", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pyarrow")
 _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
 
 
