@@ -1,14 +1,17 @@
-"""Ingest of full-size radiographs on one core: ours against PIL in a WebDataset loop, and against bare libraries.
+"""Ingest of radiographs: ours against what people write, and against the bare libraries.
 
-Synthetic images of the archives' sizes flow in, in both source layouts; CPU milliseconds an image come out.
+Synthetic images of the archives' sizes flow in, in both source layouts; CPU milliseconds an image on one core come out,
+and images/s by the clock on two, where each side has two processes.
 """
 
 import contextlib
 import csv
 import io
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -18,16 +21,30 @@ import simplejpeg
 import webdataset
 from PIL import Image
 
-from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report
+from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
+from ingest.build import build
 from ingest.chexpert import LABELS
 from ingest.fill import Job, fill_shard
 from ingest.plan import Options, plan_header, write_plan
 from ingest.sources import open_source
 
 SHORT_SIDE = 320
-JPEG_SIZE, PNG_SIZE = (2828, 2320), (3000, 2900)  # CheXpert's and Shenzhen's usual ones, height x width
-JPEG_GOAL, PNG_GOAL = 2.8, 1.3
 BARE_GOAL = 1 / 1.15  # overhead over bare decode, resize and encode: at most 15 %
+
+
+@dataclass(frozen=True)
+class Release:
+    """One kind of source. size: height and width of its images. goal: against what people write."""
+
+    name: str
+    variant: str
+    size: tuple[int, int]
+    goal: float
+
+
+FULL_JPEG = Release("JPEG 2,828 x 2,320", "chexpert", (2828, 2320), 2.8)  # CheXpert's usual size
+FULL_PNG = Release("PNG 3,000 x 2,900", "shenzhen", (3000, 2900), 1.3)  # Shenzhen's
+SMALL_JPEG = Release("JPEG 390 x 320", "chexpert", (390, 320), 1.6)  # of CheXpert's small release
 
 
 def radiograph(seed: int, height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -41,21 +58,21 @@ def radiograph(seed: int, height: int, width: int) -> np.ndarray[tuple[int, ...]
     return np.clip(shapes + generator.normal(0, 4, (height, width)), 0, 255).astype(np.uint8)
 
 
-def write_source(folder: Path, variant: str, images: int) -> list[Path]:
+def write_source(folder: Path, release: Release, images: int) -> list[Path]:
     """A source of one variant. Three different images are enough: decoding knows no cache."""
     files = []
     for number in range(images):
-        if variant == "chexpert":
+        if release.variant == "chexpert":
             file = folder / f"train/patient{number:05d}/study1/view1_frontal.jpg"
-            pixels = radiograph(number % 3, *JPEG_SIZE)[:, :, None]
+            pixels = radiograph(number % 3, *release.size)[:, :, None]
             content = simplejpeg.encode_jpeg(pixels, quality=90, colorspace="GRAY", colorsubsampling="Gray")
         else:
             file = folder / f"CXR_png/CHNCXR_{number:04d}_{number % 2}.png"
-            content = cv2.imencode(".png", radiograph(number % 3, *PNG_SIZE))[1].tobytes()
+            content = cv2.imencode(".png", radiograph(number % 3, *release.size))[1].tobytes()
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         files.append(file)
-    if variant == "chexpert":
+    if release.variant == "chexpert":
         header = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS]
         with (folder / "train.csv").open("w", newline="") as table:
             rows = [[str(file.relative_to(folder)), "Male", 50, "Frontal", "AP", *["0"] * 14] for file in files]
@@ -63,11 +80,11 @@ def write_source(folder: Path, variant: str, images: int) -> list[Path]:
     return files
 
 
-def ours(source: Path, variant: str) -> None:
+def ours(source: Path, release: Release) -> None:
     """Plan, and fill one shard."""
     with tempfile.TemporaryDirectory() as out:
-        reader = open_source(variant, source)
-        options = Options(variant, SHORT_SIDE, 100_000, 0, 0.0, 0.0)
+        reader = open_source(release.variant, source)
+        options = Options(release.variant, SHORT_SIDE, 100_000, 0, 0.0, 0.0)
         plan = write_plan(Path(out), reader, options, plan_header(reader, options))
         fill_shard(Job(Path(out), plan, reader.roots), plan.shards[0], lambda read, rejected: None)
 
@@ -86,6 +103,19 @@ def pil_loop(files: Sequence[Path]) -> None:
             stream = io.BytesIO()
             small.save(stream, "JPEG", quality=95)
             sink.write({"__key__": f"{number:08d}", "jpg": stream.getvalue(), "json": {"label": 0}})
+
+
+def reencoding_loop(files: Sequence[Path]) -> None:
+    """For images that are small already: decode and encode again by libjpeg-turbo, hand to the ShardWriter."""
+    with (
+        tempfile.TemporaryDirectory() as out,
+        contextlib.redirect_stdout(io.StringIO()),
+        webdataset.ShardWriter(f"{out}/train-%06d.tar", maxcount=100_000) as sink,
+    ):
+        for number, file in enumerate(files):
+            image = simplejpeg.decode_jpeg(file.read_bytes(), colorspace="GRAY")
+            jpeg = simplejpeg.encode_jpeg(image, quality=95, colorspace="GRAY", colorsubsampling="Gray")
+            sink.write({"__key__": f"{number:08d}", "jpg": jpeg, "json": {"label": 0}})
 
 
 def bare_libraries(files: Sequence[Path]) -> None:
@@ -112,24 +142,57 @@ def milliseconds(work: Callable[[], None], images: int) -> float:
     return (time.process_time() - start) / images * 1e3
 
 
-def measure(variant: str, images: int, rounds: int) -> list[Comparison]:
-    """All sides in turn over one source."""
-    name, goal = ("JPEG 2,828 x 2,320", JPEG_GOAL) if variant == "chexpert" else ("PNG 3,000 x 2,900", PNG_GOAL)
+def measure(release: Release, images: int, rounds: int) -> list[Comparison]:
+    """All sides in turn over one source, on one core."""
+    small = release is SMALL_JPEG
+    loop = reencoding_loop if small else pil_loop
     with tempfile.TemporaryDirectory() as folder:
-        files = write_source(Path(folder), variant, images)
-        figures = alternate(
-            {
-                "ours": lambda: milliseconds(lambda: ours(Path(folder), variant), images),
-                "pil": lambda: milliseconds(lambda: pil_loop(files), images),
-                "bare": lambda: milliseconds(lambda: bare_libraries(files), images),
-            },
-            rounds,
+        files = write_source(Path(folder), release, images)
+        sides = {
+            "ours": lambda: milliseconds(lambda: ours(Path(folder), release), images),
+            "loop": lambda: milliseconds(lambda: loop(files), images),
+        }
+        if not small:
+            sides["bare"] = lambda: milliseconds(lambda: bare_libraries(files), images)
+        figures = alternate(sides, rounds)
+    unit, name = "CPU ms/image", "decode and re-encode" if small else "PIL"
+    found = [
+        Comparison(
+            f"{release.name}, {name} and ShardWriter", figures["ours"], figures["loop"], unit, False, release.goal
         )
-    unit = "CPU ms/image"
-    return [
-        Comparison(f"{name}, PIL and ShardWriter", figures["ours"], figures["pil"], unit, False, goal),
-        Comparison(f"{name}, bare libraries", figures["ours"], figures["bare"], unit, False, BARE_GOAL),
     ]
+    if not small:
+        bare = figures["bare"]
+        found.append(Comparison(f"{release.name}, bare libraries", figures["ours"], bare, unit, False, BARE_GOAL))
+    return found
+
+
+def measure_on_two_cores(release: Release, images: int, rounds: int) -> Comparison:
+    """Both sides with two processes, by the clock, the start of the processes included."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_source(Path(folder), release, images)
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+
+            def loops() -> None:
+                pool.map(pil_loop, [files[::2], files[1::2]])
+
+            figures = alternate(
+                {
+                    "ours": lambda: images / seconds(lambda: ours_on_two_cores(Path(folder), release, images)),
+                    "loop": lambda: images / seconds(loops),
+                },
+                rounds,
+            )
+    name = f"{release.name}, PIL and ShardWriter, two cores"
+    return Comparison(name, figures["ours"], figures["loop"], "images/s", True, release.goal)
+
+
+def ours_on_two_cores(source: Path, release: Release, images: int) -> None:
+    """A whole build by two workers: plan, fill, finalize."""
+    with tempfile.TemporaryDirectory() as out, contextlib.redirect_stderr(io.StringIO()):
+        reader = open_source(release.variant, source)
+        options = Options(release.variant, SHORT_SIDE, -(-images // 8), 0, 0.0, 0.0)
+        build(Path(out), reader, options, workers=2, max_rejected=0.0)
 
 
 @click.command()
@@ -138,8 +201,13 @@ def measure(variant: str, images: int, rounds: int) -> list[Comparison]:
 def main(quick: bool, json_path: Path | None) -> None:
     """CPU milliseconds an image to ingest full-size JPEG and PNG on one core, short side 320."""
     cv2.setNumThreads(1)
-    jpegs, pngs, rounds = (24, 8, 3) if quick else (120, 40, 7)
-    report([*measure("chexpert", jpegs, rounds), *measure("shenzhen", pngs, rounds)], json_path)
+    jpegs, pngs, small, rounds = (24, 8, 300, 3) if quick else (120, 40, 3000, 7)
+    found = [
+        *measure(FULL_JPEG, jpegs, rounds), *measure(FULL_PNG, pngs, rounds), *measure(SMALL_JPEG, small, rounds)
+    ]  # fmt: skip
+    if not quick:
+        found += [measure_on_two_cores(FULL_JPEG, 4 * jpegs, 3), measure_on_two_cores(FULL_PNG, 4 * pngs, 3)]
+    report(found, json_path)
 
 
 if __name__ == "__main__":

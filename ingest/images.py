@@ -23,6 +23,7 @@ MAX_PIXELS = 100_000_000
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_EXACT = 1 << 24  # OpenCV counts in float32, ten times as fast as numpy
 _DICOM = b"DICM"  # behind a preamble of 128 bytes
 _PNG_END = b"IEND\xaeB`\x82"
 
@@ -69,8 +70,7 @@ def ingest_image(content: bytes, short_side: int | None, max_pixels: int) -> Ing
     height, width = decoded.shape[:2]
     digest = hashlib.sha256(f"{height} {width} ".encode())
     digest.update(decoded)
-    histogram = np.bincount(decoded.reshape(-1), minlength=256)
-    return Ingested(jpeg, height, width, histogram, digest.hexdigest()[:32], passed_through)
+    return Ingested(jpeg, height, width, _histogram(decoded), digest.hexdigest()[:32], passed_through)
 
 
 def read_gray(content: bytes, short_side: int | None, max_pixels: int = MAX_PIXELS) -> Gray:
@@ -103,6 +103,13 @@ def target_size(height: int, width: int, short_side: int | None) -> tuple[int, i
     if short_side is None or short <= short_side:
         return height, width
     return round(height * short_side / short), round(width * short_side / short)
+
+
+def _histogram(image: Gray) -> npt.NDArray[np.int64]:
+    """How often each gray level occurs, int64 [256]."""
+    if image.size <= _EXACT:
+        return cv2.calcHist([image], [0], None, [256], [0, 256]).reshape(-1).astype(np.int64)
+    return np.bincount(image.reshape(-1), minlength=256)
 
 
 def _passed_through(content: bytes, short_side: int | None, max_pixels: int) -> bytes | None:

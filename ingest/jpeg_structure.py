@@ -3,6 +3,7 @@
 Decodes nothing. Markers as in ITU-T T.81, table B.1; the orientation as in Exif 2.3, tag 0x0112.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ _SCAN = -1  # no marker: what lies between SOS and the next one
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and restarts: markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame; not DHT, JPG, DAC
 _COMMON_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive, with Huffman codes: every decoder has them
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _ORIENTATION = 0x0112
 
 
@@ -112,11 +114,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _end_of_scan(content: bytes, place: int) -> int:
     """Where the next segment begins after entropy-coded data: not at a stuffed byte, nor at a restart."""
-    while True:
-        place = content.find(b"\xff", place)
-        if place < 0 or place + 1 >= len(content):
-            raise JpegStructureError("it is cut off")
-        following = content[place + 1]
-        if following not in (0x00, 0xFF) and following not in _ALONE:
-            return place
-        place += 1 if following == 0xFF else 2
+    found = _NEXT_MARKER.search(content, place)
+    if found is None:
+        raise JpegStructureError("it is cut off")
+    return found.start()
