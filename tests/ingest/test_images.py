@@ -47,6 +47,16 @@ def test_shrinking_is_within_a_gray_level_of_a_full_decode_with_the_same_filter(
     assert np.abs(image.astype(int) - reference.astype(int)).mean() < 1
 
 
+@pytest.mark.parametrize("size", [(1159, 1300), (1157, 1153), (641, 1299), (2577, 1290)])
+@pytest.mark.parametrize("short_side", [64, 160, 320])
+def test_halving_first_stays_within_a_gray_level_of_the_same_filter(size: tuple[int, int], short_side: int) -> None:
+    content = png(3, *size)
+    full = decode_fully(content)
+    image = read_gray(content, short_side)
+    reference = cv2.resize(full, image.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(image.astype(int) - reference.astype(int)).mean() < 0.5
+
+
 @pytest.mark.parametrize("make", [jpeg, png])
 def test_short_side_none_keeps_the_size_and_the_pixels(make: Make) -> None:
     content = make(1, 211, 173)
