@@ -1,7 +1,7 @@
 """Ingest of radiographs: ours against what people write, and against the bare libraries.
 
 Synthetic images of the archives' sizes flow in, in both source layouts; CPU milliseconds an image on one core come out,
-and images/s by the clock on two, where each side has two processes.
+and images/s by the clock on two, where each side has two processes. docs/ingest-speed.md reads the figures.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import io
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from PIL import Image
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
 from ingest.build import build
 from ingest.chexpert import LABELS
+from ingest.done import forget
 from ingest.fill import Job, fill_shard
 from ingest.plan import Options, plan_header, write_plan
 from ingest.sources import open_source
@@ -34,43 +35,56 @@ BARE_GOAL = 1 / 1.15  # overhead over bare decode, resize and encode: at most 15
 
 @dataclass(frozen=True)
 class Release:
-    """One kind of source. size: height and width of its images. goal: against what people write."""
+    """One kind of source. size: height and width of its images. goal: against what people write.
+
+    grain: standard deviation of the film grain in gray levels, which decides how many bytes a picture has. quality: of
+    a JPEG, None for PNG.
+    """
 
     name: str
-    variant: str
     size: tuple[int, int]
+    grain: float
+    quality: int | None
     goal: float
 
+    @property
+    def variant(self) -> str:
+        """The layout in which such images come."""
+        return "shenzhen" if self.quality is None else "chexpert"
 
-FULL_JPEG = Release("JPEG 2,828 x 2,320", "chexpert", (2828, 2320), 2.8)  # CheXpert's usual size
-FULL_PNG = Release("PNG 3,000 x 2,900", "shenzhen", (3000, 2900), 1.3)  # Shenzhen's
-SMALL_JPEG = Release("JPEG 390 x 320", "chexpert", (390, 320), 1.6)  # of CheXpert's small release
+
+# CheXpert's usual size. Its 224,316 images have 439 GB, so 1.96 MB each; 0.6 MB is what an image with little grain has.
+FULL_JPEGS = [
+    Release("JPEG 2,828 x 2,320, 0.6 MB", (2828, 2320), 1.5, 90, 2.8),
+    Release("JPEG 2,828 x 2,320, 1.3 MB", (2828, 2320), 4, 90, 2.8),
+    Release("JPEG 2,828 x 2,320, 2.0 MB", (2828, 2320), 7.2, 90, 2.8),
+]
+FULL_PNG = Release("PNG 3,000 x 2,900, 5.0 MB", (3000, 2900), 4, None, 1.3)  # Shenzhen's have 5.7 MB on average
+SMALL_JPEG = Release("JPEG 390 x 320, 50 kB", (390, 320), 4, 95, 1.6)  # CheXpert's small release: 11 GB, so 49 kB each
 
 
-def radiograph(seed: int, height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Soft shapes under film grain: 1.3 MB as a JPEG of quality 90, 5 MB as a PNG. uint8 [height, width].
-
-    Grain decides what decoding costs; CheXpert's own images are 2 MB on average, Shenzhen's 5.7 MB.
-    """
+def radiograph(seed: int, height: int, width: int, grain: float) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Soft shapes under film grain, uint8 [height, width]."""
     generator = np.random.default_rng(seed)
     coarse = generator.integers(30, 220, (24, 20)).astype(np.float32)
     shapes = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
-    return np.clip(shapes + generator.normal(0, 4, (height, width)), 0, 255).astype(np.uint8)
+    return np.clip(shapes + generator.normal(0, grain, (height, width)), 0, 255).astype(np.uint8)
 
 
 def write_source(folder: Path, release: Release, images: int) -> list[Path]:
-    """A source of one variant. Three different images are enough: decoding knows no cache."""
-    files = []
+    """A source of one variant: three different images under many names, for decoding knows no cache."""
+    contents = [encoded(radiograph(number, *release.size, release.grain), release.quality) for number in range(3)]
+    files: list[Path] = []
     for number in range(images):
-        if release.variant == "chexpert":
-            file = folder / f"train/patient{number:05d}/study1/view1_frontal.jpg"
-            pixels = radiograph(number % 3, *release.size)[:, :, None]
-            content = simplejpeg.encode_jpeg(pixels, quality=90, colorspace="GRAY", colorsubsampling="Gray")
-        else:
+        if release.quality is None:
             file = folder / f"CXR_png/CHNCXR_{number:04d}_{number % 2}.png"
-            content = cv2.imencode(".png", radiograph(number % 3, *release.size))[1].tobytes()
+        else:
+            file = folder / f"train/patient{number:05d}/study1/view1_frontal.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        if number < len(contents):
+            file.write_bytes(contents[number])
+        else:
+            file.hardlink_to(files[number % len(contents)])
         files.append(file)
     if release.variant == "chexpert":
         header = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABELS]
@@ -80,13 +94,32 @@ def write_source(folder: Path, release: Release, images: int) -> list[Path]:
     return files
 
 
-def ours(source: Path, release: Release) -> None:
-    """Plan, and fill one shard."""
+def encoded(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], quality: int | None) -> bytes:
+    """A gray JPEG of that quality, or a PNG as Pillow writes it, each row with the filter that suits it."""
+    if quality is not None:
+        content: bytes = simplejpeg.encode_jpeg(
+            image[:, :, None], quality=quality, colorspace="GRAY", colorsubsampling="Gray"
+        )
+        return content
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def planned(source: Path, release: Release) -> Iterator[Job]:
+    """A build of one shard that is ready to be filled. What planning costs is in benchmarks/ingest_scale.py."""
     with tempfile.TemporaryDirectory() as out:
         reader = open_source(release.variant, source)
         options = Options(release.variant, SHORT_SIDE, 100_000, 0, 0.0, 0.0)
         plan = write_plan(Path(out), reader, options, plan_header(reader, options))
-        fill_shard(Job(Path(out), plan, reader.roots), plan.shards[0], lambda read, rejected: None)
+        yield Job(Path(out), plan, reader.roots)
+
+
+def ours(job: Job) -> None:
+    """Fill the shard anew."""
+    forget(job.out, job.plan.shards[0])
+    fill_shard(job, job.plan.shards[0], lambda read, rejected: None)
 
 
 def pil_loop(files: Sequence[Path]) -> None:
@@ -119,15 +152,16 @@ def reencoding_loop(files: Sequence[Path]) -> None:
 
 
 def bare_libraries(files: Sequence[Path]) -> None:
-    """Reduced decode, area filter, encode, and nothing else: no tables, no checks, no file written."""
+    """The same decode and the same averaging, encode, and nothing else: no tables, no checks, no file written."""
     for file in files:
         content = file.read_bytes()
         if file.suffix == ".png":
             image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
             if image is None:
                 raise ValueError(f"{file} cannot be decoded")
+            image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
         else:
-            least = 2 * SHORT_SIDE
+            least = round(1.8 * SHORT_SIDE)  # a quarter of the full size
             image = simplejpeg.decode_jpeg(content, colorspace="GRAY", min_height=least, min_width=least)[:, :, 0]
         scale = SHORT_SIDE / min(image.shape)
         size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
@@ -148,19 +182,16 @@ def measure(release: Release, images: int, rounds: int) -> list[Comparison]:
     loop = reencoding_loop if small else pil_loop
     with tempfile.TemporaryDirectory() as folder:
         files = write_source(Path(folder), release, images)
-        sides = {
-            "ours": lambda: milliseconds(lambda: ours(Path(folder), release), images),
-            "loop": lambda: milliseconds(lambda: loop(files), images),
-        }
-        if not small:
-            sides["bare"] = lambda: milliseconds(lambda: bare_libraries(files), images)
-        figures = alternate(sides, rounds)
+        with planned(Path(folder), release) as job:
+            sides = {
+                "ours": lambda: milliseconds(lambda: ours(job), images),
+                "loop": lambda: milliseconds(lambda: loop(files), images),
+            }
+            if not small:
+                sides["bare"] = lambda: milliseconds(lambda: bare_libraries(files), images)
+            figures = alternate(sides, rounds)
     unit, name = "CPU ms/image", "decode and re-encode" if small else "PIL"
-    found = [
-        Comparison(
-            f"{release.name}, {name} and ShardWriter", figures["ours"], figures["loop"], unit, False, release.goal
-        )
-    ]
+    found = [Comparison(f"{release.name}, {name} loop", figures["ours"], figures["loop"], unit, False, release.goal)]
     if not small:
         bare = figures["bare"]
         found.append(Comparison(f"{release.name}, bare libraries", figures["ours"], bare, unit, False, BARE_GOAL))
@@ -168,22 +199,19 @@ def measure(release: Release, images: int, rounds: int) -> list[Comparison]:
 
 
 def measure_on_two_cores(release: Release, images: int, rounds: int) -> Comparison:
-    """Both sides with two processes, by the clock, the start of the processes included."""
+    """A whole build by two workers (start, plan, fill, finalize) against two processes that are started already."""
+    loop = reencoding_loop if release is SMALL_JPEG else pil_loop
     with tempfile.TemporaryDirectory() as folder:
         files = write_source(Path(folder), release, images)
         with multiprocessing.get_context("spawn").Pool(2) as pool:
-
-            def loops() -> None:
-                pool.map(pil_loop, [files[::2], files[1::2]])
-
             figures = alternate(
                 {
                     "ours": lambda: images / seconds(lambda: ours_on_two_cores(Path(folder), release, images)),
-                    "loop": lambda: images / seconds(loops),
+                    "loop": lambda: images / seconds(lambda: pool.map(loop, [files[::2], files[1::2]])),
                 },
                 rounds,
             )
-    name = f"{release.name}, PIL and ShardWriter, two cores"
+    name = f"{release.name}, two cores"
     return Comparison(name, figures["ours"], figures["loop"], "images/s", True, release.goal)
 
 
@@ -199,14 +227,17 @@ def ours_on_two_cores(source: Path, release: Release, images: int) -> None:
 @quick_option
 @json_option
 def main(quick: bool, json_path: Path | None) -> None:
-    """CPU milliseconds an image to ingest full-size JPEG and PNG on one core, short side 320."""
+    """CPU milliseconds an image to ingest full-size JPEG and PNG on one core, short side 320; images/s on two."""
     cv2.setNumThreads(1)
-    jpegs, pngs, small, rounds = (24, 8, 300, 3) if quick else (120, 40, 3000, 7)
-    found = [
-        *measure(FULL_JPEG, jpegs, rounds), *measure(FULL_PNG, pngs, rounds), *measure(SMALL_JPEG, small, rounds)
-    ]  # fmt: skip
+    jpegs, pngs, small, rounds = (12, 8, 600, 3) if quick else (120, 60, 5000, 7)
+    found = []
+    for release in FULL_JPEGS:
+        found += measure(release, jpegs, rounds)
+    found += measure(FULL_PNG, pngs, rounds)
+    found += measure(SMALL_JPEG, small, rounds)
     if not quick:
-        found += [measure_on_two_cores(FULL_JPEG, 4 * jpegs, 3), measure_on_two_cores(FULL_PNG, 4 * pngs, 3)]
+        found += [measure_on_two_cores(release, 4 * jpegs, 3) for release in FULL_JPEGS]
+        found += [measure_on_two_cores(FULL_PNG, 4 * pngs, 3), measure_on_two_cores(SMALL_JPEG, 4 * small, 3)]
     report(found, json_path)
 
 
