@@ -119,17 +119,18 @@ def _locate_damage(
 
 
 def _decode_all(path: Path, shard: ShardSummary, rows: pd.DataFrame) -> Iterator[Finding]:
+    columns = [rows[name].tolist() for name in ("key", "offset", "bytes", "height", "width")]
     with path.open("rb") as file:
-        for row in _records(rows):
-            file.seek(row["offset"])
+        for key, offset, length, height, width in zip(*columns, strict=True):
+            file.seek(offset)
             try:
-                image = simplejpeg.decode_jpeg(file.read(row["bytes"]), colorspace="GRAY")
+                image = simplejpeg.decode_jpeg(file.read(length), colorspace="GRAY")
             except ValueError as error:
-                yield Finding("decode", shard.name, row["key"], f"{path}: {row['key']} cannot be decoded: {error}")
+                yield Finding("decode", shard.name, key, f"{path}: {key} cannot be decoded: {error}")
                 continue
-            if image.shape[:2] != (row["height"], row["width"]):
-                size = f"{image.shape[1]} x {image.shape[0]}, {SAMPLES} says {row['width']} x {row['height']}"
-                yield Finding("decode", shard.name, row["key"], f"{path}: {row['key']} is {size}")
+            if image.shape[:2] != (height, width):
+                size = f"{image.shape[1]} x {image.shape[0]}, {SAMPLES} says {width} x {height}"
+                yield Finding("decode", shard.name, key, f"{path}: {key} is {size}")
 
 
 def _records(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,8 @@ from ingest.workers import cores
 @click.option(
     "--quarantine", is_flag=True, help="Record samples whose image is damaged, so that every command leaves them out."
 )
-def verify(out: Path, decode: bool, quarantine: bool) -> None:
+@click.option("--workers", type=click.IntRange(min=1), help="Shards at a time; default: one a core.")
+def verify(out: Path, decode: bool, quarantine: bool, workers: int | None) -> None:
     """Read every byte of the dataset in OUT and compare it with dataset.json and samples.parquet.
 
     Names the shard and, where it can be told, the key of what is damaged; exit status 1 then, unless all of it is
@@ -31,7 +32,7 @@ def verify(out: Path, decode: bool, quarantine: bool) -> None:
         findings = find_damage(
             out,
             decode=decode,
-            threads=cores(),
+            threads=workers or cores(),
             on_shard=lambda shard: bar.advance(shard.bytes),
         )
     for finding in findings:

@@ -52,8 +52,9 @@ def test_info_prints_a_table_that_names_labels_and_rejects(built: Path) -> None:
         assert words in text
 
 
-def test_verify_is_content_with_a_whole_dataset(built: Path) -> None:
-    result = run("verify", built, "--decode")
+@pytest.mark.parametrize("workers", [[], ["--workers", "1"], ["--workers", "5"]])
+def test_verify_is_content_with_a_whole_dataset(built: Path, workers: list[str]) -> None:
+    result = run("verify", built, "--decode", *workers)
     assert result.exit_code == 0, result.output
     assert "all as written" in result.stdout
 

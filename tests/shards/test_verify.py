@@ -148,6 +148,14 @@ def test_decoding_finds_an_image_that_was_stored_broken_or_of_another_size(tmp_p
     assert "cannot be decoded" in findings[1].message
 
 
+def test_workers_find_the_same_in_the_same_order(tmp_path: Path) -> None:
+    broken = dict.fromkeys((0, 5, 9, 17), b"\xff\xd8\xff no JPEG")
+    root = write_small_dataset(tmp_path / "x", jpegs=broken)
+    alone = verify(root, decode=True, threads=1)
+    assert len(alone) == len(broken)
+    assert all(verify(root, decode=True, threads=threads) == alone for threads in (2, 3, 8))
+
+
 def test_whole_numbers_in_float_columns_do_not_look_like_damage(tmp_path: Path) -> None:
     changes = {number: {"age": 45, "Edema": 1} for number in range(3)}
     root = write_small_dataset(tmp_path / "x", shards={"train-000000": 3}, changes=changes)
