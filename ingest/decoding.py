@@ -23,12 +23,18 @@ JPEG = b"\xff\xd8\xff"
 _DICOM = b"DICM"  # behind a preamble of 128 bytes
 _EIGHTHS = (1, 2, 4)  # the scales for which libjpeg-turbo has SIMD code; 3 costs more than 4
 
+_BYTES_A_PIXEL = 8
+_HEADER_BYTES = 1 << 24
+
 Pixels = npt.NDArray[np.integer | np.floating]
 """What OpenCV's stubs say of its arrays; here always uint8 or uint16."""
 
 
 class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
-    """An image that cannot be ingested. The message is the reason, `<kind>: <detail>`."""
+    """An image that cannot be ingested. The message is the reason, `<kind>: <detail>`, all of it printable."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason if reason.isprintable() else reason.encode("unicode_escape").decode("ascii"))
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,11 @@ def decode(content: bytes, short_side: int | None, max_pixels: int) -> Decoded:
     if not content:
         raise UnusableImage("unreadable image: the file is empty")
     raise UnusableImage(f"unreadable image: neither JPEG, PNG nor DICOM (it begins with {content[:4].hex(' ')})")
+
+
+def most_bytes(max_pixels: int) -> int:
+    """How long a file may be: `max_pixels` of four 16-bit channels without any compression, and a long header."""
+    return max_pixels * _BYTES_A_PIXEL + _HEADER_BYTES
 
 
 def jpeg_structure(content: bytes, max_pixels: int) -> JpegStructure:
@@ -116,18 +127,20 @@ def _decode_png(content: bytes, max_pixels: int) -> Decoded:
 
 
 def _decode_dicom(content: bytes, max_pixels: int) -> Decoded:
-    from ingest.dicom import UnreadableDicom, dicom_size, read_dicom  # few archives need pydicom
+    # Here, for few archives need pydicom, which is slow to start.
+    from ingest.dicom import UnreadableDicom, read_dicom, read_header
+    from ingest.dicom_process import read_dicom_apart
 
     try:
-        height, width = dicom_size(content)
-        _check_size(height, width, max_pixels)
-        with quiet_libraries():
-            image = read_dicom(content)
+        header = read_header(content, most_bytes(max_pixels))
+        size = header.rows, header.columns
+        _check_size(*size, max_pixels)
+        image = read_dicom_apart(content, max_pixels) if header.compressed else read_dicom(content)
     except UnreadableDicom as error:
         raise UnusableImage(f"unreadable image: {error}") from error
-    if image.shape != (height, width):
-        raise UnusableImage(f"unreadable image: its header says {width} x {height}, its pixels are {image.shape}")
-    return Decoded(image, height, width, 1)
+    if image.shape != size:
+        raise UnusableImage(f"unreadable image: its header says {size[1]} x {size[0]}, its pixels are {image.shape}")
+    return Decoded(image, *size, 1)
 
 
 def _check_size(height: int, width: int, max_pixels: int) -> None:

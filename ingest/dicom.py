@@ -4,11 +4,11 @@ Only pixels leave this module: nothing of the header does but what its pixels ar
 DICOM file is met, for pydicom is slow to start. Sections are those of DICOM PS3.3 (2024).
 """
 
-import functools
 import io
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,7 +16,13 @@ import numpy.typing as npt
 import pydicom
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -25,26 +31,43 @@ Gray = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
 
 _MOST_BITS = 16
+_PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it speaks of what it cannot decode; we name the file
 
 
 class UnreadableDicom(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
     """A DICOM file that holds no picture that can be shown. The message says why."""
 
 
-def dicom_size(content: bytes) -> tuple[int, int]:
-    """Rows and columns, from the header alone. Raises UnreadableDicom, also for more than one frame."""
+class DicomHeader(NamedTuple):
+    """compressed: whether GDCM must decode the pixels; pydicom does it where they lie plain or run-length coded."""
+
+    rows: int
+    columns: int
+    compressed: bool
+
+
+def read_header(content: bytes, most_bytes: int) -> DicomHeader:
+    """What decides how the picture is read. Raises UnreadableDicom, also for more than one frame.
+
+    most_bytes: so long may a deflated file become, of which pydicom inflates all to read the first word.
+    """
+    if _is_bomb(content, most_bytes):
+        raise UnreadableDicom(f"a deflated DICOM file of more than {most_bytes:,} bytes")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
             frames, rows, columns = (_number(header, name) for name in ("NumberOfFrames", "Rows", "Columns"))
+            syntax = header.file_meta.get("TransferSyntaxUID")
     except Exception as error:  # as in read_dicom
         raise UnreadableDicom(f"a DICOM file whose header cannot be read: {_first_line(error)}") from error
     if (frames or 1) != 1:
         raise UnreadableDicom(f"a DICOM file of {frames:g} frames, not of one")
     if rows is None or columns is None:
         raise UnreadableDicom("a DICOM file without a picture")
-    return int(rows), int(columns)
+    return DicomHeader(int(rows), int(columns), syntax not in (*_PLAIN, RLELossless))
 
 
 def read_dicom(content: bytes) -> Gray:
@@ -54,7 +77,6 @@ def read_dicom(content: bytes) -> Gray:
     the whole range of stored values is shown. MONOCHROME1 is inverted; of colours the luminance is taken. Raises
     UnreadableDicom.
     """
-    _silence()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -128,15 +150,17 @@ def _number(dataset: "Dataset", name: str) -> float | None:
     return number if np.isfinite(number) else None
 
 
+def _is_bomb(content: bytes, most_bytes: int) -> bool:
+    """Whether a deflated file is longer than that. Its data follow the file's meta information (PS3.10, 7.1)."""
+    if DeflatedExplicitVRLittleEndian.encode() not in content[:4096] or content[132:140] != b"\2\0\0\0UL\4\0":
+        return False
+    begin = 144 + int.from_bytes(content[140:144], "little")
+    try:
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS)
+        return len(inflated.decompress(content[begin:], most_bytes + 1)) > most_bytes
+    except zlib.error:
+        return False  # pydicom will say so
+
+
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-@functools.cache
-def _silence() -> None:
-    """Both libraries speak on stderr of what they cannot decode; we name the file instead."""
-    import gdcm  # type: ignore[import-untyped]
-
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    for channel in ("Warning", "Error", "Debug"):
-        getattr(gdcm.Trace, f"{channel}Off")()

@@ -9,17 +9,10 @@ import os
 import stat
 from pathlib import Path
 
-from ingest.images import UnusableImage
+from ingest.decoding import UnusableImage
 from shards.errors import DatasetError
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
-_BYTES_A_PIXEL = 8
-_HEADER_BYTES = 1 << 24
-
-
-def most_bytes(max_pixels: int) -> int:
-    """How large a file may be: `max_pixels` of four 16-bit channels without any compression, and a long header."""
-    return max_pixels * _BYTES_A_PIXEL + _HEADER_BYTES
 
 
 def read_source_file(path: Path | str, real_root: str, limit: int) -> bytes:

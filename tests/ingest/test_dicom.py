@@ -214,6 +214,14 @@ def test_what_is_no_single_picture_of_a_sensible_size_is_named(
         read(content)
 
 
+@pytest.mark.filterwarnings("ignore:The value")
+def test_a_deflated_file_may_not_grow_without_end(radiograph: Gray) -> None:
+    content = dicom(radiograph, DeflatedExplicitVRLittleEndian, ImageComments="x" * 20_000_000)
+    assert len(content) < 100_000
+    with pytest.raises(UnusableImage, match="a deflated DICOM file of more than 16,"):
+        ingest_image(content, 320, 20_000)
+
+
 def test_every_file_that_pydicom_tests_itself_with_is_a_picture_or_named() -> None:
     folder = Path(pydicom.data.__file__).parent / "test_files"
     seen = 0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.images import UnusableImage
-from ingest.source_files import most_bytes, read_source_file
+from ingest.decoding import UnusableImage, most_bytes
+from ingest.source_files import read_source_file
 from shards.errors import DatasetError
 
 LIMIT = 1000
