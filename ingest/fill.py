@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ingest.done import PIXELS, Rejection, forget, is_finished, stamp, write_done
 from ingest.decoding import UnusableImage, most_bytes
+from ingest.done import PIXELS, Rejection, forget, is_finished, stamp, write_done
 from ingest.images import Ingested, ingest_image
 from ingest.plan import Plan
 from ingest.source_files import read_source_file
