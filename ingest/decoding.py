@@ -12,9 +12,11 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from ingest.dicom_process import read_dicom_apart
 from ingest.jpeg_structure import JpegStructure, JpegStructureError, read_structure
 from ingest.png_structure import SIGNATURE, PngStructureError, read_png_structure
 from ingest.quiet import quiet_libraries
+from ingest.unusable import UnusableImage, check_size
 
 ENOUGH = 1.8
 """So many times the wanted size keep the result within a gray level of a full decode: see docs/ingest-speed.md."""
@@ -23,18 +25,8 @@ JPEG = b"\xff\xd8\xff"
 _DICOM = b"DICM"  # behind a preamble of 128 bytes
 _EIGHTHS = (1, 2, 4)  # the scales for which libjpeg-turbo has SIMD code; 3 costs more than 4
 
-_BYTES_A_PIXEL = 8
-_HEADER_BYTES = 1 << 24
-
 Pixels = npt.NDArray[np.integer | np.floating]
 """What OpenCV's stubs say of its arrays; here always uint8 or uint16."""
-
-
-class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
-    """An image that cannot be ingested. The message is the reason, `<kind>: <detail>`, all of it printable."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason if reason.isprintable() else reason.encode("unicode_escape").decode("ascii"))
 
 
 @dataclass(frozen=True)
@@ -68,18 +60,13 @@ def decode(content: bytes, short_side: int | None, max_pixels: int) -> Decoded:
     raise UnusableImage(f"unreadable image: neither JPEG, PNG nor DICOM (it begins with {content[:4].hex(' ')})")
 
 
-def most_bytes(max_pixels: int) -> int:
-    """How long a file may be: `max_pixels` of four 16-bit channels without any compression, and a long header."""
-    return max_pixels * _BYTES_A_PIXEL + _HEADER_BYTES
-
-
 def jpeg_structure(content: bytes, max_pixels: int) -> JpegStructure:
     """What the markers of a JPEG of a sensible size say. Raises UnusableImage."""
     try:
         found = read_structure(content)
     except JpegStructureError as error:
         raise UnusableImage(f"unreadable image: not a whole JPEG: {error}") from error
-    _check_size(found.height, found.width, max_pixels)
+    check_size(found.height, found.width, max_pixels)
     return found
 
 
@@ -114,7 +101,7 @@ def _decode_png(content: bytes, max_pixels: int) -> Decoded:
         found = read_png_structure(content)
     except PngStructureError as error:
         raise UnusableImage(f"unreadable image: not a whole PNG: {error}") from error
-    _check_size(found.height, found.width, max_pixels)
+    check_size(found.height, found.width, max_pixels)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         with quiet_libraries():
@@ -127,24 +114,6 @@ def _decode_png(content: bytes, max_pixels: int) -> Decoded:
 
 
 def _decode_dicom(content: bytes, max_pixels: int) -> Decoded:
-    # Here, for few archives need pydicom, which is slow to start.
-    from ingest.dicom import UnreadableDicom, read_dicom, read_header
-    from ingest.dicom_process import read_dicom_apart
-
-    try:
-        header = read_header(content, most_bytes(max_pixels))
-        size = header.rows, header.columns
-        _check_size(*size, max_pixels)
-        image = read_dicom_apart(content, max_pixels) if header.compressed else read_dicom(content)
-    except UnreadableDicom as error:
-        raise UnusableImage(f"unreadable image: {error}") from error
-    if image.shape != size:
-        raise UnusableImage(f"unreadable image: its header says {size[1]} x {size[0]}, its pixels are {image.shape}")
-    return Decoded(image, *size, 1)
-
-
-def _check_size(height: int, width: int, max_pixels: int) -> None:
-    if height < 1 or width < 1:
-        raise UnusableImage(f"unreadable image: {width} x {height} pixels")
-    if height * width > max_pixels:
-        raise UnusableImage(f"image too large: {width} x {height} is more than {max_pixels:,} pixels")
+    image = read_dicom_apart(content, max_pixels)
+    height, width = image.shape
+    return Decoded(image, height, width, 1)

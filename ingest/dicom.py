@@ -8,90 +8,102 @@ import io
 import logging
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    RLELossless,
-)
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+
+from ingest.unusable import UnusableImage, check_size, most_bytes
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 Gray = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float64]
 
 _MOST_BITS = 16
-_PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+_META = 0x0002
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it speaks of what it cannot decode; we name the file
 
 
-class UnreadableDicom(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
-    """A DICOM file that holds no picture that can be shown. The message says why."""
-
-
-class DicomHeader(NamedTuple):
-    """compressed: whether GDCM must decode the pixels; pydicom does it where they lie plain or run-length coded."""
-
-    rows: int
-    columns: int
-    compressed: bool
-
-
-def read_header(content: bytes, most_bytes: int) -> DicomHeader:
-    """What decides how the picture is read. Raises UnreadableDicom, also for more than one frame.
-
-    most_bytes: so long may a deflated file become, of which pydicom inflates all to read the first word.
-    """
-    if _is_bomb(content, most_bytes):
-        raise UnreadableDicom(f"a deflated DICOM file of more than {most_bytes:,} bytes")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
-            frames, rows, columns = (_number(header, name) for name in ("NumberOfFrames", "Rows", "Columns"))
-            syntax = header.file_meta.get("TransferSyntaxUID")
-    except Exception as error:  # as in read_dicom
-        raise UnreadableDicom(f"a DICOM file whose header cannot be read: {_first_line(error)}") from error
-    if (frames or 1) != 1:
-        raise UnreadableDicom(f"a DICOM file of {frames:g} frames, not of one")
-    if rows is None or columns is None:
-        raise UnreadableDicom("a DICOM file without a picture")
-    return DicomHeader(int(rows), int(columns), syntax not in (*_PLAIN, RLELossless))
-
-
-def read_dicom(content: bytes) -> Gray:
+def read_dicom(content: bytes, max_pixels: int) -> Gray:
     """The picture, uint8 [rows, columns]: black is air, whatever the photometric interpretation.
 
     Values pass through the modality LUT or rescaling, then the first VOI LUT or window (C.11.1, C.11.2); without one
     the whole range of stored values is shown. MONOCHROME1 is inverted; of colours the luminance is taken. Raises
-    UnreadableDicom.
+    UnusableImage, for more than one frame and for more than `max_pixels` before any pixel is decoded.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            size = _checked_size(content, max_pixels)
+            shown = _read(content)
+        except UnusableImage:
+            raise
+        except Exception as error:  # a parser of others' over bytes of others': it raises whatever it likes
+            raise UnusableImage(
+                f"unreadable image: a DICOM file that cannot be decoded: {_first_line(error)}"
+            ) from error
+    if shown.shape != size:
+        raise UnusableImage(f"unreadable image: its header says {size[1]} x {size[0]}, its pixels are {shown.shape}")
+    return shown
+
+
+def _checked_size(content: bytes, max_pixels: int) -> tuple[int, int]:
+    """Rows and columns, by the header. pydicom inflates all of a deflated file to read the first word of it."""
+    _refuse_bomb(content, most_bytes(max_pixels))
+    header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+    frames, rows, columns = (_number(header, name) for name in ("NumberOfFrames", "Rows", "Columns"))
+    if (frames or 1) != 1:
+        raise UnusableImage(f"unreadable image: a DICOM file of {frames:g} frames, not of one")
+    if rows is None or columns is None:
+        raise UnusableImage("unreadable image: a DICOM file without a picture")
+    size = int(rows), int(columns)
+    check_size(*size, max_pixels)
+    return size
+
+
+def _refuse_bomb(content: bytes, limit: int) -> None:
+    """Raise UnusableImage where a deflated file is longer than that; what is inflated begins where pydicom begins.
+
+    That is behind the file's meta information, group 2 (PS3.10, 7.1). What zlib cannot inflate is left to pydicom.
+    """
+    stream = io.BytesIO(content)
+    read_preamble(stream, force=False)
+    meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_behind_meta)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(io.BytesIO(content))
-            # GDCM knows run lengths, too, but has ended the process over them.
-            runs = dataset.file_meta.TransferSyntaxUID == RLELossless
-            values = pixel_array(dataset, decoding_plugin="pydicom" if runs else "", correct_unused_bits=False)
-            photometric = str(dataset.PhotometricInterpretation)
-            if photometric == "PALETTE COLOR":
-                return _luminance(apply_color_lut(values, dataset), bits=16)
-            if values.ndim == 3:
-                return _luminance(values, bits=int(dataset.BitsStored))
-            return _shown(values, dataset, inverted=photometric == "MONOCHROME1")
-    except Exception as error:  # a parser of others' over bytes of others': it raises whatever it likes
-        raise UnreadableDicom(f"a DICOM file that cannot be decoded: {_first_line(error)}") from error
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[stream.tell() :], limit + 1)
+    except zlib.error:
+        return
+    if len(inflated) > limit:
+        raise UnusableImage(f"image too large: a deflated DICOM file of more than {limit:,} bytes")
+
+
+def _behind_meta(tag: "BaseTag", vr: str | None, length: int) -> bool:
+    return tag.group != _META
+
+
+def _read(content: bytes) -> Gray:
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    # GDCM knows run lengths, too, but has ended the process over them.
+    runs = dataset.file_meta.TransferSyntaxUID == RLELossless
+    values = pixel_array(dataset, decoding_plugin="pydicom" if runs else "", correct_unused_bits=False)
+    photometric = str(dataset.PhotometricInterpretation)
+    if photometric == "PALETTE COLOR":
+        return _luminance(apply_color_lut(values, dataset), bits=16)
+    if values.ndim == 3:
+        return _luminance(values, bits=int(dataset.BitsStored))
+    return _shown(values, dataset, inverted=photometric == "MONOCHROME1")
 
 
 def _shown(values: npt.NDArray[Any], dataset: "Dataset", *, inverted: bool) -> Gray:
@@ -148,18 +160,6 @@ def _number(dataset: "Dataset", name: str) -> float | None:
     except (ValueError, TypeError, OverflowError, IndexError):  # values are parsed when they are asked for
         return None
     return number if np.isfinite(number) else None
-
-
-def _is_bomb(content: bytes, most_bytes: int) -> bool:
-    """Whether a deflated file is longer than that. Its data follow the file's meta information (PS3.10, 7.1)."""
-    if DeflatedExplicitVRLittleEndian.encode() not in content[:4096] or content[132:140] != b"\2\0\0\0UL\4\0":
-        return False
-    begin = 144 + int.from_bytes(content[140:144], "little")
-    try:
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS)
-        return len(inflated.decompress(content[begin:], most_bytes + 1)) > most_bytes
-    except zlib.error:
-        return False  # pydicom will say so
 
 
 def _first_line(error: Exception) -> str:

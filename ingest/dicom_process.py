@@ -1,7 +1,8 @@
-"""Decodes compressed DICOM pictures in a process of its own: GDCM ends its process over some damaged ones.
+"""Decodes DICOM pictures in a process of its own: GDCM ends its process over some damaged ones.
 
-A file's bytes go to the child, its picture or a reason comes back; a child that dies is a reason, too. It is started
-at the first such file, serves all later ones, ends with this process, and may take only so much memory.
+Also pydicom is slow to start, and a file can lead it to take much memory. A file's bytes go to the child, its picture
+or a reason comes back; a child that dies is a reason, too. It is started at the first such file, serves all later ones,
+ends with this process, and may take only so much memory.
 """
 
 import atexit
@@ -19,7 +20,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from ingest.dicom import UnreadableDicom, read_dicom
+from ingest.unusable import UnusableImage
 from shards.errors import DatasetError
 
 Gray = npt.NDArray[np.uint8]
@@ -34,8 +35,8 @@ _ROOM = 1 << 30
 def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
     """As `ingest.dicom.read_dicom`, in the child.
 
-    max_pixels: what the child's memory is measured by; of the first call only. Raises UnreadableDicom, also where the
-    child fell over the file, and DatasetError where something else ended it: the file may be in order then.
+    The child's memory is measured by `max_pixels`. Raises UnusableImage, also where the child fell over the file, and
+    DatasetError where something else ended it: the file may be in order then.
     """
     child = _child(max_pixels)
     try:
@@ -46,14 +47,14 @@ def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
         child.stdin.flush()
         kind, first, second = _HEAD.unpack(_read(child.stdout, _HEAD.size))
         if kind == _REASON:
-            raise UnreadableDicom(_read(child.stdout, first).decode())
+            raise UnusableImage(_read(child.stdout, first).decode())
         return np.frombuffer(_read(child.stdout, first * second), dtype=np.uint8).reshape(first, second)
     except (BrokenPipeError, EOFError) as error:
         _child.cache_clear()
         code = child.wait()
         if -code in _OWN_FAULTS:
             how = signal.Signals(-code).name
-            raise UnreadableDicom(f"a DICOM file that ended its decoder ({how})") from error
+            raise UnusableImage(f"unreadable image: a DICOM file that ended its decoder ({how})") from error
         raise DatasetError(
             f"the process that decodes DICOM pictures ended with status {code}; out of memory, perhaps. Run the same "
             "command again (with fewer --workers, if it was memory): what is finished is kept."
@@ -83,14 +84,16 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
 
 def serve(max_pixels: int) -> None:
     """Body of the child: answer until standard input ends, as it does when the parent does."""
+    from ingest.dicom import read_dicom  # pydicom: here, and in no other process
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not be taken for an answer
     _limit_memory(max_pixels * _BYTES_A_PIXEL + _ROOM)
     while len(head := source.read(8)) == 8:
         try:
-            picture = read_dicom(_read(source, struct.unpack(">Q", head)[0]))
-        except UnreadableDicom as error:
+            picture = read_dicom(_read(source, struct.unpack(">Q", head)[0]), max_pixels)
+        except UnusableImage as error:
             reason = str(error).encode(errors="backslashreplace")
             sink.write(_HEAD.pack(_REASON, len(reason), 0) + reason)
         else:

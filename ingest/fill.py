@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ingest.decoding import UnusableImage, most_bytes
 from ingest.done import PIXELS, Rejection, forget, is_finished, stamp, write_done
 from ingest.images import Ingested, ingest_image
 from ingest.plan import Plan
 from ingest.source_files import read_source_file
+from ingest.unusable import UnusableImage, most_bytes
 from shards.dataset import DESCRIPTION, ShardSummary
 from shards.errors import DatasetError
 from shards.schema import COLUMNS, WRITER_COLUMNS

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from ingest.decoding import ENOUGH, JPEG, Pixels, UnusableImage, decode, jpeg_structure
+from ingest.decoding import ENOUGH, JPEG, Pixels, decode, jpeg_structure
 from ingest.jpeg_structure import JpegStructureError, without_metadata
+from ingest.unusable import UnusableImage
 
 __all__ = [
     "JPEG_QUALITY",

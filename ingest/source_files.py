@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-from ingest.decoding import UnusableImage
+from ingest.unusable import UnusableImage
 from shards.errors import DatasetError
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)

@@ -215,9 +215,23 @@ def test_what_is_no_single_picture_of_a_sensible_size_is_named(
 
 
 @pytest.mark.filterwarnings("ignore:The value")
-def test_a_deflated_file_may_not_grow_without_end(radiograph: Gray) -> None:
+@pytest.mark.parametrize("meta", ["as it should be", "no length", "length 0", "long"])
+def test_a_deflated_file_may_not_grow_without_end(radiograph: Gray, meta: str) -> None:
+    """Wherever pydicom would find the deflated part: it does not ask what the meta information says of its length."""
     content = dicom(radiograph, DeflatedExplicitVRLittleEndian, ImageComments="x" * 20_000_000)
     assert len(content) < 100_000
+    assert content[132:140] == b"\2\0\0\0UL\4\0"
+    begin, version = content[144:].split(b"\2\0\1\0OB\0\0\2\0\0\0\0\1", 1)
+    assert begin == b""
+    match meta:
+        case "no length":
+            content = content[:132] + content[144:]
+        case "length 0":
+            content = content[:140] + bytes(4) + content[144:]
+        case "long":
+            length = int.from_bytes(content[140:144], "little") - 2 + 8000
+            long = b"\2\0\1\0OB\0\0" + (8000).to_bytes(4, "little") + bytes(8000)
+            content = content[:140] + length.to_bytes(4, "little") + long + version
     with pytest.raises(UnusableImage, match="a deflated DICOM file of more than 16,"):
         ingest_image(content, 320, 20_000)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from ingest import dicom_process
-from ingest.dicom import UnreadableDicom
 from ingest.images import MAX_PIXELS, UnusableImage, ingest_image
 from shards.errors import DatasetError
 from tests.ingest.layouts import picture
@@ -58,7 +57,7 @@ def test_a_decoder_that_was_killed_from_without_rejects_no_file(content: bytes) 
 
 
 def test_a_reason_comes_back_as_it_was_given() -> None:
-    with pytest.raises(UnreadableDicom, match="a DICOM file that cannot be decoded"):
+    with pytest.raises(UnusableImage, match="a DICOM file that cannot be decoded"):
         dicom_process.read_dicom_apart(b"no DICOM", MAX_PIXELS)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.decoding import UnusableImage, most_bytes
 from ingest.source_files import read_source_file
+from ingest.unusable import UnusableImage, most_bytes
 from shards.errors import DatasetError
 
 LIMIT = 1000

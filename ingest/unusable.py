@@ -1,0 +1,24 @@
+"""What makes an image unusable: the exception that says so, and the limits of its size."""
+
+_BYTES_A_PIXEL = 8
+_HEADER_BYTES = 1 << 24
+
+
+class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
+    """An image that cannot be ingested. The message is the reason, `<kind>: <detail>`, all of it printable."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason if reason.isprintable() else reason.encode("unicode_escape").decode("ascii"))
+
+
+def most_bytes(max_pixels: int) -> int:
+    """How long a file may be: `max_pixels` of four 16-bit channels without any compression, and a long header."""
+    return max_pixels * _BYTES_A_PIXEL + _HEADER_BYTES
+
+
+def check_size(height: int, width: int, max_pixels: int) -> None:
+    """Raise UnusableImage for a picture without a pixel, or with more than `max_pixels`."""
+    if height < 1 or width < 1:
+        raise UnusableImage(f"unreadable image: {width} x {height} pixels")
+    if height * width > max_pixels:
+        raise UnusableImage(f"image too large: {width} x {height} is more than {max_pixels:,} pixels")
