@@ -1,7 +1,6 @@
 """The draws behind a view: uniform numbers that are a pure function of (seed, epoch, sample_id, draw).
 
-So neither batch size nor order nor the number of ranks changes what a sample looks like. The DALI graph computes
-the same numbers (`shards.graph`); this is their definition.
+So neither batch size nor order nor the number of ranks changes what a sample looks like.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ def streams(seed: int, epoch: int, numbers: Sequence[int]) -> npt.NDArray[np.uin
 
 
 def id_words(sample_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
-    """Sample ids as (low, high) words, int64 [N] -> uint32 [N, 2]. DALI's arithmetic is 32 bits wide."""
+    """Sample ids as (low, high) words, int64 [N] -> uint32 [N, 2]."""
     return sample_ids.astype("<i8").reshape(-1, 1).view("<u4")
 
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from shards.dataset import Dataset
 from shards.draws import streams
 from shards.errors import ResumeError, SubsetError
-from shards.graph import Device, draw_numbers
+from shards.graph import Device
 from shards.order import epoch_windows
 from shards.reader import SampleReader
 from shards.running_graph import GraphOptions, Places, RunningGraph, needs_shrinking
 from shards.subsets import planned
-from shards.views import ViewRange
+from shards.views import ViewRange, draw_numbers
 
 STATE_FORMAT = 2
 """Changes with the meaning of a state, or with the order or the views that it stands for."""

@@ -33,6 +33,7 @@ class Sample:
 class SampleReader:
     """Reads samples by place, 0..N-1, in the order of the given rows of the given datasets.
 
+    sample_ids: int64 [N]. shapes: (height, width) as samples.parquet has them, float64 [N, 2].
     State: the file descriptors of the tars read last, at most MAX_OPEN_FILES.
     """
 
@@ -45,6 +46,7 @@ class SampleReader:
             self._paths += [dataset.shard_path(str(name)) for name in names]
         rows = pd.concat([rows for _, rows in subsets], ignore_index=True)
         self.sample_ids: npt.NDArray[np.int64] = rows["sample_id"].to_numpy(np.int64)
+        self.shapes: npt.NDArray[np.float64] = rows[["height", "width"]].to_numpy(np.float64)
         self._shard = np.concatenate(shards)
         self._offset = rows["offset"].to_numpy(np.int64)
         self._size = rows["bytes"].to_numpy(np.int64)

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from shards.dataset import Dataset
-from shards.draws import id_words
+from shards.draws import id_words, uniform
 from shards.errors import CorruptShardError
 from shards.graph import Device, EncodedBatch, build_pipeline
 from shards.reader import Sample, SampleReader
-from shards.views import ANTIALIAS_BELOW, ViewRange
+from shards.views import ANTIALIAS_BELOW, ViewRange, fixed_matrices, shrunk_shapes, view_matrices
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,13 @@ class RunningGraph:
         view_ranges: tuple[ViewRange | None, ...],
         options: GraphOptions,
     ) -> None:
-        self._reader, self._batches, self._device_id = reader, batches, options.device_id
+        self._reader, self._batches, self._options = reader, batches, options
+        self._view_ranges = view_ranges
         self._gpu = options.device == "gpu"
         self._ahead: deque[npt.NDArray[np.int64]] = deque()
         self._pipeline = build_pipeline(
             self._feed,
-            view_ranges=view_ranges,
+            views=len(view_ranges),
             image_size=options.image_size,
             batch_size=options.batch_size,
             shrink=options.shrink,
@@ -70,7 +71,7 @@ class RunningGraph:
     def run(self) -> tuple[Tensor, ...]:
         """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
         try:
-            *views, ids = self._pipeline.run(torch.cuda.current_stream(self._device_id) if self._gpu else None)
+            *views, ids = self._pipeline.run(torch.cuda.current_stream(self._options.device_id) if self._gpu else None)
         except RuntimeError as error:
             broken = self._undecodable()
             if not broken:
@@ -91,9 +92,25 @@ class RunningGraph:
         self._ahead.append(batch.places)
         words = id_words(self._reader.sample_ids[batch.places])
         jpegs = [self._reader.read(place) for place in batch.places]
-        if not len(batch.stream):
-            return jpegs, words
-        return jpegs, words, np.tile(batch.stream, (len(words), 1))
+        shapes, size = self._reader.shapes[batch.places], self._options.image_size
+        sizes: list[npt.NDArray[np.float32]] = []
+        if self._options.shrink:
+            shapes = shrunk_shapes(shapes, size)
+            sizes = [shapes.astype(np.float32)]
+        return jpegs, words, *sizes, *self._matrices(shapes, uniform(words, batch.stream))
+
+    def _matrices(
+        self, shapes: npt.NDArray[np.float64], draws: npt.NDArray[np.float32]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Of each view; draws: of all of them, in turn, float32 [N, D]."""
+        used = 0
+        for view_range in self._view_ranges:
+            if view_range is None:
+                yield fixed_matrices(shapes, self._options.image_size)
+            else:
+                own = draws[:, used : used + view_range.draws]
+                used += view_range.draws
+                yield view_matrices(shapes, self._options.image_size, own, view_range)
 
     def _undecodable(self) -> list[Sample]:
         """The samples that DALI cannot have decoded. Its own message does not say which."""

@@ -1,9 +1,10 @@
-"""Where a view lies in its image: one matrix for resize, flip, rotation and crop.
+"""Where a view lies in its image: one matrix for resize, flip, rotation and crop, of a whole batch at a time.
 
-The DALI graph computes the same matrix (`shards.graph`); this is its definition, in numpy.
+Sizes of images and draws flow in, matrices for the DALI graph flow out. Knows no image and no file.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,42 +43,65 @@ class ViewRange:
             )
 
     @property
+    def moves(self) -> bool:
+        """Whether there is any zoom or shift."""
+        return self.scale != (1.0, 1.0) or self.translate != 0
+
+    @property
     def draws(self) -> int:
         """How many of a view's draws this range needs: those for zoom and shift only where there are any."""
-        return DRAWS if self.scale != (1.0, 1.0) or self.translate else _PLAIN_DRAWS
+        return DRAWS if self.moves else _PLAIN_DRAWS
 
 
-def view_matrix(
-    height: float, width: float, size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
-) -> npt.NDArray[np.float64]:
-    """The affine map from image to view coordinates, float64 [2, 3].
+def draw_numbers(view_ranges: Sequence[ViewRange | None]) -> list[int]:
+    """Which draws a sample needs, for `draws.streams`: those of each view in turn, none for a fixed one."""
+    needed = [0 if view_range is None else view_range.draws for view_range in view_ranges]
+    return [DRAWS * view + number for view, count in enumerate(needed) for number in range(count)]
 
+
+def view_matrices(
+    shapes: npt.NDArray[np.float64], size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
+) -> npt.NDArray[np.float32]:
+    """The maps from image to view coordinates, float32 [N, 3, 3], last row (0, 0, 1).
+
+    shapes: (height, width) of each image, float64 [N, 2]. draws: float32 [N, D], D at least `view_range.draws`.
     Coordinates are (x, y) in pixels from the upper left corner of the upper left pixel. In order: the short side is
     scaled to `size`, the image mirrored if draws[0] < 0.5, rotated about its centre by (2 draws[1] - 1) x degrees
     (clockwise as seen), zoomed about it by low + draws[4] x (high - low), shifted by (2 draws[5:7] - 1) x translate x
     size to the right and down, and a size x size window cut out, at draws[2] of the room across and draws[3] of that
-    down. draws: float32, as many as `view_range.draws`.
+    down.
     """
-    scale = size / min(height, width)
-    mirror = -1.0 if view_range.flip and draws[0] < 0.5 else 1.0
-    angle = np.deg2rad((2 * draws[1] - 1) * view_range.degrees)
-    cos, sin = np.cos(angle), np.sin(angle)
-    room = np.array([width * scale - size, height * scale - size])
-    offset = size / 2 + (0.5 - draws[2:4]) * room
-    if view_range.draws > _PLAIN_DRAWS:
+    sides = shapes[:, ::-1]  # width, height: as coordinates are
+    scale = size / shapes.min(axis=1)
+    centre = size / 2 + (0.5 - draws[:, 2:4]) * (sides * scale[:, None] - size)
+    if view_range.moves:
         low, high = view_range.scale
-        scale *= low + draws[4] * (high - low)
-        offset = offset + (2 * draws[5:7] - 1) * view_range.translate * size
-    linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror * scale, scale])
-    return np.column_stack([linear, offset - linear @ np.array([width / 2, height / 2])])
+        scale = scale * (low + draws[:, 4] * (high - low))
+        centre = centre + (2 * draws[:, 5:7] - 1) * (view_range.translate * size)
+    mirror = np.where(draws[:, 0] < 0.5, -1, 1) if view_range.flip else 1
+    angle = np.deg2rad((2 * draws[:, 1] - 1) * view_range.degrees)
+    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+    linear = np.stack([mirror * cos, -sin, mirror * sin, cos], axis=1).reshape(-1, 2, 2)
+    return _matrices(linear, centre - (linear @ sides[:, :, None] / 2)[:, :, 0])
 
 
-def shrunk_size(height: float, width: float, size: int) -> tuple[float, float]:
-    """(height, width) that an image has when it is warped: its own, or with the short side at `size`.
+def fixed_matrices(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:
+    """As `view_matrices`, of the view of evaluation: the short side scaled, the centre cut out, nothing else."""
+    scale = (size / shapes.min(axis=1))[:, None]
+    return _matrices(scale[:, :, None] * np.eye(2), (size - scale * shapes[:, ::-1]) / 2)
 
-    The latter where the scale is under ANTIALIAS_BELOW; sides are rounded to whole pixels.
+
+def shrunk_shapes(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """(height, width) that images have when they are warped: their own, or with the short side at `size`.
+
+    The latter where the scale is under ANTIALIAS_BELOW; sides are rounded to whole pixels. float64 [N, 2] both.
     """
-    scale = size / min(height, width)
-    if scale >= ANTIALIAS_BELOW:
-        return height, width
-    return float(np.floor(height * scale + 0.5)), float(np.floor(width * scale + 0.5))
+    scale = size / shapes.min(axis=1, keepdims=True)
+    shrunk: npt.NDArray[np.float64] = np.where(scale < ANTIALIAS_BELOW, np.floor(shapes * scale + 0.5), shapes)
+    return shrunk
+
+
+def _matrices(linear: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    matrices = np.zeros((len(linear), 3, 3), dtype=np.float32)
+    matrices[:, :2, :2], matrices[:, :2, 2], matrices[:, 2, 2] = linear, offset, 1
+    return matrices

@@ -17,7 +17,7 @@ Gray = npt.NDArray[np.float64]
 def plain_chain(image: npt.NDArray[np.uint8], size: int, draws: npt.NDArray[np.float32], view_range: ViewRange) -> Gray:
     """Resize -> flip -> rotate, zoom, shift -> crop, float64 [size, size] in gray levels.
 
-    image: [H, W]. draws: flip, angle, crop across, crop down (zoom, shift across and down), as in `views.view_matrix`.
+    image: [H, W]. draws: flip, angle, crop across, crop down (zoom, shift across and down), as in `shards.views`.
     """
     height, width = image.shape
     scale = size / min(height, width)
@@ -36,6 +36,40 @@ def plain_chain(image: npt.NDArray[np.uint8], size: int, draws: npt.NDArray[np.f
         pixels = tv.affine(pixels, degrees, shift, zoom, [0.0, 0.0], interpolation=tv.InterpolationMode.BILINEAR)
     height, width = pixels.shape[-2:]
     return _crop(pixels, size, left=float(draws[2]) * (width - size), top=float(draws[3]) * (height - size))
+
+
+def steps_in_turn(
+    height: float, width: float, size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
+) -> Gray:
+    """Scale, mirror, rotate, zoom, shift, crop as one matrix each, multiplied: float64 [2, 3], image to view."""
+    scale = size / min(height, width)
+    height, width = height * scale, width * scale
+    angle = np.deg2rad((2 * draws[1] - 1) * view_range.degrees)
+    mirror = -1.0 if view_range.flip and draws[0] < 0.5 else 1.0
+    zoom, across, down = 1.0, 0.0, 0.0
+    if view_range.draws > 4:
+        low, high = view_range.scale
+        zoom = low + draws[4] * (high - low)
+        across, down = (2 * draws[5:7] - 1) * view_range.translate * size
+
+    def move(x: float, y: float) -> Gray:
+        return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    steps = [
+        np.diag([scale, scale, 1]),
+        move(-width / 2, -height / 2),
+        np.diag([mirror, 1, 1]),
+        turn,
+        np.diag([zoom, zoom, 1]),
+        move(width / 2, height / 2),
+        move(across, down),
+        move(-draws[2] * (width - size), -draws[3] * (height - size)),
+    ]
+    product = np.eye(3)
+    for step in steps:
+        product = step @ product
+    return product[:2]
 
 
 def centre_of(image: npt.NDArray[np.uint8], size: int) -> Gray:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from shards.limit import limit_pipeline
-from shards.views import ViewRange, view_matrix
+from shards.views import ViewRange, view_matrices
 from tests.shards.reference_views import warp
 from tests.shards.small_datasets import jpeg_of, smooth_image
 
@@ -32,5 +32,6 @@ def test_the_limit_decodes_and_turns_each_image_twice() -> None:
         assert (views.shape, views.dtype) == ((3, 40, 40, 1), np.uint8)
         for jpeg, view in zip(jpegs, views, strict=True):
             image = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")[:, :, 0]
-            to_view = view_matrix(50, 61, 40, turn(degrees), ViewRange(degrees=10, flip=False))
+            (matrix,) = view_matrices(np.array([[50.0, 61.0]]), 40, turn(degrees)[None], ViewRange(10, flip=False))
+            to_view = np.asarray(matrix[:2], dtype=np.float64)
             assert np.abs(view[:, :, 0] - warp(image, to_view, 40)).max() < 0.51

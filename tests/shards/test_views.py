@@ -1,4 +1,4 @@
-"""What a view shows: the matrix, its copy in the graph, and the pixels against references without DALI."""
+"""What a view shows: its matrix, and the pixels against references without DALI."""
 
 import math
 from pathlib import Path
@@ -8,16 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from nvidia.dali import fn, types
-from nvidia.dali.pipeline import Pipeline
 
 from shards.dataset import Dataset, open_dataset
 from shards.errors import SubsetError
-from shards.graph import _view_matrix
 from shards.loader import EvaluationLoader, TwoViewLoader
 from shards.subsets import select
-from shards.views import ANTIALIAS_BELOW, DRAWS, ViewRange, shrunk_size, view_matrix
-from tests.shards.reference_views import centre_of, plain_chain, warp
+from shards.views import ANTIALIAS_BELOW, DRAWS, ViewRange, fixed_matrices, shrunk_shapes, view_matrices
+from tests.shards.reference_views import centre_of, plain_chain, steps_in_turn, warp
 from tests.shards.seen import Seen, seen_views, stored_image
 from tests.shards.small_datasets import jpeg_of, smooth_image, write_small_dataset
 
@@ -35,6 +32,14 @@ def views_of(dataset: Dataset, size: int, view_range: ViewRange) -> list[Seen]:
 def mapped(matrix: npt.NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     to_x, to_y = matrix @ [x, y, 1]
     return float(to_x), float(to_y)
+
+
+def view_matrix(
+    height: float, width: float, size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
+) -> npt.NDArray[np.float64]:
+    """That of one image without its last row, float64 [2, 3]."""
+    (matrix,) = view_matrices(np.array([[height, width]], dtype=np.float64), size, draws[None], view_range)
+    return np.asarray(matrix[:2], dtype=np.float64)
 
 
 def fixed_matrix(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.float64]:
@@ -107,27 +112,29 @@ def test_what_is_no_range_is_refused(wrong: dict[str, Any]) -> None:
         ViewRange(**wrong)
 
 
-def test_the_graph_computes_the_same_matrix() -> None:
+@pytest.mark.parametrize("view_range", RANGES, ids=str)
+def test_matrices_of_a_batch_are_the_steps_one_after_the_other(view_range: ViewRange) -> None:
     rng = np.random.default_rng(0)
-    shapes = rng.integers(30, 3000, (200, 2)).astype(np.float32)
+    shapes = rng.integers(30, 3000, (200, 2)).astype(np.float64)
     draws = rng.random((200, DRAWS), dtype=np.float32)
     draws[:16, :4] = [
         [flip, angle, 0.0, edge] for flip in (0, 0.5) for angle in (0, 0.5) for edge in (0, 0.5, 1 - 2**-24, 1)
     ][:16]
-    for view_range in RANGES:
-        pipeline = Pipeline(batch_size=len(shapes), num_threads=1, device_id=None)
-        with pipeline:
-            shape, draw = fn.external_source(
-                source=[(shapes, draws)], num_outputs=2, batch=True, dtype=types.FLOAT, ndim=1
-            )
-            pipeline.set_outputs(_view_matrix(shape[0], shape[1], 320, draw[: view_range.draws], view_range))
-        pipeline.build()
-        found = pipeline.run()[0].as_array()
-        for (height, width), row, matrix in zip(shapes, draws, found, strict=True):
-            expected = view_matrix(float(height), float(width), 320, row, view_range)
-            corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
-            assert np.abs((matrix[:2] - expected) @ corners).max() < 0.01  # pixels of the view
-            assert np.array_equal(matrix[2], [0, 0, 1])
+    matrices = view_matrices(shapes, 320, draws[:, : view_range.draws], view_range)
+    assert matrices.dtype == np.float32
+    assert matrices.shape == (200, 3, 3)
+    for (height, width), row, matrix in zip(shapes, draws, matrices, strict=True):
+        expected = steps_in_turn(float(height), float(width), 320, row, view_range)
+        corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+        assert np.abs((matrix[:2] - expected) @ corners).max() < 0.002  # pixels of the view
+        assert np.array_equal(matrix[2], [0, 0, 1])
+
+
+def test_the_fixed_matrix_is_the_unturned_centre() -> None:
+    shapes = np.array([[40.0, 60.0], [60.0, 40.0], [33.0, 33.0]])
+    middle = np.tile(MIDDLE, (3, 1))
+    expected = view_matrices(shapes, 20, middle, ViewRange(degrees=0, flip=False))
+    assert np.array_equal(fixed_matrices(shapes, 20), expected)
 
 
 # The pixels.
@@ -248,9 +255,9 @@ def test_shrinking_is_antialiased(tmp_path: Path, short_side: int, size: int) ->
 
 
 def test_a_shrunk_image_is_warped_like_a_stored_one_of_that_size(tmp_path: Path) -> None:
-    assert shrunk_size(320, 391, 96) == (96, 117)
-    assert shrunk_size(391, 320, 96) == (117, 96)
-    assert shrunk_size(320, 391, 215) == (320, 391)  # 0.672: the warp does it alone
+    shapes = np.array([[320.0, 391.0], [391.0, 320.0]])
+    assert shrunk_shapes(shapes, 96).tolist() == [[96, 117], [117, 96]]
+    assert shrunk_shapes(shapes, 215).tolist() == shapes.tolist()  # 0.672: the warp does it alone
     dataset = open_dataset(write_small_dataset(tmp_path / "x", shards={"train-000000": 8}, sizes=[(320, 391)]))
     for one in views_of(dataset, 96, ViewRange()):
         difference = np.abs(one.view - plain_chain(one.image, 96, one.draws, ViewRange()))
