@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -49,10 +50,15 @@ class Case:
     seconds: float
 
 
-def ours(dataset: Dataset, case: Case) -> Batches:
+def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True) -> Batches:
     """Our loader."""
     loader = TwoViewLoader(
-        [dataset], image_size=case.size, batch_size=case.batch_size, seed=0, threads=case.threads, device="cpu"
+        [dataset],
+        image_size=case.size,
+        batch_size=case.batch_size,
+        seed=0,
+        threads=case.threads,
+        verify_checksums=verify_checksums,
     )
     while True:
         yield from loader
@@ -206,4 +212,5 @@ def others() -> Sequence[tuple[str, Callable[[Dataset, Case], Batches], float | 
         ("separate DALI operators", separate_operators, 6.0),
         ("limit: DALI decode and two warps", limit, 0.92),
         ("simplejpeg and two OpenCV warps", opencv, None),
+        ("ours without checksums", partial(ours, verify_checksums=False), None),
     )

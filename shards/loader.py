@@ -66,6 +66,7 @@ class _TrainingLoader:
         threads: int,
         rank: int,
         world_size: int,
+        verify_checksums: bool,
     ) -> None:
         self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
         self.samples, self.quarantined = int(self._usable.sum()), int((~self._usable).sum())
@@ -79,7 +80,7 @@ class _TrainingLoader:
             raise SubsetError(
                 f"{names}: {self.samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
             )
-        self._reader = SampleReader(subsets)
+        self._reader = SampleReader(subsets, verify_checksums=verify_checksums)
         self._rank, self._world_size = rank, world_size
         self._view_ranges = view_ranges
         self._identity = {
@@ -193,7 +194,8 @@ class TwoViewLoader(_TrainingLoader):
     """The train split (or another) of one or more datasets as batches of MoCo's two views.
 
     Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global. device_id:
-    of the GPU, with device="gpu". threads: DALI's, on the CPU.
+    of the GPU, with device="gpu". threads: DALI's, on the CPU. verify_checksums: of each JPEG, before it is decoded; a
+    flipped bit in one decodes without an error.
     """
 
     def __init__(
@@ -210,6 +212,7 @@ class TwoViewLoader(_TrainingLoader):
         world_size: int = 1,
         views: ViewRange | None = None,
         split: str = "train",
+        verify_checksums: bool = True,
     ) -> None:
         super().__init__(
             # By name: --shards A --shards B and the other way round are the same run.
@@ -223,6 +226,7 @@ class TwoViewLoader(_TrainingLoader):
             threads=threads,
             rank=rank,
             world_size=world_size,
+            verify_checksums=verify_checksums,
         )
 
     def __iter__(self) -> Iterator[TwoViewBatch]:
@@ -260,6 +264,7 @@ class OneViewLoader(_TrainingLoader):
             threads=threads,
             rank=0,
             world_size=1,
+            verify_checksums=True,
         )
 
     def __iter__(self) -> Iterator[OneViewBatch]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from shards.dataset import Dataset
 from shards.graph import Device
 from shards.loader import OneViewLoader
+from shards.staging import stage
 from shards.subsets import label_fraction, select, single_label
 from shards.terminal import Bar, progress
 from training.devices import autocast, torch_device
@@ -66,10 +67,12 @@ def finetune(
     optimization: Optimization,
     device: Device,
     threads: int,
+    stage_to: Path | None = None,
 ) -> dict[str, Any]:
     """Fine-tune on a label fraction of the train split and write the model directory. Returns the results.
 
-    The epoch is chosen on the valid split, or on held-out training patients where there is none.
+    The epoch is chosen on the valid split, or on held-out training patients where there is none. stage_to: folder of
+    the node to which what every epoch reads is copied first.
     Raises SubsetError for labels of which the fraction knows one class only, TrainingError for a loss that is not a
     number.
     """
@@ -79,14 +82,14 @@ def finetune(
     train, judged_on, judged_by = _validation(dataset, rows, labels, policy)
     wanted = targets(train, labels, policy)
     refuse_one_class(wanted, labels, f"{dataset.name}: {len(train)} samples to fine-tune on")
-    tuning = _FineTuning(dataset, backbone, labels, optimization, options["seed"], device, threads)
+    tuning = _FineTuning(dataset, backbone, labels, optimization, options["seed"], device, threads, stage_to)
     best = tuning.run(train, wanted, judged_on, targets(judged_on, labels, judged_by), output)
     tuning.network.load_state_dict(best.weights)
     found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}
     for split in found:
         of_split = select(dataset, split)
         if len(of_split):
-            found[split] = targets(of_split, labels, PLAIN), tuning.scores(of_split)
+            found[split] = targets(of_split, labels, PLAIN), tuning.scores(dataset, of_split)
     results = auroc_by_split(labels, found)
     save_model(
         output,
@@ -153,9 +156,10 @@ class _FineTuning:
         seed: int,
         device: Device,
         threads: int,
+        stage_to: Path | None,
     ) -> None:
         self._dataset, self._backbone, self._labels, self._how = dataset, backbone, labels, optimization
-        self._seed, self._loader_device, self._threads = seed, device, threads
+        self._seed, self._loader_device, self._threads, self._stage_to = seed, device, threads, stage_to
         self._device = torch_device(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, _HEAD_STREAM))
@@ -169,9 +173,11 @@ class _FineTuning:
         wanted, truth: the targets of train and of judged_on.
         """
         labelled = ~np.isnan(wanted).all(axis=1)
-        train, wanted = train.iloc[np.flatnonzero(labelled)], wanted[labelled]
+        dataset, train = self._near(train.iloc[np.flatnonzero(labelled)])
+        judged_from, judged_on = self._near(judged_on)
+        wanted = wanted[labelled]
         loader = OneViewLoader(
-            self._dataset,
+            dataset,
             train,
             image_size=self._backbone.image_size,
             batch_size=min(self._how.batch_size, len(train)),
@@ -192,7 +198,7 @@ class _FineTuning:
         with MetricsLog(output, start=0) as log, progress(total, f"fine-tuning on {len(train)}", "steps") as bar:
             for epoch in range(1, self._how.epochs + 1):
                 loss, rate = self._epoch(epoch, steps, batches, optimizer, scaler, bar)
-                auroc = mean_auroc(self._labels, truth, self.scores(judged_on))
+                auroc = mean_auroc(self._labels, truth, self.scores(judged_from, judged_on))
                 bar.advance(0, loss=f"{loss:.3f}", auroc="undefined" if auroc is None else f"{auroc:.3f}")
                 figures = {"step": epoch * steps, "epoch": epoch, "loss": loss, "lr": rate}
                 log.write(figures if auroc is None else {**figures, "valid_auroc": auroc})
@@ -203,13 +209,13 @@ class _FineTuning:
             raise TrainingError(f"--epochs {self._how.epochs}: at least one is needed")
         return best
 
-    def scores(self, rows: pd.DataFrame) -> Targets:
+    def scores(self, dataset: Dataset, rows: pd.DataFrame) -> Targets:
         """Logits of the fixed view of each row, float32 [N, L]. Raises TrainingError if one is not a number."""
         if rows.empty:
             return np.empty((0, len(self._labels)), dtype=np.float32)
         batches = outputs(
             self.network,
-            self._dataset,
+            dataset,
             rows,
             image_size=self._backbone.image_size,
             mean=self._backbone.mean,
@@ -221,6 +227,12 @@ class _FineTuning:
         if not np.isfinite(scores).all():
             raise TrainingError(f"the network's output is not a number. {_WHAT_NEXT}")
         return scores
+
+    def _near(self, rows: pd.DataFrame) -> tuple[Dataset, pd.DataFrame]:
+        """Where the rows are read: in the dataset, or in their copy on this node."""
+        if self._stage_to is None or rows.empty:
+            return self._dataset, rows
+        return stage(self._dataset, rows, self._stage_to)
 
     def _epoch(
         self,

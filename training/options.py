@@ -19,6 +19,7 @@ class PretrainOptions:
     scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
     run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
     stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
+    verify_checksums: of each image that is read.
     """
 
     shards: tuple[Path, ...]
@@ -46,6 +47,7 @@ class PretrainOptions:
     threads: int | None = None
     log_every: int = 10
     checkpoint_every: int = 0
+    verify_checksums: bool = True
     stage_to: Path | None = None
 
     def resolved(self, *, device: str, threads: int) -> "PretrainOptions":

@@ -82,6 +82,7 @@ class _Run:
             device_id=0 if options.device == "gpu" else None,
             threads=options.threads or 1,
             views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
+            verify_checksums=options.verify_checksums,
         )
         if self.loader.quarantined:
             click.echo(f"{self.loader.quarantined} quarantined images are left out.", err=True)

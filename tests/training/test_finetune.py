@@ -48,6 +48,7 @@ def tune(
     output: Path,
     how: Optimization = QUICK,
     labels: tuple[str, ...] = EDEMA,
+    stage_to: Path | None = None,
     **changed: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     """Fine-tune a random ResNet-18; model.json."""
@@ -62,6 +63,7 @@ def tune(
         optimization=how,
         device="cpu",
         threads=1,
+        stage_to=stage_to,
     )
     described: dict[str, Any] = json.loads((output / "model.json").read_text())
     assert described["results"] == results
@@ -134,6 +136,15 @@ def test_the_same_options_give_the_same_bytes_and_another_seed_gives_others(data
     assert weights(tmp_path / "one") == weights(tmp_path / "two")
     assert read_metrics(tmp_path / "one") == read_metrics(tmp_path / "two")
     assert weights(tmp_path / "three") != weights(tmp_path / "one")
+
+
+def test_what_is_read_from_a_disk_of_the_node_makes_the_same_model(dataset: Dataset, tmp_path: Path) -> None:
+    for name, stage_to in (("one", None), ("two", tmp_path / "node")):
+        tune(dataset, tmp_path / name, QUICK, LABELS, stage_to=stage_to)
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    (copied,) = (tmp_path / "node").iterdir()
+    splits = {shard.split for shard in dataset.shards if (copied / f"{shard.name}.tar").exists()}
+    assert splits == {"train", "valid"}  # test images are read once, at the end
 
 
 def test_what_shows_in_the_images_is_learned_and_what_does_not_is_not(tuned: Path) -> None:

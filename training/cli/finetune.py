@@ -1,5 +1,6 @@
 """`cxr-train finetune`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +24,12 @@ from training.cli.downstream_options import Downstream, downstream_options
     help="Steps that an epoch has at least: few samples are gone over again.",
 )
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-def finetune(shared: Downstream, **how: Any) -> None:  # noqa: ANN401 - click's own values
+@click.option(
+    "--stage-to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Copy what every epoch reads to this folder of the node first, checked; a small label fraction alone.",
+)
+def finetune(shared: Downstream, stage_to: Path | None, **how: Any) -> None:  # noqa: ANN401 - click's own values
     """Fine-tune a backbone end to end.
 
     Reads a dataset of shards and a backbone. Trains on one augmented view of each image of the label fraction, keeps
@@ -55,5 +61,6 @@ def finetune(shared: Downstream, **how: Any) -> None:  # noqa: ANN401 - click's 
         optimization=Optimization(**how),
         device=choose_device(shared.device),
         threads=threads,
+        stage_to=stage_to,
     )
     print_results(results, shared.output)

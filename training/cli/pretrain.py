@@ -126,6 +126,11 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     help="Steps between checkpoints, beside the one after each epoch; 0: only those.",
 )
 @click.option(
+    "--verify-checksums/--no-verify-checksums",
+    default=PretrainOptions.verify_checksums,
+    help="Check the crc32c of each image that is read: about 0.1 % of an image's cost.",
+)
+@click.option(
     "--stage-to",
     type=click.Path(file_okay=False, path_type=Path),
     help="Copy the shards to this folder of the node first, checked and once a node, and read them there.",

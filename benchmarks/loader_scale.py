@@ -1,0 +1,153 @@
+"""The loader at the size of CheXpert: start to first batch, and memory over epochs.
+
+A dataset of 223,414 samples in 219 shards is made, whose shards are links to one tar, so that it takes a second and
+25 MB; the seconds and megabytes of a process that trains on nothing but its batches come out. Linux only.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.loader import synthetic_shards
+from benchmarks.pairs import json_option, quick_option
+from shards.dataset import open_dataset, write_dataset
+from shards.durable import json_bytes
+from shards.identity import sample_id
+from shards.schema import schema
+
+SHARDS, SAMPLES, OF_A_SHARD = 219, 223_414, 1024
+IMAGE_SIZE, BATCH = 320, 64
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One result. goal: not to be exceeded."""
+
+    name: str
+    value: float
+    goal: float
+
+
+def large_dataset(folder: Path) -> Path:
+    """Rows like CheXpert's in number; every shard holds the same images under other keys."""
+    small = open_dataset(synthetic_shards(folder / "small", 2 * OF_A_SHARD))
+    (first, _), root = small.shards, folder / "large"
+    root.mkdir()
+    rows = small.samples[small.samples["shard"] == first.name]
+    columns = pa.Table.from_pandas(rows, schema=schema(()), preserve_index=False)
+    summaries, parts = [], []
+    for number in range(SHARDS):
+        name = f"train-{number:06d}"
+        count = min(OF_A_SHARD, SAMPLES - number * OF_A_SHARD)
+        keys = [f"{name}-{position}" for position in range(count)]
+        part = columns.slice(0, count).to_pydict() | {"key": keys, "patient_id": keys, "shard": [name] * count}
+        part["sample_id"] = [sample_id("large", key) for key in keys]
+        parts.append(pa.Table.from_pydict(part, schema=schema(())))
+        summaries.append(replace(first, name=name, samples=count))
+        for extension in ("tar", "idx"):
+            (root / f"{name}.{extension}").symlink_to(small.root / f"{first.name}.{extension}")
+    write_dataset(
+        root,
+        name="large",
+        variant="synthetic",
+        licence="none",
+        label_names=(),
+        seed=0,
+        options={},
+        versions={},
+        histogram=np.zeros(256, dtype=np.int64),
+        shards=summaries,
+        samples=pa.concat_tables(parts),
+    )
+    return root
+
+
+def child(root: str, epochs: int, batches: int) -> None:
+    """Body of the process that is measured: its figures as JSON on stdout.
+
+    Of each epoch so many batches are taken, then the loader goes to the last ones of it, so that all windows of the
+    order are passed without reading 5 GB an epoch.
+    """
+    import torch
+
+    from shards.loader import TwoViewLoader  # with DALI: what imports cost is not counted
+
+    torch.zeros(1)
+    imported = _megabytes("VmRSS")
+    start = time.perf_counter()
+    dataset = open_dataset(Path(root))
+    opened = time.perf_counter() - start
+    loader = TwoViewLoader([dataset], image_size=IMAGE_SIZE, batch_size=BATCH, seed=0, threads=2)
+    next(iter(loader))
+    first = time.perf_counter() - start
+    after: list[float] = []
+    for epoch in range(epochs):
+        state = loader.state_dict() | {"epoch": epoch, "samples_consumed": 0, "passed": 0}
+        loader.load_state_dict(state)
+        for number, _ in enumerate(loader):
+            if number == batches:
+                break
+        late = (len(loader) - batches) * BATCH
+        restored = time.perf_counter()
+        loader.load_state_dict(state | {"samples_consumed": late, "passed": late})
+        rest = iter(loader)
+        next(rest)
+        restored = time.perf_counter() - restored
+        for _ in rest:
+            pass
+        after.append(_megabytes("VmRSS") - imported)
+    print(
+        json.dumps(
+            {"opened": opened, "first": first, "restored": restored, "peak": _megabytes("VmHWM") - imported,
+             "after": after, "state_bytes": len(json.dumps(loader.state_dict()))}
+        )
+    )  # fmt: skip
+
+
+def _megabytes(field: str) -> float:
+    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith(field)]
+    return int(line.split()[1]) / 1e3
+
+
+@click.command()
+@quick_option
+@json_option
+def main(quick: bool, json_path: Path | None) -> None:
+    """Seconds to the first batch of 223,414 samples, and megabytes over epochs, at 320 px in batches of 64."""
+    epochs, batches = (2, 20) if quick else (8, 150)
+    with tempfile.TemporaryDirectory() as folder:
+        root = large_dataset(Path(folder))
+        code = f"from benchmarks.loader_scale import child; child({str(root)!r}, {epochs}, {batches})"
+        run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    found = json.loads(run.stdout)
+    after = found["after"]
+    figures = [
+        Figure("seconds from opening the dataset to the first batch", found["first"], 2.0),
+        Figure("seconds from loading a state late in an epoch to its next batch", found["restored"], 2.0),
+        Figure("bytes of a state", found["state_bytes"], 10_000),
+        Figure("MB above the imports, at most", found["peak"], 1000.0),
+        Figure(f"MB from the second to the last of {epochs} epochs", after[-1] - after[min(1, epochs - 1)], 50.0),
+    ]
+    for figure in figures:
+        click.echo(f"{figure.name:70} {figure.value:10.2f}  at most {figure.goal:g}")
+    click.echo(f"of the first, opening the dataset: {found['opened']:.2f} s; MB after each epoch: {np.round(after)}")
+    if json_path is not None:
+        json_path.write_bytes(
+            json_bytes([
+                {"name": f.name, "ours": f.value, "theirs": None, "unit": "", "ratio": f.value, "goal": f.goal,
+                 "higher_is_better": False}
+                for f in figures
+            ])
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
