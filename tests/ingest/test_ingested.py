@@ -80,6 +80,9 @@ def test_equal_pixels_have_equal_digests_whatever_their_bytes() -> None:
     assert plain.pixels == rearranged.pixels
     assert len(plain.pixels) == 32
     assert taken(saved(gray(), quality=60)).pixels != plain.pixels
+    rows = np.asarray(gray())
+    for other in (rows[::-1], rows[:, ::-1], np.roll(rows, 8, axis=1)):  # the same gray levels elsewhere
+        assert taken(saved(Image.fromarray(other), "PNG")).pixels != taken(saved(gray(), "PNG")).pixels
     flat = np.full((40, 60), 7, np.uint8)
     assert taken(saved(Image.fromarray(flat))).pixels != taken(saved(Image.fromarray(flat.T))).pixels
 
