@@ -13,10 +13,12 @@ SCHEDULES = ("step", "cosine", "constant")
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/).
+    """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
+    mask_same_image, which it has not.
 
-    image_size: side in pixels. batch_size, lr, queue_size: global. milestones: in epochs. degrees, flip,
-    scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
+    image_size: side in pixels. batch_size, lr, queue_size: global. mask_same_image: earlier keys of a query's own image
+    are no negatives of it. force_queue: take a queue of more than half the images too. milestones: in epochs. degrees,
+    flip, scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
     run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
     stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
     """
@@ -30,6 +32,8 @@ class PretrainOptions:
     epochs: int = 20
     lr: float = 1e-4
     queue_size: int = 24576
+    mask_same_image: bool = True
+    force_queue: bool = False
     momentum: float = 0.999
     temperature: float = 0.2
     optimizer: str = "adam"

@@ -22,6 +22,7 @@ from training.checkpoints import load_checkpoint, prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.moco import MoCo
 from training.options import PretrainOptions
+from training.plan_checks import refuse_long_queue
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
 from training.recorder import Recorder
@@ -91,6 +92,8 @@ class _Run:
         torch.set_num_threads(options.threads or 1)
         torch.manual_seed(options.seed)
         step = newest_step(options.output)
+        if step is None:
+            refuse_long_queue(options, self.loader.samples)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
         moco = _build_moco(options, init=options.init if step is None else "random")
         self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
@@ -143,12 +146,6 @@ class _Run:
             f"{', '.join(dataset.name for dataset in self.datasets)}: {options.epochs} epochs of "
             f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads."
         )
-        if options.queue_size > samples / 2:
-            click.echo(
-                f"Warning: the queue holds {options.queue_size} keys, more than half of the {samples} images, so that "
-                "a query meets older keys of its own image as negatives. A smaller --queue-size avoids it.",
-                err=True,
-            )
 
     def _go_on(self, step: int) -> None:
         state = load_checkpoint(self.options.output, step)
@@ -198,4 +195,5 @@ def _build_moco(options: PretrainOptions, init: str) -> MoCo:
         momentum=options.momentum,
         temperature=options.temperature,
         seed=options.seed,
+        mask_same_image=options.mask_same_image,
     )

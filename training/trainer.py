@@ -57,18 +57,19 @@ class Trainer:
             group["lr"] = self.learning_rate(self.steps)
         query_images = images_to_input(batch.query.to(self.device, non_blocking=True), self._mean, self._std)
         key_images = images_to_input(batch.key.to(self.device, non_blocking=True), self._mean, self._std)
+        sample_ids = batch.sample_id.to(self.device, non_blocking=True)
         self.moco.update_key_encoder()
         with autocast(self.device, self._options.precision):
             queries = self.moco.queries(query_images)
             keys = self.moco.keys(key_images)
-        logits = self.moco.logits(queries, keys)
+        logits = self.moco.logits(queries, keys, sample_ids)
         loss = info_nce_loss(logits)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         # After backward: it still needs the queue that the logits were computed with.
-        self.moco.queue.enqueue(keys)
+        self.moco.queue.enqueue(keys, sample_ids)
         self.window.add(loss.detach(), contrastive_accuracy(logits.detach()))
         self.steps += 1
 

@@ -36,12 +36,13 @@ def new_trainer(options: PretrainOptions = OPTIONS) -> Trainer:
         momentum=options.momentum,
         temperature=options.temperature,
         seed=0,
+        mask_same_image=options.mask_same_image,
     )
     return Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4)
 
 
 def views(seed: int) -> TwoViewBatch:
-    """Six coarse random patterns; the views are two noisy versions of each."""
+    """Six coarse random patterns, of samples 0 to 5; the views are two noisy versions of each."""
     generator = torch.Generator().manual_seed(seed)
     patterns = torch.randint(30, 220, (6, 1, 4, 4), generator=generator).float()
     images = torch.nn.functional.interpolate(patterns, size=32, mode="bilinear")
@@ -49,9 +50,11 @@ def views(seed: int) -> TwoViewBatch:
     return TwoViewBatch(noisy[0], noisy[1], torch.arange(6))
 
 
-def test_a_step_is_algorithm_1_written_out() -> None:
+@pytest.mark.parametrize("mask_same_image", [True, False])
+def test_a_step_is_algorithm_1_written_out(mask_same_image: bool) -> None:
     # SGD: Adam's first steps are as large for a gradient of rounding errors as for any other.
-    trainer, by_hand = new_trainer(replace(OPTIONS, optimizer="sgd", lr=0.02)), new_trainer().moco
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02, mask_same_image=mask_same_image)
+    trainer, by_hand = new_trainer(options), new_trainer().moco
     optimizer = torch.optim.SGD(by_hand.query_encoder.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
     # Two steps: at 32 pixels BatchNorm makes rounding grow so fast that a third differs in its second digit.
     for seed in range(2):
@@ -62,7 +65,10 @@ def test_a_step_is_algorithm_1_written_out() -> None:
         query = by_hand.query_encoder(images_to_input(batch.query, 127.0, 64.0))
         key = by_hand.key_encoder(images_to_input(batch.key, 127.0, 64.0)).detach()
         query, key = query / query.norm(dim=1, keepdim=True), key / key.norm(dim=1, keepdim=True)
-        loss = info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys.clone(), 0.2))
+        own = torch.zeros(6, 9, dtype=torch.bool)
+        if mask_same_image and seed == 1:  # in the second step the queue holds the first six keys, of the same images
+            own[range(6), range(6)] = True
+        loss = info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys.clone(), 0.2, own))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -56,7 +56,19 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     "--queue-size",
     type=click.IntRange(min=1),
     default=PretrainOptions.queue_size,
-    help="Keys to compare with. At most half the images, or a query meets old keys of its own image.",
+    help="Keys to compare with; at most half the images.",
+)
+@click.option(
+    "--mask-same-image/--no-mask-same-image",
+    default=PretrainOptions.mask_same_image,
+    help="Earlier keys of a query's own image, in the queue from the epoch before, are no negatives of it. MoCo and "
+    "the published MoCo-CXR have no mask.",
+)
+@click.option(
+    "--force-queue",
+    is_flag=True,
+    default=PretrainOptions.force_queue,
+    help="Allow a queue of more than half the images.",
 )
 @click.option(
     "--momentum",

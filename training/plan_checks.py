@@ -1,0 +1,23 @@
+"""What is refused before a run begins, since its plan cannot mean what the person wants. Light: no torch.
+
+Flows in: options and how many images there are. Flows out: nothing, or a TrainingError that says what to do.
+"""
+
+from training.errors import TrainingError
+from training.options import PretrainOptions
+
+
+def refuse_long_queue(options: PretrainOptions, samples: int) -> None:
+    """Raise TrainingError for a queue of more keys than half of the `samples`, unless it is forced.
+
+    The oldest key of a queue of K is K samples old: of an encoder that many steps back, and, past an epoch's end, of
+    the query's own image for a share of the queries that grows with the square of K / samples.
+    """
+    most = samples // 2
+    if options.queue_size <= most or options.force_queue:
+        return
+    raise TrainingError(
+        f"The queue is to hold {options.queue_size} keys, more than half of the {samples} images: its older keys are "
+        "of an encoder more than half an epoch back, and many are of images that the batch is of itself. Give "
+        f"--queue-size {most} or fewer, or --force-queue to have it so all the same."
+    )
