@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from training.networks import attach_head, feature_dimension, stream_seed
 from training.queue_of_keys import QueueOfKeys
+from training.split_batch_norm import split_batch_norm, transposed
 
 DIMENSION = 128
 """Length of queries and keys (He et al. 2020, section 3.3)."""
@@ -75,18 +76,22 @@ class MoCo(nn.Module):
         temperature: float,
         seed: int,
         mask_same_image: bool = True,
+        bn_groups: int = 1,
     ) -> None:
         """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue.
 
         mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be.
+        bn_groups: groups that BatchNorm normalises a batch in, other ones for the keys; 1: the whole batch.
         """
         super().__init__()
         self.momentum = momentum
         self.temperature = temperature
         self.mask_same_image = mask_same_image
+        self.bn_groups = bn_groups
         self.query_encoder = attach_head(
             backbone, architecture, projection_head(feature_dimension(architecture), stream_seed(seed, _HEAD_STREAM))
         )
+        split_batch_norm(self.query_encoder, bn_groups)
         self.key_encoder = copy.deepcopy(self.query_encoder).requires_grad_(False)
         self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, _QUEUE_STREAM))
 
@@ -96,8 +101,15 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def keys(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder; no gradient."""
-        return F.normalize(self.key_encoder(images).float(), dim=1)
+        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder, in the images' order; no gradient.
+
+        With BatchNorm in groups, N is a multiple of them and the groups are those of the queries transposed.
+        """
+        if self.bn_groups == 1:
+            return F.normalize(self.key_encoder(images).float(), dim=1)
+        order = transposed(len(images), self.bn_groups, images.device)
+        keys = F.normalize(self.key_encoder(images[order]).float(), dim=1)
+        return torch.empty_like(keys).index_copy_(0, order, keys)
 
     def update_key_encoder(self) -> None:
         """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's."""

@@ -6,6 +6,7 @@ from typing import Any
 
 ARCHITECTURES = ("resnet18", "densenet121")
 DEVICES = ("auto", "cpu", "gpu")
+BATCH_NORMS = ("split", "none")
 OPTIMIZERS = ("adam", "sgd")
 PRECISIONS = ("fp32", "bf16", "fp16")
 SCHEDULES = ("step", "cosine", "constant")
@@ -17,8 +18,9 @@ class PretrainOptions:
     mask_same_image, which it has not.
 
     image_size: side in pixels. batch_size, lr, queue_size: global. mask_same_image: earlier keys of a query's own image
-    are no negatives of it. force_queue: take a queue of more than half the images too. milestones: in epochs. degrees,
-    flip, scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
+    are no negatives of it. force_queue: take a queue of more than half the images too. batch_norm: over
+    the whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
+    epochs. degrees, flip, scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
     run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
     stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
     """
@@ -34,6 +36,8 @@ class PretrainOptions:
     queue_size: int = 24576
     mask_same_image: bool = True
     force_queue: bool = False
+    batch_norm: str = "none"
+    bn_groups: int | None = None
     momentum: float = 0.999
     temperature: float = 0.2
     optimizer: str = "adam"

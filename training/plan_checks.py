@@ -1,10 +1,11 @@
-"""What is refused before a run begins, since its plan cannot mean what the person wants. Light: no torch.
+"""What is refused before a run begins, since its plan cannot mean what the person wants.
 
 Flows in: options and how many images there are. Flows out: nothing, or a TrainingError that says what to do.
 """
 
 from training.errors import TrainingError
 from training.options import PretrainOptions
+from training.split_batch_norm import default_groups
 
 
 def refuse_long_queue(options: PretrainOptions, samples: int) -> None:
@@ -21,3 +22,17 @@ def refuse_long_queue(options: PretrainOptions, samples: int) -> None:
         "of an encoder more than half an epoch back, and many are of images that the batch is of itself. Give "
         f"--queue-size {most} or fewer, or --force-queue to have it so all the same."
     )
+
+
+def batch_norm_groups(options: PretrainOptions, batch: int) -> int:
+    """Groups that BatchNorm normalises the `batch` images of one pass in. Raises TrainingError where it cannot."""
+    if options.batch_norm == "none":
+        return 1
+    groups = options.bn_groups or default_groups(batch)
+    if batch % groups or batch // groups < 2:
+        raise TrainingError(
+            f"--batch-norm split needs groups of two images or more and of one size, which {groups} groups of a batch "
+            f"of {batch} are not. Give a --batch-size such as 16 or 64, --bn-groups with a divisor of the batch size, "
+            "or --batch-norm none."
+        )
+    return groups

@@ -22,7 +22,7 @@ from training.checkpoints import load_checkpoint, prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.moco import MoCo
 from training.options import PretrainOptions
-from training.plan_checks import refuse_long_queue
+from training.plan_checks import batch_norm_groups, refuse_long_queue
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
 from training.recorder import Recorder
@@ -196,4 +196,5 @@ def _build_moco(options: PretrainOptions, init: str) -> MoCo:
         temperature=options.temperature,
         seed=options.seed,
         mask_same_image=options.mask_same_image,
+        bn_groups=batch_norm_groups(options, options.batch_size),
     )

@@ -12,7 +12,9 @@ from training.networks import build_backbone
 from training.options import ARCHITECTURES
 
 
-def small_moco(architecture: str = "resnet18", *, momentum: float = 0.9, mask_same_image: bool = True) -> MoCo:
+def small_moco(
+    architecture: str = "resnet18", *, momentum: float = 0.9, mask_same_image: bool = True, bn_groups: int = 1
+) -> MoCo:
     return MoCo(
         build_backbone(architecture, seed=0),
         architecture,
@@ -21,6 +23,7 @@ def small_moco(architecture: str = "resnet18", *, momentum: float = 0.9, mask_sa
         temperature=0.2,
         seed=0,
         mask_same_image=mask_same_image,
+        bn_groups=bn_groups,
     )
 
 
@@ -98,6 +101,22 @@ def test_momentum_update_is_equation_2_for_every_tensor(momentum: float, seed: i
     for result, wanted in zip(slow, expected, strict=True):
         torch.testing.assert_close(result, wanted)
     assert all(torch.equal(a, b) for a, b in zip(fast, untouched, strict=True))
+
+
+@torch.no_grad()
+def test_an_image_is_normalised_with_other_images_as_a_query_than_as_a_key() -> None:
+    moco, plain = small_moco(bn_groups=2), small_moco()
+    images = torch.randn(4, 3, 64, 64)
+    queries, keys = moco.queries(images), moco.keys(images)
+    torch.testing.assert_close(queries[:2], plain.queries(images[:2]), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(keys[1::2], plain.keys(images[1::2]), rtol=1e-3, atol=1e-4)
+    for changed in range(4):
+        others = images.clone()
+        others[changed] += 1.0 + torch.randn(3, 64, 64)
+        query_moves = (moco.queries(others) - queries).abs().amax(dim=1) > 1e-4
+        key_moves = (moco.keys(others) - keys).abs().amax(dim=1) > 1e-4
+        assert (query_moves & key_moves).nonzero().ravel().tolist() == [changed]
+        assert query_moves.sum() == key_moves.sum() == 2
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

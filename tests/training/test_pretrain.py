@@ -146,6 +146,7 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
     [
         pytest.param({"optimizer": "sgd", "schedule": "cosine", "threads": 2}, id="SGD, cosine, two threads"),
         pytest.param({"backbone": "densenet121"}, id="DenseNet-121"),
+        pytest.param({"batch_norm": "split"}, id="BatchNorm in groups"),
     ],
 )
 def test_other_networks_optimizers_and_threads_go_on_exactly_too(

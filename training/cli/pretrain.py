@@ -8,6 +8,7 @@ import click
 from shards.terminal import recipe_option
 from training.options import (
     ARCHITECTURES,
+    BATCH_NORMS,
     DEVICES,
     OPTIMIZERS,
     PRECISIONS,
@@ -69,6 +70,20 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     is_flag=True,
     default=PretrainOptions.force_queue,
     help="Allow a queue of more than half the images.",
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(BATCH_NORMS),
+    default=PretrainOptions.batch_norm,
+    help="split: statistics of each of several groups of a batch, other groups for the keys than for the queries, so "
+    "that the statistics do not betray which key is whose. none: of the whole batch, as published.",
+)
+@click.option(
+    "--bn-groups",
+    type=click.IntRange(min=2),
+    default=None,
+    show_default="4 of a batch of 16, 8 of 64",
+    help="Groups of --batch-norm split; a divisor of the batch size.",
 )
 @click.option(
     "--momentum",
