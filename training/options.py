@@ -17,11 +17,12 @@ class PretrainOptions:
     """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
     mask_same_image, which it has not.
 
-    image_size: side in pixels. batch_size, lr, queue_size: global. mask_same_image: earlier keys of a query's own image
-    are no negatives of it. force_queue: take a queue of more than half the images too. batch_norm: over
-    the whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
-    epochs. degrees, flip, scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
-    run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
+    image_size: side in pixels. batch_size, lr, queue_size: global. accumulate: batches a step. batch_norm: over the
+    whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
+    epochs. decay_norms: weight decay on norms and biases too. mask_same_image: earlier keys of a query's own image are
+    no negatives of it. force_queue: take a queue of more than half the images too. degrees, flip, scale, translate:
+    what a view may be, as in `shards.views.ViewRange`. threads: None takes the run's own, or as many as there are
+    cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
     stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
     """
 
@@ -31,6 +32,7 @@ class PretrainOptions:
     init: str = "imagenet"
     image_size: int = 320
     batch_size: int = 16
+    accumulate: int = 1
     epochs: int = 20
     lr: float = 1e-4
     queue_size: int = 24576
@@ -42,8 +44,10 @@ class PretrainOptions:
     temperature: float = 0.2
     optimizer: str = "adam"
     weight_decay: float = 1e-4
+    decay_norms: bool = True
     schedule: str = "step"
     milestones: tuple[int, ...] = (12, 18, 24)
+    warmup_epochs: int = 0
     degrees: float = 10.0
     flip: bool = True
     scale: tuple[float, float] = (1.0, 1.0)

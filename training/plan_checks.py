@@ -24,6 +24,15 @@ def refuse_long_queue(options: PretrainOptions, samples: int) -> None:
     )
 
 
+def refuse_long_warmup(options: PretrainOptions) -> None:
+    """Raise TrainingError for a warm-up that leaves no epoch to train at the rate that it warms up to."""
+    if options.warmup_epochs >= options.epochs:
+        raise TrainingError(
+            f"--warmup-epochs {options.warmup_epochs} is the whole run of {options.epochs} epochs or more. "
+            "Give fewer, or more --epochs."
+        )
+
+
 def batch_norm_groups(options: PretrainOptions, batch: int) -> int:
     """Groups that BatchNorm normalises the `batch` images of one pass in. Raises TrainingError where it cannot."""
     if options.batch_norm == "none":

@@ -22,7 +22,7 @@ from training.checkpoints import load_checkpoint, prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.moco import MoCo
 from training.options import PretrainOptions
-from training.plan_checks import batch_norm_groups, refuse_long_queue
+from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
 from training.recorder import Recorder
@@ -77,7 +77,7 @@ class _Run:
         self.loader = TwoViewLoader(
             self.datasets if options.stage_to is None else _staged(self.datasets, options.stage_to),
             image_size=options.image_size,
-            batch_size=options.batch_size,
+            batch_size=options.batch_size * options.accumulate,
             seed=options.seed,
             device="gpu" if options.device == "gpu" else "cpu",
             device_id=0 if options.device == "gpu" else None,
@@ -94,6 +94,7 @@ class _Run:
         step = newest_step(options.output)
         if step is None:
             refuse_long_queue(options, self.loader.samples)
+            refuse_long_warmup(options)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
         moco = _build_moco(options, init=options.init if step is None else "random")
         self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))

@@ -5,7 +5,7 @@ import pytest
 
 from training.errors import TrainingError
 from training.options import PretrainOptions
-from training.plan_checks import batch_norm_groups, refuse_long_queue
+from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 
 OPTIONS = PretrainOptions(shards=(), output=Path("unused"))
 
@@ -32,3 +32,9 @@ def test_batch_norm_is_split_as_asked_or_as_the_batch_suggests(bn_groups: int | 
 def test_groups_of_one_image_or_of_different_sizes_are_refused(bn_groups: int | None, batch: int) -> None:
     with pytest.raises(TrainingError, match=f"groups of a batch of {batch} are not"):
         batch_norm_groups(replace(OPTIONS, batch_norm="split", bn_groups=bn_groups), batch)
+
+
+def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
+    refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=2))
+    with pytest.raises(TrainingError, match="--warmup-epochs 3 is the whole run of 3 epochs"):
+        refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=3))

@@ -147,12 +147,16 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
         pytest.param({"optimizer": "sgd", "schedule": "cosine", "threads": 2}, id="SGD, cosine, two threads"),
         pytest.param({"backbone": "densenet121"}, id="DenseNet-121"),
         pytest.param({"batch_norm": "split"}, id="BatchNorm in groups"),
+        pytest.param(
+            {"batch_size": 8, "accumulate": 3, "warmup_epochs": 1, "epochs": 2, "decay_norms": False},
+            id="three batches a step, a warm-up, two groups of parameters",
+        ),
     ],
 )
 def test_other_networks_optimizers_and_threads_go_on_exactly_too(
     options: PretrainOptions, signal_after: Stop, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    options = replace(options, batch_size=24, epochs=1, **changes)
+    options = replace(options, **{"batch_size": 24, "epochs": 1} | changes)
     undisturbed = replace(options, output=tmp_path / "undisturbed")
     pretrain(undisturbed)
     stop_and_go_on(options, signal_after, [1])

@@ -80,6 +80,44 @@ def test_a_step_is_algorithm_1_written_out(mask_same_image: bool) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+def freeze_statistics(trainer: Trainer) -> Trainer:
+    """Both encoders normalise by what they have seen so far, which no batch changes any more."""
+    trainer.moco.eval()
+    return trainer
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 6])
+def test_without_batch_statistics_an_accumulated_step_is_that_of_one_batch(accumulate: int) -> None:
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02)
+    whole = freeze_statistics(new_trainer(options))
+    parts = freeze_statistics(new_trainer(replace(options, accumulate=accumulate)))
+    for seed in range(2):
+        for trainer in (whole, parts):
+            trainer.step(views(seed))
+    assert parts.window.losses() == pytest.approx(whole.window.losses(), rel=1e-5)
+    assert parts.steps == whole.steps == 2
+    assert torch.equal(parts.moco.queue.sample_ids, whole.moco.queue.sample_ids)
+    torch.testing.assert_close(parts.moco.queue.keys, whole.moco.queue.keys, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(parts.moco.parameters(), whole.moco.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_statistics_and_negatives_of_an_accumulated_step_are_those_of_its_parts() -> None:
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02, accumulate=2, mask_same_image=False)
+    trainer, by_hand = new_trainer(options), new_trainer(options).moco
+    batch = views(0)
+    trainer.step(batch)
+    losses = []
+    for part in (slice(0, 3), slice(3, 6)):  # the second part's negatives hold no key of the first
+        query = by_hand.queries(images_to_input(batch.query[part], 127.0, 64.0))
+        key = by_hand.keys(images_to_input(batch.key[part], 127.0, 64.0))
+        losses.append(float(info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys, 0.2)).detach()))
+    assert trainer.window.losses() == pytest.approx([sum(losses) / 2], rel=1e-4)
+    statistics, by_parts = trainer.moco.query_encoder.state_dict(), by_hand.query_encoder.state_dict()
+    torch.testing.assert_close(statistics["bn1.running_mean"], by_parts["bn1.running_mean"])
+    assert int(statistics["bn1.num_batches_tracked"]) == 2
+
+
 def test_the_contrastive_task_is_learned() -> None:
     trainer = new_trainer()
     for step in range(24):

@@ -51,6 +51,14 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
 )
 @click.option("--image-size", type=click.IntRange(min=32), default=PretrainOptions.image_size, help="Side, in pixels.")
 @click.option("--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Global.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=PretrainOptions.accumulate,
+    help="Batches whose gradients make one step. It enlarges the gradient's batch and nothing else: all of them are "
+    "compared with the queue as it was before the step, and BatchNorm sees --batch-size images. The queue and the key "
+    "encoder move once a step.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=PretrainOptions.epochs)
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=PretrainOptions.lr, help="Global.")
 @click.option(
@@ -95,6 +103,11 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=PretrainOptions.optimizer)
 @click.option("--weight-decay", type=click.FloatRange(min=0), default=PretrainOptions.weight_decay)
 @click.option(
+    "--decay-norms/--no-decay-norms",
+    default=PretrainOptions.decay_norms,
+    help="Weight decay on the parameters of norms and on biases too, as published.",
+)
+@click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
     default=PretrainOptions.schedule,
@@ -107,6 +120,12 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     metavar="EPOCH[,EPOCH...]",
     default=",".join(map(str, PretrainOptions.milestones)),
     help="Epochs at which --schedule step divides the learning rate by ten.",
+)
+@click.option(
+    "--warmup-epochs",
+    type=click.IntRange(min=0),
+    default=PretrainOptions.warmup_epochs,
+    help="Epochs in which the learning rate rises to --lr, step by step, before its schedule; part of --epochs.",
 )
 @click.option(
     "--degrees",
