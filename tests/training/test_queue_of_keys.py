@@ -1,7 +1,10 @@
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shards.order import epoch_windows
 from training.queue_of_keys import NO_SAMPLE, QueueOfKeys
 
 
@@ -32,6 +35,20 @@ def test_keys_of_the_same_image_are_found_by_looking_at_each(size: int, batches:
     assert found.shape == (3, size)
     assert found.sum(dim=1).tolist() == [newest.count(sample) for sample in asked]
     assert all(queue.sample_ids[found[row]].eq(sample).all() for row, sample in enumerate(asked))
+
+
+@pytest.mark.parametrize(("size", "share"), [(250, 1 / 32), (500, 1 / 8), (1000, 1 / 2)])
+def test_of_a_queue_over_part_of_an_epoch_half_the_square_of_the_part_meets_its_own_image(
+    size: int, share: float
+) -> None:
+    queue, epochs, batch = QueueOfKeys(1, size, 0), 20, 10
+    met = 0
+    for epoch in range(epochs):
+        for places in np.concatenate(epoch_windows(1000, 0, epoch)).reshape(-1, batch):
+            sample_ids = torch.from_numpy(places.astype(np.int64))
+            met += int(queue.of_same_image(sample_ids).any(dim=1).sum())
+            queue.enqueue(torch.ones(batch, 1), sample_ids)
+    assert met / (1000 * (epochs - 1)) == pytest.approx(share, rel=0.1)  # none in the first epoch
 
 
 def test_a_new_queue_holds_different_random_unit_vectors_of_no_image() -> None:

@@ -50,7 +50,9 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     help="Weights to start from; FILE: .safetensors or .pth with torchvision's names.",
 )
 @click.option("--image-size", type=click.IntRange(min=32), default=PretrainOptions.image_size, help="Side, in pixels.")
-@click.option("--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Global.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Images a batch; global."
+)
 @click.option(
     "--accumulate",
     type=click.IntRange(min=1),
