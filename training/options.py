@@ -15,7 +15,7 @@ SCHEDULES = ("step", "cosine", "constant")
 @dataclass(frozen=True)
 class PretrainOptions:
     """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
-    mask_same_image, which it has not.
+    mask_same_image and batch_norm.
 
     image_size: side in pixels. batch_size, lr, queue_size: global. accumulate: batches a step. batch_norm: over the
     whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
@@ -38,7 +38,7 @@ class PretrainOptions:
     queue_size: int = 24576
     mask_same_image: bool = True
     force_queue: bool = False
-    batch_norm: str = "none"
+    batch_norm: str = "split"
     bn_groups: int | None = None
     momentum: float = 0.999
     temperature: float = 0.2

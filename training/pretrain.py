@@ -92,9 +92,6 @@ class _Run:
         torch.set_num_threads(options.threads or 1)
         torch.manual_seed(options.seed)
         step = newest_step(options.output)
-        if step is None:
-            refuse_long_queue(options, self.loader.samples)
-            refuse_long_warmup(options)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
         moco = _build_moco(options, init=options.init if step is None else "random")
         self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
@@ -137,6 +134,8 @@ class _Run:
 
     def _begin(self, begun: bool) -> None:
         options, samples = self.options, self.loader.samples
+        refuse_long_queue(options, samples)
+        refuse_long_warmup(options)
         remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in self.datasets]
         write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
         write_patients(options.output, pd.concat([init_patients(options.init), train_patients(self.datasets)]))

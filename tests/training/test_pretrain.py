@@ -146,7 +146,7 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
     [
         pytest.param({"optimizer": "sgd", "schedule": "cosine", "threads": 2}, id="SGD, cosine, two threads"),
         pytest.param({"backbone": "densenet121"}, id="DenseNet-121"),
-        pytest.param({"batch_norm": "split"}, id="BatchNorm in groups"),
+        pytest.param({"batch_norm": "none"}, id="BatchNorm over the whole batch"),
         pytest.param(
             {"batch_size": 8, "accumulate": 3, "warmup_epochs": 1, "epochs": 2, "decay_norms": False},
             id="three batches a step, a warm-up, two groups of parameters",

@@ -184,7 +184,7 @@ def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:
 
     Reads datasets that `cxr-ingest build-shards` made. Writes a run directory: config.yaml, metrics.jsonl,
     tensorboard/, checkpoints/, last.json, patients.parquet, two_views.png and, at the end, backbone.safetensors
-    and backbone.json. The defaults are the published ones of MoCo-CXR.
+    and backbone.json. The defaults are the published ones of MoCo-CXR, but for --mask-same-image and --batch-norm.
 
     The same command goes on with a run that was stopped. SIGUSR1 and SIGTERM stop it after the step under way, with a
     checkpoint and exit status 75.
