@@ -15,7 +15,7 @@ from shards.errors import ResumeError
 from training.weight_files import UNREADABLE
 
 FOLDER = "checkpoints"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _KEPT = 2
 _NAME = re.compile(r"step-(\d{8,})\.pt")

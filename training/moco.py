@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from training.networks import attach_head, feature_dimension, stream_seed
 from training.queue_of_keys import QueueOfKeys
+from training.split_batch_norm import split_batch_norm, transposed
 
 DIMENSION = 128
 """Length of queries and keys (He et al. 2020, section 3.3)."""
@@ -20,14 +21,19 @@ DIMENSION = 128
 _HEAD_STREAM, _QUEUE_STREAM = 1, 2
 
 
-def info_nce_logits(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+def info_nce_logits(
+    query: Tensor, key: Tensor, queue: Tensor, temperature: float, same_image: Tensor | None = None
+) -> Tensor:
     """Similarity of each query to its key and to every negative, over temperature.
 
-    query, key: [N, D], unit length. queue: [D, K], unit columns, carries no gradient.
+    query, key: [N, D], unit length. queue: [D, K], unit columns, carries no gradient. same_image: bool [N, K], keys
+    that are no negatives of a query, since they are of its own image; their logits are -inf.
     Returns [N, 1 + K]; column 0 is the positive (He et al. 2020, eq. 1).
     """
     positive = (query * key).sum(dim=1, keepdim=True)  # [N, 1]
     negative = query @ queue  # [N, K]
+    if same_image is not None:
+        negative = negative.masked_fill(same_image, -torch.inf)
     return torch.cat([positive, negative], dim=1) / temperature
 
 
@@ -61,15 +67,31 @@ class MoCo(nn.Module):
     """
 
     def __init__(
-        self, backbone: nn.Module, architecture: str, *, queue_size: int, momentum: float, temperature: float, seed: int
+        self,
+        backbone: nn.Module,
+        architecture: str,
+        *,
+        queue_size: int,
+        momentum: float,
+        temperature: float,
+        seed: int,
+        mask_same_image: bool = True,
+        bn_groups: int = 1,
     ) -> None:
-        """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue."""
+        """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue.
+
+        mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be.
+        bn_groups: groups that BatchNorm normalises a batch in, other ones for the keys; 1: the whole batch.
+        """
         super().__init__()
         self.momentum = momentum
         self.temperature = temperature
+        self.mask_same_image = mask_same_image
+        self.bn_groups = bn_groups
         self.query_encoder = attach_head(
             backbone, architecture, projection_head(feature_dimension(architecture), stream_seed(seed, _HEAD_STREAM))
         )
+        split_batch_norm(self.query_encoder, bn_groups)
         self.key_encoder = copy.deepcopy(self.query_encoder).requires_grad_(False)
         self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, _QUEUE_STREAM))
 
@@ -79,17 +101,28 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def keys(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder; no gradient."""
-        return F.normalize(self.key_encoder(images).float(), dim=1)
+        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder, in the images' order; no gradient.
+
+        With BatchNorm in groups, N is a multiple of them and the groups are those of the queries transposed.
+        """
+        if self.bn_groups == 1:
+            return F.normalize(self.key_encoder(images).float(), dim=1)
+        order = transposed(len(images), self.bn_groups, images.device)
+        keys = F.normalize(self.key_encoder(images[order]).float(), dim=1)
+        return torch.empty_like(keys).index_copy_(0, order, keys)
 
     def update_key_encoder(self) -> None:
         """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's."""
         momentum_update(self.key_encoder.parameters(), self.query_encoder.parameters(), self.momentum)
 
-    def logits(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """[N, 1 + K] in float32: half precision would round similarities to a hundredth before the softmax."""
+    def logits(self, queries: Tensor, keys: Tensor, sample_ids: Tensor) -> Tensor:
+        """[N, 1 + K] in float32: half precision would round similarities to a hundredth before the softmax.
+
+        sample_ids: int64 [N], of the images that queries and keys are of.
+        """
+        same_image = self.queue.of_same_image(sample_ids) if self.mask_same_image else None
         with torch.autocast(queries.device.type, enabled=False):
-            return info_nce_logits(queries, keys, self.queue.keys, self.temperature)
+            return info_nce_logits(queries, keys, self.queue.keys, self.temperature, same_image)
 
 
 def projection_head(features: int, seed: int) -> nn.Sequential:

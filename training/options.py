@@ -6,6 +6,7 @@ from typing import Any
 
 ARCHITECTURES = ("resnet18", "densenet121")
 DEVICES = ("auto", "cpu", "gpu")
+BATCH_NORMS = ("split", "none")
 OPTIMIZERS = ("adam", "sgd")
 PRECISIONS = ("fp32", "bf16", "fp16")
 SCHEDULES = ("step", "cosine", "constant")
@@ -13,11 +14,15 @@ SCHEDULES = ("step", "cosine", "constant")
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/).
+    """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
+    mask_same_image and batch_norm.
 
-    image_size: side in pixels. batch_size, lr, queue_size: global. milestones: in epochs. degrees, flip,
-    scale, translate: what a view may be, as in `shards.views.ViewRange`. threads: None takes the
-    run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
+    image_size: side in pixels. batch_size, lr, queue_size: global. accumulate: batches a step. batch_norm: over the
+    whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
+    epochs. decay_norms: weight decay on norms and biases too. mask_same_image: earlier keys of a query's own image are
+    no negatives of it. force_queue: take a queue of more than half the images too. degrees, flip, scale, translate:
+    what a view may be, as in `shards.views.ViewRange`. threads: None takes the run's own, or as many as there are
+    cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
     stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
     verify_checksums: of each image that is read.
     """
@@ -28,15 +33,22 @@ class PretrainOptions:
     init: str = "imagenet"
     image_size: int = 320
     batch_size: int = 16
+    accumulate: int = 1
     epochs: int = 20
     lr: float = 1e-4
     queue_size: int = 24576
+    mask_same_image: bool = True
+    force_queue: bool = False
+    batch_norm: str = "split"
+    bn_groups: int | None = None
     momentum: float = 0.999
     temperature: float = 0.2
     optimizer: str = "adam"
     weight_decay: float = 1e-4
+    decay_norms: bool = True
     schedule: str = "step"
     milestones: tuple[int, ...] = (12, 18, 24)
+    warmup_epochs: int = 0
     degrees: float = 10.0
     flip: bool = True
     scale: tuple[float, float] = (1.0, 1.0)

@@ -22,6 +22,7 @@ from training.checkpoints import load_checkpoint, prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.moco import MoCo
 from training.options import PretrainOptions
+from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
 from training.recorder import Recorder
@@ -76,7 +77,7 @@ class _Run:
         self.loader = TwoViewLoader(
             self.datasets if options.stage_to is None else _staged(self.datasets, options.stage_to),
             image_size=options.image_size,
-            batch_size=options.batch_size,
+            batch_size=options.batch_size * options.accumulate,
             seed=options.seed,
             device="gpu" if options.device == "gpu" else "cpu",
             device_id=0 if options.device == "gpu" else None,
@@ -134,6 +135,8 @@ class _Run:
 
     def _begin(self, begun: bool) -> None:
         options, samples = self.options, self.loader.samples
+        refuse_long_queue(options, samples)
+        refuse_long_warmup(options)
         remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in self.datasets]
         write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
         write_patients(options.output, pd.concat([init_patients(options.init), train_patients(self.datasets)]))
@@ -144,12 +147,6 @@ class _Run:
             f"{', '.join(dataset.name for dataset in self.datasets)}: {options.epochs} epochs of "
             f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads."
         )
-        if options.queue_size > samples / 2:
-            click.echo(
-                f"Warning: the queue holds {options.queue_size} keys, more than half of the {samples} images, so that "
-                "a query meets older keys of its own image as negatives. A smaller --queue-size avoids it.",
-                err=True,
-            )
 
     def _go_on(self, step: int) -> None:
         state = load_checkpoint(self.options.output, step)
@@ -199,4 +196,6 @@ def _build_moco(options: PretrainOptions, init: str) -> MoCo:
         momentum=options.momentum,
         temperature=options.temperature,
         seed=options.seed,
+        mask_same_image=options.mask_same_image,
+        bn_groups=batch_norm_groups(options, options.batch_size),
     )

@@ -22,7 +22,7 @@ from training.errors import RunError
 
 CONFIG, LAST, PATIENTS = "config.yaml", "last.json", "patients.parquet"
 
-FREE_KEYS = frozenset({"shards", "output", "checkpoint_every", "verify_checksums"})
+FREE_KEYS = frozenset({"shards", "output", "checkpoint_every", "force_queue", "verify_checksums"})
 """Options that may change on resume: they do not change a weight. (The datasets' digests are checked by the loader.)"""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from shards.loader import TwoViewBatch
 from training.devices import autocast, torch_device
@@ -32,7 +33,11 @@ class Trainer:
         self.moco = moco.train()
         on_device(self.moco, self.device)
         self.optimizer = build_optimizer(
-            options.optimizer, moco.query_encoder.parameters(), options.lr, options.weight_decay
+            options.optimizer,
+            moco.query_encoder.parameters(),
+            options.lr,
+            options.weight_decay,
+            decay_norms=options.decay_norms,
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "fp16")
         self.window = StepWindow()
@@ -49,28 +54,45 @@ class Trainer:
             milestones=self._options.milestones,
             epochs=self._options.epochs,
             steps_per_epoch=self.steps_per_epoch,
+            warmup_epochs=self._options.warmup_epochs,
         )
 
     def step(self, batch: TwoViewBatch) -> None:
-        """One step of MoCo v2 (He et al. 2020, algorithm 1). Does not wait for the device, except to scale fp16."""
+        """One step of MoCo v2 (He et al. 2020, algorithm 1). Does not wait for the device, except to scale fp16.
+
+        The batch passes in `accumulate` equal parts, whose gradients are added up and which meet the same queue: keys
+        are enqueued, and the key encoder moves, once a step.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.steps)
-        query_images = images_to_input(batch.query.to(self.device, non_blocking=True), self._mean, self._std)
-        key_images = images_to_input(batch.key.to(self.device, non_blocking=True), self._mean, self._std)
+        sample_ids = batch.sample_id.to(self.device, non_blocking=True)
         self.moco.update_key_encoder()
+        self.optimizer.zero_grad(set_to_none=True)
+        count = self._options.accumulate
+        parts = zip(batch.query.chunk(count), batch.key.chunk(count), sample_ids.chunk(count), strict=True)
+        passed = [self._add_gradient(*part) for part in parts]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        keys, losses, accuracies = zip(*passed, strict=True)
+        # After backward: it still needs the queue that the logits were computed with.
+        self.moco.queue.enqueue(torch.cat(keys), sample_ids)
+        self.window.add(torch.stack(losses).mean(), torch.stack(accuracies).mean())
+        self.steps += 1
+
+    def _add_gradient(self, query: Tensor, key: Tensor, sample_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Add one part's gradient to that of the step. Returns its keys [N, D], loss and accuracy, without gradient.
+
+        query, key: uint8 [N, 1, H, W], on any device. sample_ids: int64 [N], on the trainer's.
+        """
+        query_images = images_to_input(query.to(self.device, non_blocking=True), self._mean, self._std)
+        key_images = images_to_input(key.to(self.device, non_blocking=True), self._mean, self._std)
         with autocast(self.device, self._options.precision):
             queries = self.moco.queries(query_images)
             keys = self.moco.keys(key_images)
-        logits = self.moco.logits(queries, keys)
+        logits = self.moco.logits(queries, keys, sample_ids)
         loss = info_nce_loss(logits)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        # After backward: it still needs the queue that the logits were computed with.
-        self.moco.queue.enqueue(keys)
-        self.window.add(loss.detach(), contrastive_accuracy(logits.detach()))
-        self.steps += 1
+        self.scaler.scale(loss / self._options.accumulate).backward()  # type: ignore[no-untyped-call]
+        return keys, loss.detach(), contrastive_accuracy(logits.detach())
 
     def refuse_lost_loss(self) -> None:
         """Raise TrainingError if a loss since the last line of metrics is not a finite number; names its step."""

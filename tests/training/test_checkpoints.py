@@ -58,5 +58,5 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: bytes) -> None:
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
     checkpoint_path(tmp_path, 2).parent.mkdir()
     torch.save({"format_version": 99}, checkpoint_path(tmp_path, 2))
-    with pytest.raises(ResumeError, match="checkpoint format 99; this release reads 1"):
+    with pytest.raises(ResumeError, match="checkpoint format 99; this release reads 2"):
         load_checkpoint(tmp_path, 2)

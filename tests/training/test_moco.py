@@ -12,13 +12,23 @@ from training.networks import build_backbone
 from training.options import ARCHITECTURES
 
 
-def small_moco(architecture: str = "resnet18", *, queue_size: int = 10, momentum: float = 0.9) -> MoCo:
-    backbone = build_backbone(architecture, seed=0)
-    return MoCo(backbone, architecture, queue_size=queue_size, momentum=momentum, temperature=0.2, seed=0)
+def small_moco(
+    architecture: str = "resnet18", *, momentum: float = 0.9, mask_same_image: bool = True, bn_groups: int = 1
+) -> MoCo:
+    return MoCo(
+        build_backbone(architecture, seed=0),
+        architecture,
+        queue_size=10,
+        momentum=momentum,
+        temperature=0.2,
+        seed=0,
+        mask_same_image=mask_same_image,
+        bn_groups=bn_groups,
+    )
 
 
 def contrast(moco: MoCo, query: Tensor, key: Tensor) -> Tensor:
-    return info_nce_loss(moco.logits(moco.queries(query), moco.keys(key)))
+    return info_nce_loss(moco.logits(moco.queries(query), moco.keys(key), torch.arange(len(query))))
 
 
 @given(
@@ -26,23 +36,54 @@ def contrast(moco: MoCo, query: Tensor, key: Tensor) -> Tensor:
     dimension=st.integers(1, 12),
     size=st.integers(1, 17),
     temperature=st.floats(0.05, 2.0),
+    masked=st.none() | st.floats(0.0, 1.0),
     seed=st.integers(0, 2**31),
 )
 def test_logits_and_loss_equal_equation_1_computed_pair_by_pair(
-    samples: int, dimension: int, size: int, temperature: float, seed: int
+    samples: int, dimension: int, size: int, temperature: float, masked: float | None, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     query, key, queue = (
         F.normalize(torch.randn(count, dimension, generator=generator, dtype=torch.float64), dim=1)
         for count in (samples, samples, size)
     )
-    logits = info_nce_logits(query, key, queue.T, temperature)
+    same_image = None if masked is None else torch.rand(samples, size, generator=generator) < masked
+    logits = info_nce_logits(query, key, queue.T, temperature, same_image)
     losses = []
     for n in range(samples):
-        similarities = [float(query[n] @ other) / temperature for other in (key[n], *queue)]
+        similarities = [float(query[n] @ key[n]) / temperature]
+        for k in range(size):
+            left_out = same_image is not None and bool(same_image[n, k])
+            similarities.append(-math.inf if left_out else float(query[n] @ queue[k]) / temperature)
         assert logits[n].tolist() == pytest.approx(similarities)
         losses.append(-math.log(math.exp(similarities[0]) / sum(map(math.exp, similarities))))
-    assert float(info_nce_loss(logits)) == pytest.approx(sum(losses) / samples)
+    assert float(info_nce_loss(logits)) == pytest.approx(sum(losses) / samples, abs=1e-12)
+
+
+@given(size=st.integers(1, 12), seed=st.integers(0, 2**31))
+def test_a_masked_key_gives_the_gradient_of_a_queue_without_it(size: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    query, key = (F.normalize(torch.randn(1, 6, generator=generator, dtype=torch.float64), dim=1) for _ in range(2))
+    queue = F.normalize(torch.randn(size, 6, generator=generator, dtype=torch.float64), dim=1)
+    masked = torch.rand(1, size, generator=generator) < 0.5
+    gradients: list[Tensor] = []
+    for negatives, same_image in ((queue, masked), (queue[~masked[0]], None)):
+        leaf = query.clone().requires_grad_()
+        loss = info_nce_loss(info_nce_logits(leaf, key, negatives.T, 0.2, same_image))
+        gradients += torch.autograd.grad(loss, leaf)
+    torch.testing.assert_close(*gradients)
+
+
+def test_only_keys_of_other_images_are_negatives_unless_told_otherwise() -> None:
+    keys = F.normalize(torch.randn(3, 128), dim=1)
+    for mask_same_image in (True, False):
+        moco = small_moco(mask_same_image=mask_same_image)
+        moco.queue.enqueue(keys, torch.tensor([7, 5, 7]))
+        logits = moco.logits(keys[:2], keys[:2], torch.tensor([7, 6]))
+        assert torch.isinf(logits[:, 1:]).tolist() == [
+            [mask_same_image, False, mask_same_image, *[False] * 7],
+            [False] * 10,
+        ]
 
 
 def test_accuracy_counts_only_queries_strictly_nearest_to_their_key() -> None:
@@ -60,6 +101,22 @@ def test_momentum_update_is_equation_2_for_every_tensor(momentum: float, seed: i
     for result, wanted in zip(slow, expected, strict=True):
         torch.testing.assert_close(result, wanted)
     assert all(torch.equal(a, b) for a, b in zip(fast, untouched, strict=True))
+
+
+@torch.no_grad()
+def test_an_image_is_normalised_with_other_images_as_a_query_than_as_a_key() -> None:
+    moco, plain = small_moco(bn_groups=2), small_moco()
+    images = torch.randn(4, 3, 64, 64)
+    queries, keys = moco.queries(images), moco.keys(images)
+    torch.testing.assert_close(queries[:2], plain.queries(images[:2]), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(keys[1::2], plain.keys(images[1::2]), rtol=1e-3, atol=1e-4)
+    for changed in range(4):
+        others = images.clone()
+        others[changed] += 1.0 + torch.randn(3, 64, 64)
+        query_moves = (moco.queries(others) - queries).abs().amax(dim=1) > 1e-4
+        key_moves = (moco.keys(others) - keys).abs().amax(dim=1) > 1e-4
+        assert (query_moves & key_moves).nonzero().ravel().tolist() == [changed]
+        assert query_moves.sum() == key_moves.sum() == 2
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -101,7 +158,7 @@ def test_queries_and_keys_are_unit_vectors_in_float32_also_under_autocast() -> N
     images = torch.randn(3, 3, 32, 32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         queries, keys = moco.queries(images), moco.keys(images)
-        logits = moco.logits(queries, keys)
+        logits = moco.logits(queries, keys, torch.arange(3))
     assert queries.dtype == keys.dtype == logits.dtype == torch.float32
     torch.testing.assert_close(queries.norm(dim=1), torch.ones(3))
     torch.testing.assert_close(keys.norm(dim=1), torch.ones(3))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shards.dataset import open_dataset
+from shards.dataset import open_dataset, open_datasets
 from shards.errors import ResumeError, SubsetError
 from shards.loader import TwoViewBatch
 from shards.quarantine import Quarantined, write_quarantine
@@ -146,12 +146,17 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
     [
         pytest.param({"optimizer": "sgd", "schedule": "cosine", "threads": 2}, id="SGD, cosine, two threads"),
         pytest.param({"backbone": "densenet121"}, id="DenseNet-121"),
+        pytest.param({"batch_norm": "none"}, id="BatchNorm over the whole batch"),
+        pytest.param(
+            {"batch_size": 8, "accumulate": 3, "warmup_epochs": 1, "epochs": 2, "decay_norms": False},
+            id="three batches a step, a warm-up, two groups of parameters",
+        ),
     ],
 )
 def test_other_networks_optimizers_and_threads_go_on_exactly_too(
     options: PretrainOptions, signal_after: Stop, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    options = replace(options, batch_size=24, epochs=1, **changes)
+    options = replace(options, **{"batch_size": 24, "epochs": 1} | changes)
     undisturbed = replace(options, output=tmp_path / "undisturbed")
     pretrain(undisturbed)
     stop_and_go_on(options, signal_after, [1])
@@ -167,6 +172,8 @@ def test_training_changes_the_weights_and_hands_on_those_of_the_query_encoder(fi
     assert not torch.equal(backbone.network.state_dict()["conv1.weight"], start.network.state_dict()["conv1.weight"])
     assert not torch.equal(state["key_encoder.conv1.weight"], state["query_encoder.conv1.weight"])
     assert int(state["queue.pointer"]) == 12 * 8 % 20
+    (dataset,) = open_datasets(finished.shards)
+    assert set(state["queue.sample_ids"].tolist()) <= set(dataset.samples["sample_id"])
 
 
 def test_a_run_directory_holds_what_is_promised(finished: PretrainOptions) -> None:
@@ -311,14 +318,16 @@ def test_weights_that_are_not_numbers_are_never_saved_though_the_loss_was_one(
     assert checkpoint_steps(options.output) == []
 
 
-def test_a_queue_of_more_than_half_the_images_is_warned_of(
-    options: PretrainOptions, signal_after: Stop, capsys: pytest.CaptureFixture[str]
+def test_a_queue_of_more_than_half_the_images_is_refused_unless_forced_and_then_goes_on(
+    options: PretrainOptions, signal_after: Stop
 ) -> None:
+    with pytest.raises(TrainingError, match=r"26 keys, more than half of the 50 .* Give --queue-size 25 or fewer, or"):
+        pretrain(replace(options, queue_size=26))
+    assert not options.output.exists()
     signal_after(1)
-    pretrain(options)
-    assert "Warning" not in capsys.readouterr().err
-    pretrain(replace(options, queue_size=26, output=options.output.with_name("long")))
-    assert "the queue holds 26 keys, more than half of the 50 images" in capsys.readouterr().err
+    assert pretrain(replace(options, queue_size=26, force_queue=True, epochs=1)) is Outcome.PREEMPTED
+    signal_after(-1)
+    assert pretrain(replace(options, queue_size=26, epochs=1)) is Outcome.FINISHED
 
 
 def test_a_batch_larger_than_the_train_split_is_refused_before_anything_is_written(options: PretrainOptions) -> None:

@@ -35,6 +35,9 @@ SMALL = [
     "--log-every=1",
 ]
 
+NOT_AS_PUBLISHED = {"mask_same_image": False, "batch_norm": "none"}
+"""Where an option left out is not what was published: what was."""
+
 PATIENCE_S = 300  # of a machine that does other work; a quiet one needs two
 
 
@@ -135,14 +138,14 @@ def resolved(*args: str) -> dict[str, Any]:
     return {key: value for key, value in context.params.items() if key in PretrainOptions.__dataclass_fields__}
 
 
-def test_an_option_left_out_has_the_published_value() -> None:
+def test_an_option_left_out_has_the_value_of_the_options_class() -> None:
     assert PretrainOptions(**resolved()) == PretrainOptions(shards=(Path("a"),), output=Path("b"))
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "densenet121"])
-def test_the_published_recipe_spells_out_the_defaults_each_with_its_source(architecture: str) -> None:
+def test_the_published_recipe_spells_out_all_that_was_published_each_with_its_source(architecture: str) -> None:
     name = f"moco_cxr_{architecture}"
-    assert resolved(f"--config={name}") == resolved(f"--backbone={architecture}")
+    assert resolved(f"--config={name}") == resolved(f"--backbone={architecture}") | NOT_AS_PUBLISHED
     lines = shipped_recipes()[name].read_text().splitlines()
     values = [line for line in lines if line and not line.startswith("#")]
     assert len(values) >= 12

@@ -36,12 +36,13 @@ def new_trainer(options: PretrainOptions = OPTIONS) -> Trainer:
         momentum=options.momentum,
         temperature=options.temperature,
         seed=0,
+        mask_same_image=options.mask_same_image,
     )
     return Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4)
 
 
 def views(seed: int) -> TwoViewBatch:
-    """Six coarse random patterns; the views are two noisy versions of each."""
+    """Six coarse random patterns, of samples 0 to 5; the views are two noisy versions of each."""
     generator = torch.Generator().manual_seed(seed)
     patterns = torch.randint(30, 220, (6, 1, 4, 4), generator=generator).float()
     images = torch.nn.functional.interpolate(patterns, size=32, mode="bilinear")
@@ -49,9 +50,11 @@ def views(seed: int) -> TwoViewBatch:
     return TwoViewBatch(noisy[0], noisy[1], torch.arange(6))
 
 
-def test_a_step_is_algorithm_1_written_out() -> None:
+@pytest.mark.parametrize("mask_same_image", [True, False])
+def test_a_step_is_algorithm_1_written_out(mask_same_image: bool) -> None:
     # SGD: Adam's first steps are as large for a gradient of rounding errors as for any other.
-    trainer, by_hand = new_trainer(replace(OPTIONS, optimizer="sgd", lr=0.02)), new_trainer().moco
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02, mask_same_image=mask_same_image)
+    trainer, by_hand = new_trainer(options), new_trainer().moco
     optimizer = torch.optim.SGD(by_hand.query_encoder.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
     # Two steps: at 32 pixels BatchNorm makes rounding grow so fast that a third differs in its second digit.
     for seed in range(2):
@@ -62,7 +65,10 @@ def test_a_step_is_algorithm_1_written_out() -> None:
         query = by_hand.query_encoder(images_to_input(batch.query, 127.0, 64.0))
         key = by_hand.key_encoder(images_to_input(batch.key, 127.0, 64.0)).detach()
         query, key = query / query.norm(dim=1, keepdim=True), key / key.norm(dim=1, keepdim=True)
-        loss = info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys.clone(), 0.2))
+        own = torch.zeros(6, 9, dtype=torch.bool)
+        if mask_same_image and seed == 1:  # in the second step the queue holds the first six keys, of the same images
+            own[range(6), range(6)] = True
+        loss = info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys.clone(), 0.2, own))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -72,6 +78,44 @@ def test_a_step_is_algorithm_1_written_out() -> None:
     torch.testing.assert_close(trainer.moco.queue.keys, by_hand.queue.keys, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip(trainer.moco.key_encoder.parameters(), by_hand.key_encoder.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def freeze_statistics(trainer: Trainer) -> Trainer:
+    """Both encoders normalise by what they have seen so far, which no batch changes any more."""
+    trainer.moco.eval()
+    return trainer
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 6])
+def test_without_batch_statistics_an_accumulated_step_is_that_of_one_batch(accumulate: int) -> None:
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02)
+    whole = freeze_statistics(new_trainer(options))
+    parts = freeze_statistics(new_trainer(replace(options, accumulate=accumulate)))
+    for seed in range(2):
+        for trainer in (whole, parts):
+            trainer.step(views(seed))
+    assert parts.window.losses() == pytest.approx(whole.window.losses(), rel=1e-5)
+    assert parts.steps == whole.steps == 2
+    assert torch.equal(parts.moco.queue.sample_ids, whole.moco.queue.sample_ids)
+    torch.testing.assert_close(parts.moco.queue.keys, whole.moco.queue.keys, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(parts.moco.parameters(), whole.moco.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_statistics_and_negatives_of_an_accumulated_step_are_those_of_its_parts() -> None:
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02, accumulate=2, mask_same_image=False)
+    trainer, by_hand = new_trainer(options), new_trainer(options).moco
+    batch = views(0)
+    trainer.step(batch)
+    losses = []
+    for part in (slice(0, 3), slice(3, 6)):  # the second part's negatives hold no key of the first
+        query = by_hand.queries(images_to_input(batch.query[part], 127.0, 64.0))
+        key = by_hand.keys(images_to_input(batch.key[part], 127.0, 64.0))
+        losses.append(float(info_nce_loss(info_nce_logits(query, key, by_hand.queue.keys, 0.2)).detach()))
+    assert trainer.window.losses() == pytest.approx([sum(losses) / 2], rel=1e-4)
+    statistics, by_parts = trainer.moco.query_encoder.state_dict(), by_hand.query_encoder.state_dict()
+    torch.testing.assert_close(statistics["bn1.running_mean"], by_parts["bn1.running_mean"])
+    assert int(statistics["bn1.num_batches_tracked"]) == 2
 
 
 def test_the_contrastive_task_is_learned() -> None:

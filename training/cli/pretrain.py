@@ -8,6 +8,7 @@ import click
 from shards.terminal import recipe_option
 from training.options import (
     ARCHITECTURES,
+    BATCH_NORMS,
     DEVICES,
     OPTIMIZERS,
     PRECISIONS,
@@ -49,14 +50,50 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     help="Weights to start from; FILE: .safetensors or .pth with torchvision's names.",
 )
 @click.option("--image-size", type=click.IntRange(min=32), default=PretrainOptions.image_size, help="Side, in pixels.")
-@click.option("--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Global.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Images a batch; global."
+)
+@click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=PretrainOptions.accumulate,
+    help="Batches whose gradients make one step. It enlarges the gradient's batch and nothing else: all of them are "
+    "compared with the queue as it was before the step, and BatchNorm sees --batch-size images. The queue and the key "
+    "encoder move once a step.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=PretrainOptions.epochs)
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), default=PretrainOptions.lr, help="Global.")
 @click.option(
     "--queue-size",
     type=click.IntRange(min=1),
     default=PretrainOptions.queue_size,
-    help="Keys to compare with. At most half the images, or a query meets old keys of its own image.",
+    help="Keys to compare with; at most half the images.",
+)
+@click.option(
+    "--mask-same-image/--no-mask-same-image",
+    default=PretrainOptions.mask_same_image,
+    help="Earlier keys of a query's own image, in the queue from the epoch before, are no negatives of it. MoCo and "
+    "the published MoCo-CXR have no mask.",
+)
+@click.option(
+    "--force-queue",
+    is_flag=True,
+    default=PretrainOptions.force_queue,
+    help="Allow a queue of more than half the images.",
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(BATCH_NORMS),
+    default=PretrainOptions.batch_norm,
+    help="split: statistics of each of several groups of a batch, other groups for the keys than for the queries, so "
+    "that the statistics do not betray which key is whose. none: of the whole batch, as published.",
+)
+@click.option(
+    "--bn-groups",
+    type=click.IntRange(min=2),
+    default=None,
+    show_default="4 of a batch of 16, 8 of 64",
+    help="Groups of --batch-norm split; a divisor of the batch size.",
 )
 @click.option(
     "--momentum",
@@ -67,6 +104,11 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
 @click.option("--temperature", type=click.FloatRange(min=0, min_open=True), default=PretrainOptions.temperature)
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), default=PretrainOptions.optimizer)
 @click.option("--weight-decay", type=click.FloatRange(min=0), default=PretrainOptions.weight_decay)
+@click.option(
+    "--decay-norms/--no-decay-norms",
+    default=PretrainOptions.decay_norms,
+    help="Weight decay on the parameters of norms and on biases too, as published.",
+)
 @click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
@@ -80,6 +122,12 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     metavar="EPOCH[,EPOCH...]",
     default=",".join(map(str, PretrainOptions.milestones)),
     help="Epochs at which --schedule step divides the learning rate by ten.",
+)
+@click.option(
+    "--warmup-epochs",
+    type=click.IntRange(min=0),
+    default=PretrainOptions.warmup_epochs,
+    help="Epochs in which the learning rate rises to --lr, step by step, before its schedule; part of --epochs.",
 )
 @click.option(
     "--degrees",
@@ -141,7 +189,7 @@ def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:
 
     Reads datasets that `cxr-ingest build-shards` made. Writes a run directory: config.yaml, metrics.jsonl,
     tensorboard/, checkpoints/, last.json, patients.parquet, two_views.png and, at the end, backbone.safetensors
-    and backbone.json. The defaults are the published ones of MoCo-CXR.
+    and backbone.json. The defaults are the published ones of MoCo-CXR, but for --mask-same-image and --batch-norm.
 
     The same command goes on with a run that was stopped. SIGUSR1 and SIGTERM stop it after the step under way, with a
     checkpoint and exit status 75.
