@@ -129,7 +129,7 @@ def _about_seeds(study: Study) -> list[str]:
     if not seeds:
         described = [model.description for model in study.models if model.description]
         seeds = [model["provenance"].get("seed") for model in described if model["initial"] == "moco"]
-    if len(set(seeds)) != 1:
+    if len(set(seeds)) != 1 or seeds[0] is None:  # an imported checkpoint does not say its seed
         return []
     return [
         f"All pretraining here has one seed ({seeds[0]}). How much another would change the results is not known from "

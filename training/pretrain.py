@@ -4,7 +4,7 @@ Reads top to bottom. Knows neither what a step does (trainer) nor what is writte
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from shards.terminal import progress
 from shards.views import ViewRange
 from training.checkpoints import load_checkpoint, prune_checkpoints
 from training.devices import available_threads, choose_device
+from training.errors import RunError
 from training.moco import MoCo
 from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
@@ -67,10 +68,26 @@ def pretrain(options: PretrainOptions) -> Outcome:
             run.close()
 
 
+def begin_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoader], None]) -> Path:
+    """Begin a run and write its first checkpoint, as `place` leaves trainer and loader; `pretrain` goes on from there.
+
+    Returns the checkpoint. Raises RunError for a folder in which a run was begun before.
+    """
+    recorded = read_config(options.output)
+    if recorded is not None:
+        raise RunError(f"{options.output} holds a run already. Give another folder.")
+    run = _Run(_resolved(options, None), begun=False, init="random")
+    try:
+        place(run.trainer, run.loader)
+        return run.checkpoint()
+    finally:
+        run.close()
+
+
 class _Run:
     """A run in this process: the trainer and the loader that feeds it, new or as a checkpoint has them."""
 
-    def __init__(self, options: PretrainOptions, *, begun: bool) -> None:
+    def __init__(self, options: PretrainOptions, *, begun: bool, init: str | None = None) -> None:
         # By name: the order of an epoch counts through the datasets, and must not depend on that of the options.
         self.datasets = sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
         self.options = options
@@ -94,7 +111,7 @@ class _Run:
         torch.manual_seed(options.seed)
         step = newest_step(options.output)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
-        moco = _build_moco(options, init=options.init if step is None else "random")
+        moco = _build_moco(options, init=(init or options.init) if step is None else "random")
         self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
         if step is None:
             self._begin(begun)
@@ -128,6 +145,11 @@ class _Run:
             recorder.hand_on()
         click.echo(f"{output}: finished after {total} steps; the backbone is {output / WEIGHTS}.")
         return Outcome.FINISHED
+
+    def checkpoint(self) -> Path:
+        """Write a checkpoint of the run as it stands, without training."""
+        with Recorder(self.options.output, self.trainer, self.loader, self._description(), self.seconds) as recorder:
+            return recorder.write_checkpoint()
 
     def close(self) -> None:
         """Close the datasets."""

@@ -69,6 +69,12 @@ def read_config(run: Path) -> dict[str, Any] | None:
     return None
 
 
+def refuse_filled(folder: Path) -> None:
+    """Raise RunError if the folder, which is to be written anew, is there and holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} is there and not empty. Give another folder: nothing is ever overwritten.")
+
+
 def write_config(run: Path, config: Mapping[str, Any], remarks: list[str]) -> None:
     """Write the resolved config, remarks as comments above it. The file can be given as --config to another run."""
     run.mkdir(parents=True, exist_ok=True)

@@ -93,9 +93,14 @@ def fill(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], s
     came from.
     """
     head = head_name(architecture) + "."
-    given = {
-        _OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in weights.items() if not name.startswith(head)
-    }
+    fill_encoder(
+        network, architecture, {name: value for name, value in weights.items() if not name.startswith(head)}, source
+    )
+
+
+def fill_encoder(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> None:
+    """The same for a network with a head of its own, which the weights must hold too."""
+    given = {_OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in weights.items()}
     wanted = network.state_dict()
     for name, value in wanted.items():
         # Files older than torch 0.4 do not count batches; nothing here depends on the count.

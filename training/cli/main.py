@@ -4,7 +4,9 @@ import click
 
 from shards.terminal import Group
 from training.cli.bench_loader import bench_loader
+from training.cli.export import export
 from training.cli.finetune import finetune
+from training.cli.import_published import import_published
 from training.cli.pretrain import pretrain
 from training.cli.probe import probe
 
@@ -14,5 +16,5 @@ def main() -> None:
     """Pretrain on shards of chest radiographs, and train on their labels."""
 
 
-for command in (pretrain, probe, finetune, bench_loader):
+for command in (pretrain, probe, finetune, import_published, export, bench_loader):
     main.add_command(command)
