@@ -18,19 +18,20 @@ from shards.staging import stage
 from shards.subsets import planned
 from shards.terminal import progress
 from shards.views import ViewRange
-from training.checkpoints import load_checkpoint, prune_checkpoints
+from training.checkpoints import prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.moco import MoCo
 from training.options import PretrainOptions
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
 from training.recorder import Recorder
+from training.resumption import load_newest_whole
 from training.run_directory import (
-    newest_step,
     read_config,
     read_last,
     refuse_other_config,
     write_config,
+    write_last,
     write_patients,
 )
 from training.trainer import Trainer
@@ -90,14 +91,14 @@ class _Run:
         self.seconds = 0.0
         torch.set_num_threads(options.threads or 1)
         torch.manual_seed(options.seed)
-        step = newest_step(options.output)
+        newest = load_newest_whole(options.output)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
-        moco = _build_moco(options, init=options.init if step is None else "random")
+        moco = _build_moco(options, init=options.init if newest is None else "random")
         self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
-        if step is None:
+        if newest is None:
             self._begin(begun)
         else:
-            self._go_on(step)
+            self._go_on(*newest)
 
     def train(self, stop: StopRequest) -> Outcome:
         """Step by step to the end, or to the first step boundary after a signal."""
@@ -150,12 +151,12 @@ class _Run:
                 err=True,
             )
 
-    def _go_on(self, step: int) -> None:
-        state = load_checkpoint(self.options.output, step)
+    def _go_on(self, step: int, state: dict[str, Any]) -> None:
         self.loader.load_state_dict(state["loader"])
         self.trainer.load_state_dict(state)
         self.seconds = state["seconds"]
         prune_checkpoints(self.options.output, newest=step)
+        write_last(self.options.output, step, state["epoch"], finished=False)
         click.echo(f"{self.options.output}: goes on after step {step} of {self.total_steps}.")
 
     def _checkpoint_is_due(self) -> bool:
