@@ -41,11 +41,18 @@ def save_checkpoint(run: Path, step: int, state: Mapping[str, Any]) -> Path:
     """Write the checkpoint of a step: temporary name, fsync, rename. Returns its path.
 
     state: tensors, numbers, strings, None, and lists and dicts of them, so that weights_only=True reads it back.
+    Raises OSError where the disk does not take it; the checkpoints before are as they were.
     """
     path = checkpoint_path(run, step)
     path.parent.mkdir(exist_ok=True)
     with write_atomically(path) as file:
-        torch.save({"format_version": FORMAT_VERSION, **state}, file)
+        try:
+            torch.save({"format_version": FORMAT_VERSION, **state}, file)
+        except RuntimeError as error:
+            # torch's own writer fails over the half-written file, and hides why it is one.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
     return path
 
 

@@ -20,6 +20,7 @@ from shards.terminal import progress
 from shards.views import ViewRange
 from training.checkpoints import prune_checkpoints
 from training.devices import available_threads, choose_device
+from training.full_disk import told_plainly
 from training.moco import MoCo
 from training.options import PretrainOptions
 from training.population import pooled_statistics, train_patients
@@ -51,7 +52,7 @@ def pretrain(options: PretrainOptions) -> Outcome:
 
     Raises CxrError where data, weights or the run directory do not allow it.
     """
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, told_plainly(options.output):
         recorded = read_config(options.output)
         options = _resolved(options, recorded)
         if recorded is not None:
@@ -117,7 +118,7 @@ class _Run:
                     bar.advance(1, **(recorder.write_line() if line_is_due else {}))
                     stopping = bool(stop) and trainer.steps < total
                     if stopping or self._checkpoint_is_due():
-                        checkpoint = recorder.write_checkpoint()
+                        checkpoint = recorder.write_checkpoint(insist=stopping or trainer.steps == total)
                     if stopping:
                         click.echo(
                             f"Stopped by {stop.signal_name} after step {trainer.steps} of {total}: {checkpoint} is "
