@@ -14,7 +14,7 @@ import click
 from shards.loader import TwoViewLoader
 from training.checkpoints import checkpoint_path, checkpoint_steps, prune_checkpoints, save_checkpoint
 from training.clock import Clock
-from training.errors import RunError
+from training.errors import RunError, TrainingError
 from training.full_disk import may_pass, reason
 from training.metrics import MetricsLog
 from training.networks import backbone_weights
@@ -48,7 +48,7 @@ class Recorder:
     def write_line(self) -> dict[str, str]:
         """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person."""
         trainer, clock = self._trainer, self.clock
-        trainer.refuse_lost_loss()
+        self._refuse_divergence(weights=False)
         loss, top1 = trainer.window.means()
         trainer.window.clear()
         elapsed = clock.elapsed()
@@ -80,8 +80,7 @@ class Recorder:
         under its final name is whole and has its lines.
         """
         trainer = self._trainer
-        trainer.refuse_lost_loss()
-        trainer.refuse_lost_weights()
+        self._refuse_divergence(weights=True)
         try:
             return self._save()
         except OSError as error:
@@ -95,6 +94,24 @@ class Recorder:
                 ) from error
             click.echo(f"Warning: {what} Training goes on; the next checkpoint due is the next attempt.", err=True)
             return None
+
+    def _refuse_divergence(self, *, weights: bool) -> None:
+        """Raise TrainingError if a loss since the last line, or a weight, is lost; names the last good checkpoint.
+
+        Every checkpoint is one: none is written before the losses of all its steps have been looked at.
+        """
+        try:
+            self._trainer.refuse_lost_loss()
+            if weights:
+                self._trainer.refuse_lost_weights()
+        except TrainingError as error:
+            steps = checkpoint_steps(self._run)
+            good = (
+                f"The last good checkpoint is from before that: {checkpoint_path(self._run, steps[-1])}."
+                if steps
+                else "There is no checkpoint from before that."
+            )
+            raise TrainingError(f"{error} {good}") from error
 
     def _save(self) -> Path:
         trainer = self._trainer
