@@ -3,7 +3,9 @@
 Flows in: a mapping of tensors and plain values. Flows out: the same mapping. Knows nothing of what it means.
 """
 
+import errno
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 
 from shards.durable import write_atomically
 from shards.errors import ResumeError
+from training.errors import DamagedCheckpointError
 from training.weight_files import UNREADABLE
 
 FOLDER = "checkpoints"
@@ -38,27 +41,50 @@ def save_checkpoint(run: Path, step: int, state: Mapping[str, Any]) -> Path:
     """Write the checkpoint of a step: temporary name, fsync, rename. Returns its path.
 
     state: tensors, numbers, strings, None, and lists and dicts of them, so that weights_only=True reads it back.
+    Raises OSError where the disk does not take it; the checkpoints before are as they were.
     """
     path = checkpoint_path(run, step)
     path.parent.mkdir(exist_ok=True)
     with write_atomically(path) as file:
-        torch.save({"format_version": FORMAT_VERSION, **state}, file)
+        try:
+            torch.save({"format_version": FORMAT_VERSION, **state}, file)
+        except RuntimeError as error:
+            # torch's own writer fails over the half-written file, and hides why it is one.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
     return path
 
 
 def load_checkpoint(run: Path, step: int) -> dict[str, Any]:
-    """Read the checkpoint of a step onto the CPU. Raises ResumeError if it is damaged or of another format."""
+    """Read the checkpoint of a step onto the CPU.
+
+    Raises DamagedCheckpointError if its bytes are not those that were written, ResumeError if it is of another format
+    or may not be read.
+    """
     path = checkpoint_path(run, step)
+    damage = _damage(path)
+    if damage is not None:
+        raise DamagedCheckpointError(
+            f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and goes on from the one before it."
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        raise ResumeError(
-            f"{path} cannot be read ({type(error).__name__}). Remove it to go on from the checkpoint before it."
-        ) from error
+        raise ResumeError(f"{path} is whole, but nothing that this release reads ({type(error).__name__}).") from error
     version = state.get("format_version") if isinstance(state, dict) else None
     if version != FORMAT_VERSION:
         raise ResumeError(f"{path}: checkpoint format {version!r}; this release reads {FORMAT_VERSION}.")
     return dict(state)
+
+
+def set_aside(run: Path, step: int) -> Path:
+    """Rename a damaged checkpoint to step-....pt.damaged, which nothing reads or removes; returns that path.
+
+    One that was damaged at the same step before is replaced.
+    """
+    path = checkpoint_path(run, step)
+    return path.replace(path.with_name(f"{path.name}.damaged"))
 
 
 def prune_checkpoints(run: Path, newest: int) -> None:
@@ -72,3 +98,21 @@ def prune_checkpoints(run: Path, newest: int) -> None:
         checkpoint_path(run, step).unlink(missing_ok=True)
     for leftover in (run / FOLDER).glob(".step-*.tmp"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the bytes of a file that torch.save wrote, or None. Raises ResumeError if it is not readable.
+
+    torch.load does not look at the CRC-32 that the file (a zip) holds of each member: with a bit of a tensor flipped it
+    returns other weights without a word. `test_no_changed_byte_goes_unnoticed` tries every byte.
+    """
+    try:
+        with zipfile.ZipFile(path) as members:
+            changed = members.testzip()
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return f"the disk cannot read it ({error.strerror})"
+        raise ResumeError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        return f"cut off, or not what was written ({error})"
+    return None if changed is None else f"the checksum of its part {changed} differs"

@@ -1,6 +1,6 @@
 """What can go wrong in training and is the person's to mend; every message says what, where and what next."""
 
-from shards.errors import CxrError
+from shards.errors import CxrError, ResumeError
 
 
 class WeightsError(CxrError):
@@ -9,6 +9,10 @@ class WeightsError(CxrError):
 
 class RunError(CxrError):
     """A run directory that cannot be used as asked: unfinished, foreign or incomplete."""
+
+
+class DamagedCheckpointError(ResumeError):
+    """A checkpoint whose bytes are not those that were written: cut off, or changed on the disk."""
 
 
 class TrainingError(CxrError):

@@ -3,6 +3,7 @@
 Flows in: numbers. Flows out: files that hold each step once, however often the run was stopped. Knows no network.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -11,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from shards.durable import write_atomically
+from training.board import Board
+from training.full_disk import may_pass, reason
 
 METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
 
@@ -30,7 +33,7 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
 
 
 class MetricsLog:
-    """Open for one process' part of a run. State: the two files, open for appending.
+    """Open for one process' part of a run. State: the two files, open for appending, and lines that wait for room.
 
     Whatever was written after step `start` is dropped first: a run that goes on from a checkpoint does those steps
     again.
@@ -40,26 +43,51 @@ class MetricsLog:
         kept = [line for line in read_metrics(run) if line["step"] <= start]
         with write_atomically(run / METRICS) as file:
             file.write(b"".join(_line(figures) for figures in kept))
-        self._file = (run / METRICS).open("ab")
-        self._board = SummaryWriter(run / TENSORBOARD, purge_step=start + 1)
+        self._path = run / METRICS
+        self._file = self._path.open("ab", buffering=0)
+        self._waiting = b""
+        self._board = Board(run / TENSORBOARD, start)
 
     def write(self, figures: Mapping[str, float]) -> None:
-        """Append one line. `figures` has "step"; the others become TensorBoard's scalars of that step."""
-        self._file.write(_line(figures))
-        self._file.flush()
-        for name, value in figures.items():
-            if name != "step":
-                self._board.add_scalar(name, value, int(figures["step"]))
+        """Append one line. `figures` has "step"; the others become TensorBoard's scalars of that step.
+
+        While the disk takes nothing lines wait in memory, with a warning at the first: none is ever left out.
+        """
+        warned = bool(self._waiting)
+        self._waiting += _line(figures)
+        try:
+            self._append()
+        except OSError as error:
+            if not may_pass(error):
+                raise
+            if not warned:
+                click.echo(f"Warning: {self._path}: {reason(error)}. Lines wait until there is room.", err=True)
+        self._board.add(int(figures["step"]), {name: value for name, value in figures.items() if name != "step"})
 
     def sync(self) -> None:
-        """Put all lines on the disk, before a checkpoint that relies on them."""
+        """Put all lines on the disk, before a checkpoint that relies on them. Raises OSError if it is full."""
+        self._append()
         os.fsync(self._file.fileno())
         self._board.flush()
 
     def close(self) -> None:
-        """Close both files; what was written is there."""
+        """Close both files; what was written is there, and lines that wait are tried once more."""
+        with contextlib.suppress(OSError):  # warned of already; and no checkpoint relies on them
+            self._append()
         self._file.close()
         self._board.close()
+
+    def _append(self) -> None:
+        """Write the lines that wait, all or none."""
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            left = memoryview(self._waiting)
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(size)
+            raise
+        self._waiting = b""
 
     def __enter__(self) -> Self:
         return self

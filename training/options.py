@@ -23,8 +23,8 @@ class PretrainOptions:
     no negatives of it. force_queue: take a queue of more than half the images too. degrees, flip, scale, translate:
     what a view may be, as in `shards.views.ViewRange`. threads: None takes the run's own, or as many as there are
     cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
-    stage_to: folder of the node that shards are copied to; another one on each node, and no part of the config.
-    verify_checksums: of each image that is read.
+    stage_to: folder of the node that shards are copied to. time_limit: seconds that this start of the run may take.
+    Both are of one start, and no part of the config. verify_checksums: of each image that is read.
     """
 
     shards: tuple[Path, ...]
@@ -61,6 +61,7 @@ class PretrainOptions:
     checkpoint_every: int = 0
     verify_checksums: bool = True
     stage_to: Path | None = None
+    time_limit: float | None = None
 
     def resolved(self, *, device: str, threads: int) -> "PretrainOptions":
         """The same with what was left open filled in."""
@@ -69,7 +70,7 @@ class PretrainOptions:
     def as_config(self) -> dict[str, Any]:
         """Plain values under the options' names, as a recipe holds them."""
         values = asdict(self)
-        del values["stage_to"]
+        del values["stage_to"], values["time_limit"]
         return values | {
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),

@@ -1,4 +1,9 @@
-"""SIGUSR1 and SIGTERM as a wish to stop at the next step boundary, with a checkpoint (Slurm's --signal, scancel)."""
+"""A wish to stop at the next step boundary, with a checkpoint: SIGUSR1 and SIGTERM (Slurm's --signal, scancel), or a
+time limit.
+
+srun and scancel send a signal to all processes of a step. A run has no helper processes that it could kill: DALI and
+tensorboard work with threads (`test_a_run_has_no_helper_processes_that_a_signal_to_the_job_step_could_kill`).
+"""
 
 import contextlib
 import signal
@@ -12,13 +17,17 @@ _SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether, and by which signal, the run has been asked to stop. Set by a signal handler, read by the loop."""
+    """Whether, and by what, the run has been asked to stop. Set by a signal handler or the loop, read by the loop."""
 
     def __init__(self) -> None:
-        self.signal_name: str | None = None
+        self.reason: str | None = None
 
     def __bool__(self) -> bool:
-        return self.signal_name is not None
+        return self.reason is not None
+
+    def ask(self, reason: str) -> None:
+        """Ask to stop; `reason` is the name of a signal or of a limit. The first one stays."""
+        self.reason = self.reason or reason
 
 
 @contextlib.contextmanager
@@ -27,7 +36,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def note(number: int, _frame: FrameType | None) -> None:
-        request.signal_name = signal.Signals(number).name
+        request.ask(signal.Signals(number).name)
 
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:

@@ -4,6 +4,8 @@ Reads top to bottom. Knows neither what a step does (trainer) nor what is writte
 """
 
 import enum
+import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,23 +20,27 @@ from shards.staging import stage
 from shards.subsets import planned
 from shards.terminal import progress
 from shards.views import ViewRange
-from training.checkpoints import load_checkpoint, prune_checkpoints
+from training.checkpoints import prune_checkpoints
 from training.devices import available_threads, choose_device
 from training.errors import RunError
+from training.full_disk import told_plainly
 from training.moco import MoCo
 from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
 from training.recorder import Recorder
+from training.resumption import load_newest_whole
 from training.run_directory import (
-    newest_step,
     read_config,
     read_last,
     refuse_other_config,
     write_config,
+    write_last,
     write_patients,
 )
+from training.run_lock import RunLock
+from training.time_limit import TimeLimit
 from training.trainer import Trainer
 from training.two_views import write_two_views
 from training.weights import WEIGHTS, describe_backbone, init_name, init_patients, initial_backbone
@@ -48,11 +54,12 @@ class Outcome(enum.Enum):
 
 
 def pretrain(options: PretrainOptions) -> Outcome:
-    """Train until the last epoch, or until SIGUSR1 or SIGTERM asks to stop; go on with the run if it was begun.
+    """Train until the last epoch, a signal (SIGUSR1, SIGTERM) or a time limit; go on with the run if it was begun.
 
     Raises CxrError where data, weights or the run directory do not allow it.
     """
-    with stop_on_signals() as stop:
+    limit = TimeLimit(options.time_limit, os.environ)
+    with stop_on_signals() as stop, told_plainly(options.output):
         recorded = read_config(options.output)
         options = _resolved(options, recorded)
         if recorded is not None:
@@ -61,11 +68,17 @@ def pretrain(options: PretrainOptions) -> Outcome:
         if last is not None and last.finished:
             click.echo(f"{options.output} is finished: {last.step} steps, {last.epoch} epochs. Nothing is left to do.")
             return Outcome.FINISHED
-        run = _Run(options, begun=recorded is not None)
+        lock = RunLock(options.output)
+        if recorded is not None:
+            lock.acquire()
         try:
-            return run.train(stop)
+            run = _Run(options, lock, begun=recorded is not None)
+            try:
+                return run.train(stop, limit)
+            finally:
+                run.close()
         finally:
-            run.close()
+            lock.release()
 
 
 def begin_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoader], None]) -> Path:
@@ -76,18 +89,24 @@ def begin_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoader],
     recorded = read_config(options.output)
     if recorded is not None:
         raise RunError(f"{options.output} holds a run already. Give another folder.")
-    run = _Run(_resolved(options, None), begun=False, init="random")
+    lock = RunLock(options.output)
+    run = _Run(_resolved(options, None), lock, begun=False, init="random")
     try:
         place(run.trainer, run.loader)
         return run.checkpoint()
     finally:
         run.close()
+        lock.release()
 
 
 class _Run:
     """A run in this process: the trainer and the loader that feeds it, new or as a checkpoint has them."""
 
-    def __init__(self, options: PretrainOptions, *, begun: bool, init: str | None = None) -> None:
+    def __init__(self, options: PretrainOptions, lock: RunLock, *, begun: bool, init: str | None = None) -> None:
+        """lock: held if the run was begun; one that begins now takes it when it writes its first file.
+
+        init: the weights a new run begins with, in place of the options' own.
+        """
         # By name: the order of an epoch counts through the datasets, and must not depend on that of the options.
         self.datasets = sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
         self.options = options
@@ -109,22 +128,23 @@ class _Run:
         self.seconds = 0.0
         torch.set_num_threads(options.threads or 1)
         torch.manual_seed(options.seed)
-        step = newest_step(options.output)
+        newest = load_newest_whole(options.output)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
-        moco = _build_moco(options, init=(init or options.init) if step is None else "random")
+        moco = _build_moco(options, init=(init or options.init) if newest is None else "random")
         self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
-        if step is None:
-            self._begin(begun)
+        if newest is None:
+            self._begin(lock, begun)
         else:
-            self._go_on(step)
+            self._go_on(*newest)
 
-    def train(self, stop: StopRequest) -> Outcome:
-        """Step by step to the end, or to the first step boundary after a signal."""
+    def train(self, stop: StopRequest, limit: TimeLimit) -> Outcome:
+        """Step by step to the end, or to the first step boundary after a signal or before the time limit."""
         output, trainer, total = self.options.output, self.trainer, self.total_steps
         with (
             Recorder(output, trainer, self.loader, self._description(), self.seconds) as recorder,
             progress(total, "pretraining", "steps", initial=trainer.steps) as bar,
         ):
+            moment = time.monotonic()
             while trainer.steps < total:
                 for batch in recorder.clock.batches(self.loader):
                     if trainer.steps == 0:
@@ -133,12 +153,18 @@ class _Run:
                     recorder.clock.images += len(batch.sample_id)
                     line_is_due = trainer.steps % self.options.log_every == 0 or trainer.steps == total
                     bar.advance(1, **(recorder.write_line() if line_is_due else {}))
+                    limit.note_step(time.monotonic() - moment)
+                    if limit.is_near():
+                        stop.ask(limit.name)
                     stopping = bool(stop) and trainer.steps < total
+                    moment = time.monotonic()
                     if stopping or self._checkpoint_is_due():
-                        checkpoint = recorder.write_checkpoint()
+                        checkpoint = recorder.write_checkpoint(insist=stopping or trainer.steps == total)
+                        limit.note_checkpoint(time.monotonic() - moment)
+                        moment = time.monotonic()
                     if stopping:
                         click.echo(
-                            f"Stopped by {stop.signal_name} after step {trainer.steps} of {total}: {checkpoint} is "
+                            f"Stopped by {stop.reason} after step {trainer.steps} of {total}: {checkpoint} is "
                             "written. Run the same command again to go on."
                         )
                         return Outcome.PREEMPTED
@@ -149,16 +175,22 @@ class _Run:
     def checkpoint(self) -> Path:
         """Write a checkpoint of the run as it stands, without training."""
         with Recorder(self.options.output, self.trainer, self.loader, self._description(), self.seconds) as recorder:
-            return recorder.write_checkpoint()
+            path = recorder.write_checkpoint(insist=True)
+        assert path is not None
+        return path
 
     def close(self) -> None:
         """Close the datasets."""
         self.loader.close()
 
-    def _begin(self, begun: bool) -> None:
+    def _begin(self, lock: RunLock, begun: bool) -> None:
         options, samples = self.options, self.loader.samples
         refuse_long_queue(options, samples)
         refuse_long_warmup(options)
+        options.output.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        if not begun and read_config(options.output) is not None:
+            raise RunError(f"{options.output} has been begun by another process just now. Run the same command again.")
         remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in self.datasets]
         write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
         write_patients(options.output, pd.concat([init_patients(options.init), train_patients(self.datasets)]))
@@ -170,12 +202,12 @@ class _Run:
             f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads."
         )
 
-    def _go_on(self, step: int) -> None:
-        state = load_checkpoint(self.options.output, step)
+    def _go_on(self, step: int, state: dict[str, Any]) -> None:
         self.loader.load_state_dict(state["loader"])
         self.trainer.load_state_dict(state)
         self.seconds = state["seconds"]
         prune_checkpoints(self.options.output, newest=step)
+        write_last(self.options.output, step, state["epoch"], finished=False)
         click.echo(f"{self.options.output}: goes on after step {step} of {self.total_steps}.")
 
     def _checkpoint_is_due(self) -> bool:

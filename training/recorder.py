@@ -9,9 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import click
+
 from shards.loader import TwoViewLoader
-from training.checkpoints import prune_checkpoints, save_checkpoint
+from training.checkpoints import checkpoint_path, checkpoint_steps, prune_checkpoints, save_checkpoint
 from training.clock import Clock
+from training.errors import RunError, TrainingError
+from training.full_disk import may_pass, reason
 from training.metrics import MetricsLog
 from training.networks import backbone_weights
 from training.run_directory import write_last
@@ -44,7 +48,7 @@ class Recorder:
     def write_line(self) -> dict[str, str]:
         """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person."""
         trainer, clock = self._trainer, self.clock
-        trainer.refuse_lost_loss()
+        self._refuse_divergence(weights=False)
         loss, top1 = trainer.window.means()
         trainer.window.clear()
         elapsed = clock.elapsed()
@@ -66,15 +70,51 @@ class Recorder:
         clock.restart()
         return {"loss": f"{loss:.3f}", "top1": f"{top1:.0%}", "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
 
-    def write_checkpoint(self) -> Path:
+    def write_checkpoint(self, *, insist: bool) -> Path | None:
         """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.
+
+        None, with a warning, if the disk does not take it for now (`may_pass`): the run goes on, and the next one due
+        is the next attempt. Raises RunError instead if `insist`, and TrainingError for what is not finite.
 
         In this order: lines of metrics, checkpoint, last.json, removal. Whatever is interrupted, the newest checkpoint
         under its final name is whole and has its lines.
         """
         trainer = self._trainer
-        trainer.refuse_lost_loss()
-        trainer.refuse_lost_weights()
+        self._refuse_divergence(weights=True)
+        try:
+            return self._save()
+        except OSError as error:
+            path, steps = checkpoint_path(self._run, trainer.steps), checkpoint_steps(self._run)
+            newest = f"the newest is that of step {steps[-1]}" if steps else "there is none yet"
+            what = f"{path} cannot be written: {reason(error)}; {newest}."
+            if insist or not may_pass(error):
+                raise RunError(
+                    f"{what} Make space (or see to the quota or the disk), then run the same command again: it goes on "
+                    "from the newest checkpoint."
+                ) from error
+            click.echo(f"Warning: {what} Training goes on; the next checkpoint due is the next attempt.", err=True)
+            return None
+
+    def _refuse_divergence(self, *, weights: bool) -> None:
+        """Raise TrainingError if a loss since the last line, or a weight, is lost; names the last good checkpoint.
+
+        Every checkpoint is one: none is written before the losses of all its steps have been looked at.
+        """
+        try:
+            self._trainer.refuse_lost_loss()
+            if weights:
+                self._trainer.refuse_lost_weights()
+        except TrainingError as error:
+            steps = checkpoint_steps(self._run)
+            good = (
+                f"The last good checkpoint is from before that: {checkpoint_path(self._run, steps[-1])}."
+                if steps
+                else "There is no checkpoint from before that."
+            )
+            raise TrainingError(f"{error} {good}") from error
+
+    def _save(self) -> Path:
+        trainer = self._trainer
         self._log.sync()
         state = trainer.state_dict() | {
             "loader": self._loader.state_dict(),

@@ -19,6 +19,7 @@ from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
 from training.checkpoints import checkpoint_path, checkpoint_steps
 from training.errors import RunError
+from training.run_lock import LOCK
 
 CONFIG, LAST, PATIENTS = "config.yaml", "last.json", "patients.parquet"
 
@@ -64,7 +65,7 @@ def read_config(run: Path) -> dict[str, Any] | None:
         if not isinstance(config, dict):
             raise RunError(f"{path} does not hold a run's options. Give another --output.")
         return config
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run.exists() and (not run.is_dir() or not all(_is_of_a_killed_beginning(entry) for entry in run.iterdir())):
         raise RunError(f"{run} is there and holds no {CONFIG}: it is not a run. Give another --output.")
     return None
 
@@ -126,6 +127,11 @@ def read_patients(folder: Path) -> pd.DataFrame:
 def no_patients() -> pd.DataFrame:
     """Columns dataset, patient_id, and no rows."""
     return pd.DataFrame({"dataset": pd.Series(dtype="str"), "patient_id": pd.Series(dtype="str")})
+
+
+def _is_of_a_killed_beginning(entry: Path) -> bool:
+    """Whether a process that was killed while it began a run may have left this, before its config had its name."""
+    return entry.name == LOCK or (entry.name.startswith(f".{CONFIG}.") and entry.name.endswith(".tmp"))
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds

@@ -138,6 +138,6 @@ class Trainer:
 
 def _diverged(what: str) -> TrainingError:
     return TrainingError(
-        f"{what}: training has diverged and stops here, without a checkpoint of it; the last one is from before. "
+        f"{what}: training has diverged and stops here, without a checkpoint of it. "
         "Start a new --output with a smaller --lr, or with --precision bf16 or fp32."
     )

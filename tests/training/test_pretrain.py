@@ -17,7 +17,7 @@ from shards.errors import ResumeError, SubsetError
 from shards.loader import TwoViewBatch
 from shards.quarantine import Quarantined, write_quarantine
 from tests.training.small_shards import write_small_dataset
-from training.checkpoints import checkpoint_steps, load_checkpoint
+from training.checkpoints import checkpoint_path, checkpoint_steps, load_checkpoint
 from training.errors import TrainingError
 from training.metrics import read_metrics
 from training.options import PretrainOptions
@@ -179,7 +179,7 @@ def test_training_changes_the_weights_and_hands_on_those_of_the_query_encoder(fi
 def test_a_run_directory_holds_what_is_promised(finished: PretrainOptions) -> None:
     found = {path.name for path in finished.output.iterdir()}
     promised = "config.yaml metrics.jsonl tensorboard checkpoints last.json patients.parquet backbone.safetensors"
-    assert found == {*promised.split(), "backbone.json", "two_views.png"}
+    assert found == {*promised.split(), "backbone.json", "two_views.png", ".lock"}
     assert checkpoint_steps(finished.output) == [6, 12]
     lines = read_metrics(finished.output)
     assert all(set(line) == {"step", "epoch", "loss", "top1", "lr"} | TIMES for line in lines)
@@ -294,8 +294,13 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_no_checkpoint_has_any(
     options: PretrainOptions,
 ) -> None:
     options = replace(options, optimizer="sgd", lr=1e30, log_every=100, checkpoint_every=1)
-    with pytest.raises(TrainingError, match=r"(The loss is (nan|inf) at step \d|A weight is not a finite number)"):
+    with pytest.raises(
+        TrainingError, match=r"(The loss is (nan|inf) at step \d|A weight is not a finite number)"
+    ) as sentence:
         pretrain(options)
+    steps = checkpoint_steps(options.output)
+    newest = f"from before that: {checkpoint_path(options.output, steps[-1])}." if steps else "There is no checkpoint"
+    assert newest in str(sentence.value)
     for step in checkpoint_steps(options.output):
         weights = load_checkpoint(options.output, step)["moco"]
         assert all(value.isfinite().all() for value in weights.values())
@@ -313,9 +318,28 @@ def test_weights_that_are_not_numbers_are_never_saved_though_the_loss_was_one(
             next(trainer.moco.query_encoder.parameters()).data[0] = torch.nan
 
     monkeypatch.setattr(Trainer, "step", poison)
-    with pytest.raises(TrainingError, match="A weight is not a finite number after step 6"):
+    with pytest.raises(TrainingError, match=r"A weight is not a finite number after step 6.*There is no checkpoint"):
         pretrain(options)
     assert checkpoint_steps(options.output) == []
+
+
+def test_the_sentence_of_a_lost_loss_names_the_last_checkpoint_from_before_it(
+    options: PretrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Trainer.step
+
+    def poison(trainer: Trainer, batch: TwoViewBatch) -> None:
+        if trainer.steps == 8:
+            next(trainer.moco.query_encoder.parameters()).data.fill_(torch.nan)
+        plain(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "step", poison)
+    good = checkpoint_path(options.output, 8)
+    with pytest.raises(TrainingError, match=rf"The loss is nan at step 9: .* from before that: {good}\.$"):
+        pretrain(replace(options, checkpoint_every=4, log_every=100))
+    assert checkpoint_steps(options.output) == [6, 8]
+    state = load_checkpoint(options.output, 8)
+    assert all(value.isfinite().all() for value in state["moco"].values())
 
 
 def test_a_queue_of_more_than_half_the_images_is_refused_unless_forced_and_then_goes_on(

@@ -1,5 +1,6 @@
 """cxr-train pretrain as a person or Slurm runs it: processes, signals, exit statuses, recipes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -93,6 +94,23 @@ def test_a_signal_stops_with_a_checkpoint_and_status_75_and_the_same_command_goe
     assert (run / last.checkpoint).is_file()
     assert invoke(*arguments(tiny_shards, run)).exit_code == 0
     assert_equal(final_state(run), final_state(undisturbed))
+
+
+def test_a_run_has_no_helper_processes_that_a_signal_to_the_job_step_could_kill(
+    tiny_shards: Path, tmp_path: Path
+) -> None:
+    """srun and scancel send a signal to every process of a step: helpers would have to ignore it."""
+    run, children = tmp_path / "run", set()
+    process = start(tiny_shards, run)
+    while len(read_metrics(run)) < 3:
+        assert process.poll() is None, process.communicate()[0]
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a thread that has ended
+                children.update((task / "children").read_text().split())
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert not children
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(tiny_shards: Path, tmp_path: Path, undisturbed: Path) -> None:

@@ -40,6 +40,12 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+def test_what_a_run_killed_at_its_very_beginning_leaves_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".config.yaml.0123456789abcdef.tmp").write_text("backbone: res")
+    assert read_config(tmp_path) is None
+
+
 def test_a_config_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("- a\n- b\n")
     with pytest.raises(RunError, match="does not hold a run's options"):

@@ -16,6 +16,7 @@ from training.options import (
     PretrainOptions,
 )
 from training.preemption import PREEMPTED_STATUS
+from training.time_limit import seconds_of
 
 
 def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[int, ...]:  # noqa: ANN401
@@ -25,6 +26,14 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
         return tuple(sorted(int(word) for word in words))
     except (TypeError, ValueError) as error:
         raise click.BadParameter(f"{value!r} is not a list of epochs such as 12,18", param=parameter) from error
+
+
+def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> float | None:  # noqa: ANN401
+    """Seconds of a number or of a duration as Slurm writes it."""
+    try:
+        return None if value is None else seconds_of(str(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: give seconds, HH:MM:SS or D-HH:MM:SS", param=parameter) from error
 
 
 @click.command(context_settings={"show_default": True})
@@ -183,6 +192,13 @@ def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tupl
     type=click.Path(file_okay=False, path_type=Path),
     help="Copy the shards to this folder of the node first, checked and once a node, and read them there.",
 )
+@click.option(
+    "--time-limit",
+    callback=_seconds,
+    metavar="SECONDS|[D-]HH:MM:SS",
+    show_default="Slurm's, if it says so in SLURM_JOB_END_TIME",
+    help="Stop before so much time has gone, with a checkpoint and exit status 75.",
+)
 @click.pass_context
 def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:  # noqa: ANN401 - all sorts
     """Pretrain a backbone with MoCo v2 on the train splits of shards.
@@ -191,8 +207,8 @@ def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:
     tensorboard/, checkpoints/, last.json, patients.parquet, two_views.png and, at the end, backbone.safetensors
     and backbone.json. The defaults are the published ones of MoCo-CXR, but for --mask-same-image and --batch-norm.
 
-    The same command goes on with a run that was stopped. SIGUSR1 and SIGTERM stop it after the step under way, with a
-    checkpoint and exit status 75.
+    The same command goes on with a run that was stopped. SIGUSR1, SIGTERM and a time limit stop it after the step under
+    way, with a checkpoint and exit status 75.
     """
     from training.pretrain import Outcome, pretrain
 

@@ -1,0 +1,81 @@
+"""One process at a time trains in a run directory: a lock on the file .lock in it, which the kernel keeps.
+
+Knows nothing of what a run holds.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import click
+
+from training.errors import RunError
+
+LOCK = ".lock"
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+
+
+class RunLock:
+    """State: the open and locked file, or None before `acquire`.
+
+    flock(2): the kernel lets go of it when the process ends, however that happens, so there is no stale lock to remove;
+    the file itself stays. Over NFS Linux makes of it a byte-range lock that all clients see (nfs(5), local_lock), and
+    Lustre does so when mounted with `-o flock`; where a file system has no locks this says so and goes on without one.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Lock the run, which must be a folder; nothing if it is locked by this object already.
+
+        Raises RunError with host and process of the holder. Then removes temporary files that a killed process left.
+        """
+        if self._file is not None:
+            return
+        file = os.open(self._run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(file)
+            os.close(file)
+            raise RunError(
+                f"{self._run} is being trained by {holder}. Two would write over each other: wait for it, stop it "
+                "(SIGTERM: it writes a checkpoint), or give another --output."
+            ) from None
+        except OSError as error:
+            os.close(file)
+            if error.errno not in _NO_LOCKS:
+                raise
+            click.echo(
+                f"Warning: the file system of {self._run} has no locks ({error.strerror}): a second run there would "
+                "not be noticed.",
+                err=True,
+            )
+            return
+        self._file = file
+        os.ftruncate(file, 0)
+        since = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        os.pwrite(file, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}).encode(), 0)
+        for leftover in (path for folder in (self._run, self._run / "checkpoints") for path in folder.glob(".*.tmp")):
+            leftover.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let another process have the run."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _holder(file: int) -> str:
+    try:
+        holder = json.loads(os.pread(file, 4096, 0))
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (ValueError, KeyError, TypeError, OSError):  # it has locked, and not yet written who it is
+        return f"another process (`fuser {LOCK}` there names it)"
