@@ -99,47 +99,58 @@ class MetricsLog:
 
 
 class StepWindow:
-    """Loss and accuracy of the steps since the last line of metrics, on the device until somebody looks.
+    """Figures of the steps since the last line of metrics, on the device until somebody looks.
 
-    Looking makes the host wait for the device, so it is done every so many steps. State: two scalars a step; part of
+    Looking makes the host wait for the device, so it is done every so many steps. State: some scalars a step; part of
     the checkpoint, so that a line is the same whether or not the run was stopped inside its window.
     """
 
     def __init__(self) -> None:
-        self._losses: list[Tensor] = []
-        self._accuracies: list[Tensor] = []
+        self._steps: list[dict[str, Tensor]] = []
 
-    def add(self, loss: Tensor, accuracy: Tensor) -> None:
-        """Note one step. Both: scalars without gradient."""
-        self._losses.append(loss)
-        self._accuracies.append(accuracy)
+    def add(self, figures: Mapping[str, Tensor]) -> None:
+        """Note one step: scalars without gradient, of the same names each step; "loss" is one."""
+        self._steps.append(dict(figures))
 
     def losses(self) -> list[float]:
         """The losses of the window's steps, in order."""
-        return _fetched(self._losses)
+        return self._fetched().get("loss", [])
 
-    def means(self) -> tuple[float, float]:
-        """Mean loss and mean accuracy of the window's steps."""
-        losses, accuracies = _fetched(self._losses), _fetched(self._accuracies)
-        return math.fsum(losses) / len(losses), math.fsum(accuracies) / len(accuracies)
+    def means(self) -> dict[str, float]:
+        """The mean of each figure over the steps in which it is finite; none where it never is.
+
+        A step of fp16 whose gradient overflowed has an infinite norm, and is not taken.
+        """
+        found = {}
+        for name, values in self._fetched().items():
+            finite = [value for value in values if math.isfinite(value)]
+            if finite:
+                found[name] = math.fsum(finite) / len(finite)
+        return found
 
     def clear(self) -> None:
         """Begin the next window."""
-        self._losses.clear()
-        self._accuracies.clear()
+        self._steps.clear()
 
     def state_dict(self) -> dict[str, list[float]]:
-        """Plain numbers: exact, as a float32 is a float64."""
-        return {"losses": _fetched(self._losses), "accuracies": _fetched(self._accuracies)}
+        """Plain numbers, one a step: exact, as a float32 is a float64."""
+        return self._fetched()
 
     def load_state_dict(self, state: Mapping[str, list[float]], device: torch.device) -> None:
         """Take up a window that was left open."""
-        self._losses = [torch.tensor(value, device=device) for value in state["losses"]]
-        self._accuracies = [torch.tensor(value, device=device) for value in state["accuracies"]]
+        steps = zip(*state.values(), strict=True)
+        self._steps = [
+            {name: torch.tensor(value, device=device) for name, value in zip(state, values, strict=True)}
+            for values in steps
+        ]
 
-
-def _fetched(scalars: list[Tensor]) -> list[float]:
-    return torch.stack(scalars).tolist() if scalars else []
+    def _fetched(self) -> dict[str, list[float]]:
+        if not self._steps:
+            return {}
+        names = list(self._steps[0])
+        table = torch.stack([step[name].float() for step in self._steps for name in names])
+        rows = table.reshape(len(self._steps), len(names)).T.tolist()
+        return dict(zip(names, rows, strict=True))
 
 
 def _line(figures: Mapping[str, float]) -> bytes:

@@ -42,14 +42,6 @@ def info_nce_loss(logits: Tensor) -> Tensor:
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
-def contrastive_accuracy(logits: Tensor) -> Tensor:
-    """Share of queries that are strictly nearer to their key than to any negative. logits: [N, 1 + K]; scalar 0..1.
-
-    Strictly: encoders that map everything to one point tie everywhere, and are to show as 0, not as 1.
-    """
-    return (logits[:, 0] > logits[:, 1:].amax(dim=1)).float().mean()
-
-
 @torch.no_grad()
 def momentum_update(slow: Iterable[Tensor], fast: Iterable[Tensor], momentum: float) -> None:
     """slow = momentum * slow + (1 - momentum) * fast, in place (He et al. 2020, eq. 2)."""

@@ -50,3 +50,10 @@ class QueueOfKeys(nn.Module):
     def of_same_image(self, sample_ids: Tensor) -> Tensor:
         """Which keys are earlier ones of the queries' own images. sample_ids: int64 [N]. Returns bool [N, K]."""
         return sample_ids[:, None] == self.sample_ids
+
+    def newest(self, count: int) -> Tensor:
+        """The last keys that were enqueued, at most `count`: [D, M]. Waits for the device."""
+        size = self.keys.shape[1]
+        filled = int((self.sample_ids != NO_SAMPLE).sum())
+        columns = (self.pointer - 1 - torch.arange(min(count, filled), device=self.keys.device)) % size
+        return self.keys[:, columns]

@@ -49,7 +49,7 @@ class Recorder:
         """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person."""
         trainer, clock = self._trainer, self.clock
         self._refuse_divergence(weights=False)
-        loss, top1 = trainer.window.means()
+        means = trainer.window.means()
         trainer.window.clear()
         elapsed = clock.elapsed()
         self._seconds += elapsed
@@ -58,8 +58,8 @@ class Recorder:
             {
                 "step": trainer.steps,
                 "epoch": (trainer.steps - 1) // trainer.steps_per_epoch,
-                "loss": loss,
-                "top1": top1,
+                **means,
+                **trainer.health(),
                 "lr": trainer.learning_rate(trainer.steps - 1),
                 "images_per_second": rate,
                 "data_wait": wait,
@@ -68,7 +68,8 @@ class Recorder:
             }
         )
         clock.restart()
-        return {"loss": f"{loss:.3f}", "top1": f"{top1:.0%}", "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
+        loss, top1 = f"{means['loss']:.3f}", f"{means['top1']:.0%}"
+        return {"loss": loss, "top1": top1, "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
 
     def write_checkpoint(self, *, insist: bool) -> Path | None:
         """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.

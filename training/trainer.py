@@ -14,8 +14,9 @@ from torch import Tensor
 from shards.loader import TwoViewBatch
 from training.devices import autocast, torch_device
 from training.errors import TrainingError
+from training.health import NEWEST, gradient_norm, momentum_distance, of_logits, spread
 from training.metrics import StepWindow
-from training.moco import MoCo, contrastive_accuracy, info_nce_loss
+from training.moco import MoCo, info_nce_loss
 from training.networks import images_to_input, on_device
 from training.optimization import build_optimizer, learning_rate
 from training.options import PretrainOptions
@@ -71,16 +72,24 @@ class Trainer:
         count = self._options.accumulate
         parts = zip(batch.query.chunk(count), batch.key.chunk(count), sample_ids.chunk(count), strict=True)
         passed = [self._add_gradient(*part) for part in parts]
+        self.scaler.unscale_(self.optimizer)
+        norm = gradient_norm(self.moco.query_encoder.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        keys, losses, accuracies = zip(*passed, strict=True)
+        keys, figures = zip(*passed, strict=True)
         # After backward: it still needs the queue that the logits were computed with.
         self.moco.queue.enqueue(torch.cat(keys), sample_ids)
-        self.window.add(torch.stack(losses).mean(), torch.stack(accuracies).mean())
+        means = {name: torch.stack([part[name] for part in figures]).mean() for name in figures[0]}
+        self.window.add(means | {"gradient_norm": norm})
         self.steps += 1
 
-    def _add_gradient(self, query: Tensor, key: Tensor, sample_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Add one part's gradient to that of the step. Returns its keys [N, D], loss and accuracy, without gradient.
+    def health(self) -> dict[str, float]:
+        """What the encoders are like after the step just done; waits for the device, so for lines of metrics only."""
+        encoders = self.moco.key_encoder.parameters(), self.moco.query_encoder.parameters()
+        return spread(self.moco.queue.newest(NEWEST)) | {"momentum_distance": momentum_distance(*encoders)}
+
+    def _add_gradient(self, query: Tensor, key: Tensor, sample_ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add one part's gradient to that of the step. Returns its keys [N, D] and its figures, without gradient.
 
         query, key: uint8 [N, 1, H, W], on any device. sample_ids: int64 [N], on the trainer's.
         """
@@ -92,7 +101,7 @@ class Trainer:
         logits = self.moco.logits(queries, keys, sample_ids)
         loss = info_nce_loss(logits)
         self.scaler.scale(loss / self._options.accumulate).backward()  # type: ignore[no-untyped-call]
-        return keys, loss.detach(), contrastive_accuracy(logits.detach())
+        return keys, {"loss": loss.detach(), **of_logits(logits.detach(), self._options.temperature)}
 
     def refuse_lost_loss(self) -> None:
         """Raise TrainingError if a loss since the last line of metrics is not a finite number; names its step."""

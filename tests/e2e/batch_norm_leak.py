@@ -16,7 +16,8 @@ from torch import Tensor
 
 from shards.dataset import Dataset, open_dataset
 from shards.loader import TwoViewBatch, TwoViewLoader
-from training.moco import MoCo, contrastive_accuracy
+from training.health import of_logits
+from training.moco import MoCo
 from training.networks import build_backbone, images_to_input
 from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups
@@ -84,7 +85,9 @@ def shares(trainer: Trainer, dataset: Dataset, batch_size: int, image_size: int)
         other = torch.empty_like(own)
         for half in (slice(0, None, 2), slice(1, None, 2)):  # every second image of either batch
             other[half] = moco.keys(images[half])
-        own_share, other_share = (contrastive_accuracy(moco.logits(queries, keys, sample_ids)) for keys in (own, other))
+        own_share, other_share = (
+            of_logits(moco.logits(queries, keys, sample_ids), moco.temperature)["top1"] for keys in (own, other)
+        )
         found.append((own_share, other_share))
     moco.load_state_dict(statistics)  # looking has moved BatchNorm's running statistics
     own_share, other_share = (torch.stack(part).mean() for part in zip(*found, strict=True))

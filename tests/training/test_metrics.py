@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -52,14 +53,25 @@ def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path: Path) -> None
 
 @given(losses=st.lists(st.floats(0, 20, width=32), min_size=1, max_size=12), cut=st.integers(0, 12))
 def test_a_window_interrupted_and_taken_up_again_has_the_same_means(losses: list[float], cut: int) -> None:
+    def figures(loss: float) -> dict[str, torch.Tensor]:
+        return {"loss": torch.tensor(loss), "top1": torch.tensor(loss / 20)}
+
     whole, part = StepWindow(), StepWindow()
     for loss in losses:
-        whole.add(torch.tensor(loss), torch.tensor(loss / 20))
+        whole.add(figures(loss))
     for loss in losses[:cut]:
-        part.add(torch.tensor(loss), torch.tensor(loss / 20))
+        part.add(figures(loss))
     resumed = StepWindow()
     resumed.load_state_dict(json.loads(json.dumps(part.state_dict())), torch.device("cpu"))
     for loss in losses[cut:]:
-        resumed.add(torch.tensor(loss), torch.tensor(loss / 20))
+        resumed.add(figures(loss))
     assert resumed.means() == whole.means()
-    assert resumed.means()[0] == pytest.approx(sum(losses) / len(losses))
+    assert resumed.means()["loss"] == pytest.approx(sum(losses) / len(losses))
+
+
+def test_the_mean_is_over_the_steps_in_which_a_figure_is_finite() -> None:
+    window = StepWindow()
+    assert (window.means(), window.losses(), window.state_dict()) == ({}, [], {})
+    for loss, norm in ((1.0, math.inf), (3.0, 5.0)):
+        window.add({"loss": torch.tensor(loss), "norm": torch.tensor(norm), "never": torch.tensor(math.inf)})
+    assert window.means() == {"loss": 2.0, "norm": 5.0}

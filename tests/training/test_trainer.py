@@ -124,7 +124,7 @@ def test_the_contrastive_task_is_learned() -> None:
         trainer.step(views(step % 3))
     losses = trainer.window.losses()
     assert sum(losses[-3:]) < 0.6 * max(sum(losses[i : i + 3]) for i in range(21))
-    assert trainer.window.state_dict()["accuracies"][-1] > 0.8
+    assert trainer.window.state_dict()["top1"][-1] > 0.8
 
 
 def test_the_learning_rate_of_the_schedule_reaches_the_optimizer() -> None:
@@ -163,7 +163,7 @@ def test_a_loss_that_is_not_a_number_is_named_with_its_step() -> None:
     trainer = new_trainer()
     trainer.steps = 20
     for loss in (1.0, 2.0, math.inf, math.nan):
-        trainer.window.add(torch.tensor(loss), torch.tensor(0.0))
+        trainer.window.add({"loss": torch.tensor(loss)})
         trainer.steps += 1
     with pytest.raises(TrainingError, match="The loss is inf at step 23"):
         trainer.refuse_lost_loss()
