@@ -18,7 +18,8 @@ import simplejpeg
 
 from benchmarks.loader_sides import Batches, Case, others, ours
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report
-from shards.dataset import Dataset, open_dataset, write_dataset
+from benchmarks.synthetic import finished
+from shards.dataset import Dataset, open_dataset
 from shards.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.writer import ShardWriter
 
@@ -56,19 +57,7 @@ def synthetic_shards(root: Path, images: int) -> Path:
                 writer.add(row, jpeg)
         summaries.append(writer.summary)
         rows += writer.rows
-    write_dataset(
-        root,
-        name="synthetic",
-        variant="synthetic",
-        licence="none",
-        label_names=(),
-        seed=0,
-        options={},
-        versions={},
-        histogram=np.zeros(256, dtype=np.int64),
-        shards=summaries,
-        samples=pa.Table.from_pylist(rows, schema=schema(())),
-    )
+    finished(root, summaries, pa.Table.from_pylist(rows, schema=schema(())))
     return root
 
 

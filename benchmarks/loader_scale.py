@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,23 +17,14 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.loader import synthetic_shards
-from benchmarks.pairs import json_option, quick_option
-from shards.dataset import open_dataset, write_dataset
-from shards.durable import json_bytes
+from benchmarks.pairs import Figure, json_option, own_megabytes, quick_option, report_figures
+from benchmarks.synthetic import finished
+from shards.dataset import open_dataset
 from shards.identity import sample_id
 from shards.schema import schema
 
 SHARDS, SAMPLES, OF_A_SHARD = 219, 223_414, 1024
 IMAGE_SIZE, BATCH = 320, 64
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One result. goal: not to be exceeded."""
-
-    name: str
-    value: float
-    goal: float
 
 
 def large_dataset(folder: Path) -> Path:
@@ -54,19 +45,7 @@ def large_dataset(folder: Path) -> Path:
         summaries.append(replace(first, name=name, samples=count))
         for extension in ("tar", "idx"):
             (root / f"{name}.{extension}").symlink_to(small.root / f"{first.name}.{extension}")
-    write_dataset(
-        root,
-        name="large",
-        variant="synthetic",
-        licence="none",
-        label_names=(),
-        seed=0,
-        options={},
-        versions={},
-        histogram=np.zeros(256, dtype=np.int64),
-        shards=summaries,
-        samples=pa.concat_tables(parts),
-    )
+    finished(root, summaries, pa.concat_tables(parts))
     return root
 
 
@@ -77,7 +56,7 @@ def child(root: str, epochs: int, batches: int) -> None:
     from shards.loader import TwoViewLoader  # with DALI: what imports cost is not counted
 
     torch.zeros(1)
-    imported = _megabytes("VmRSS")
+    imported = own_megabytes("VmRSS")
     start = time.perf_counter()
     dataset = open_dataset(Path(root))
     opened = time.perf_counter() - start
@@ -89,8 +68,8 @@ def child(root: str, epochs: int, batches: int) -> None:
         for number, _ in enumerate(loader, start=1):
             if number == batches:
                 break
-        after.append(_megabytes("VmRSS") - imported)
-    peak = _megabytes("VmHWM") - imported
+        after.append(own_megabytes("VmRSS") - imported)
+    peak = own_megabytes("VmHWM") - imported
     late = (len(loader) - 1) * BATCH
     resumed = TwoViewLoader([dataset], image_size=IMAGE_SIZE, batch_size=BATCH, seed=0, threads=2)
     restored = time.perf_counter()
@@ -100,11 +79,6 @@ def child(root: str, epochs: int, batches: int) -> None:
     size = len(json.dumps(loader.state_dict()))
     told = {"opened": opened, "first": first, "restored": restored, "peak": peak, "after": after, "state_bytes": size}
     click.echo(json.dumps(told))
-
-
-def _megabytes(field: str) -> float:
-    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith(field)]
-    return int(line.split()[1]) / 1e3
 
 
 @click.command()
@@ -126,17 +100,8 @@ def main(quick: bool, json_path: Path | None) -> None:
         Figure("MB above the imports, at most", found["peak"], 1000.0),
         Figure(f"MB from the second to the last of {epochs} epochs", after[-1] - after[min(1, epochs - 1)], 50.0),
     ]
-    for figure in figures:
-        click.echo(f"{figure.name:70} {figure.value:10.2f}  at most {figure.goal:g}")
+    report_figures(figures, json_path)
     click.echo(f"of the first, opening the dataset: {found['opened']:.2f} s; MB after each epoch: {np.round(after)}")
-    if json_path is not None:
-        json_path.write_bytes(
-            json_bytes([
-                {"name": f.name, "ours": f.value, "theirs": None, "unit": "", "ratio": f.value, "goal": f.goal,
-                 "higher_is_better": False}
-                for f in figures
-            ])
-        )  # fmt: skip
 
 
 if __name__ == "__main__":

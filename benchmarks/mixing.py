@@ -7,7 +7,6 @@ correlations with storage, meetings of samples in batches, and bytes read over b
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -16,23 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.loader import synthetic_shards
-from benchmarks.pairs import json_option, quick_option
+from benchmarks.pairs import Figure, json_option, quick_option, report_figures
 from shards.dataset import Dataset, open_dataset
-from shards.durable import json_bytes
 from shards.loader import TwoViewLoader
 from shards.order import epoch_order
 from shards.subsets import select
 
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One result. goal: not to be exceeded."""
-
-    name: str
-    value: float
-    goal: float
 
 
 def correlation(orders: Sequence[npt.NDArray[np.int64]]) -> float:
@@ -93,16 +82,7 @@ def main(shards: Path | None, quick: bool, json_path: Path | None) -> None:
             Figure(f"two samples share a batch again, times chance, worst of {epochs} epochs", meetings(orders), 1.5),
             Figure("bytes read from a cold cache over bytes used", cold_reads(dataset), 1.3),
         ]
-    for figure in figures:
-        click.echo(f"{figure.name:75} {figure.value:8.4f}  at most {figure.goal:g}")
-    if json_path is not None:
-        json_path.write_bytes(
-            json_bytes([
-                {"name": f.name, "ours": f.value, "theirs": None, "unit": "", "ratio": f.value, "goal": f.goal,
-                 "higher_is_better": False}
-                for f in figures
-            ])
-        )  # fmt: skip
+    report_figures(figures, json_path)
 
 
 if __name__ == "__main__":

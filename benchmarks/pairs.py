@@ -107,3 +107,32 @@ def _spread(figures: Sequence[float]) -> str:
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A result that has no other side. goal: not to be exceeded."""
+
+    name: str
+    value: float
+    goal: float
+
+
+def report_figures(figures: Sequence[Figure], json_path: Path | None) -> None:
+    """Print figures beside their goals, and write them where `--json` says, with the keys of a comparison."""
+    for figure in figures:
+        click.echo(f"{figure.name:75} {figure.value:10.4g}  at most {figure.goal:g}")
+    if json_path is not None:
+        records = [
+            {"name": figure.name, "ours": figure.value, "theirs": None, "unit": "", "ratio": figure.value,
+             "goal": figure.goal, "higher_is_better": False}
+            for figure in figures
+        ]  # fmt: skip
+        json_path.write_text(json.dumps(records, indent=2) + "\n")
+
+
+def own_megabytes(field: str) -> float:
+    """Memory of this process by /proc: VmRSS now, VmHWM at most since its program began (`ru_maxrss` begins with the
+    parent's). Linux only."""
+    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith(field)]
+    return int(line.split()[1]) / 1e3

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 import pyarrow as pa
 import simplejpeg
 
 from benchmarks.ingest import SMALL_JPEG, encoded, radiograph
-from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
-from shards.dataset import Dataset, ShardSummary, open_dataset, write_dataset
+from benchmarks.pairs import Comparison, alternate, json_option, own_megabytes, quick_option, report, seconds
+from benchmarks.synthetic import finished
+from shards.dataset import Dataset, ShardSummary
 from shards.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.verify import verify
 from shards.writer import ShardWriter
@@ -41,20 +41,7 @@ def write_shards(root: Path, shards: int, images: int) -> Dataset:
                 writer.add(row, pictures[number % len(pictures)])
         summaries.append(writer.summary)
         rows += writer.rows
-    write_dataset(
-        root,
-        name="synthetic",
-        variant="synthetic",
-        licence="none",
-        label_names=(),
-        seed=0,
-        options={},
-        versions={},
-        histogram=np.zeros(256, dtype=np.int64),
-        shards=summaries,
-        samples=pa.Table.from_pylist(rows, schema=schema(())),
-    )
-    return open_dataset(root)
+    return finished(root, summaries, pa.Table.from_pylist(rows, schema=schema(())))
 
 
 def read_and_decode(dataset: Dataset, threads: int) -> None:
@@ -87,10 +74,9 @@ def peak_megabytes(root: Path) -> float:
 
 
 def peak(root: str) -> None:
-    """Verify and print the peak of this process in MB; `ru_maxrss` would begin with its parent's."""
+    """Verify and print the peak of this process in MB."""
     check(Path(root), 2)
-    (line,) = [one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM")]
-    click.echo(int(line.split()[1]) / 1e3)
+    click.echo(own_megabytes("VmHWM"))
 
 
 @click.command()

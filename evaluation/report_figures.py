@@ -82,8 +82,8 @@ def fraction_figure(
     """
     fractions = sorted({row.fraction for row in rows})
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(3.1, 2.35))
-        figure.subplots_adjust(left=0.16, right=0.97, bottom=0.19, top=0.97)  # a layout engine would take half the time
+        figure = Figure(figsize=(3.1, 2.5))
+        figure.subplots_adjust(left=0.16, right=0.97, bottom=0.18, top=0.89)  # a layout engine would take half the time
         axes = figure.add_subplot()
         for place, arm in enumerate(arms):
             # A few percent to the side, so that the intervals of two arms do not hide each other.
@@ -98,7 +98,15 @@ def fraction_figure(
         axes.set_xlabel("training labels")
         axes.set_ylabel("AUROC")
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, frameon=False, loc="lower right", handlelength=2.6)
+            axes.legend(  # above the axes, which intervals fill
+                loc="lower center",
+                bbox_to_anchor=(0.5, 0.98),
+                ncols=len(arms),
+                fontsize=8,
+                frameon=False,
+                handlelength=2.2,
+                columnspacing=1.0,
+            )
         return Panel(title, _svg(figure, identity, title))
 
 

@@ -44,7 +44,7 @@ def build_pipeline(
         device_id=device_id if device == "gpu" else None,
         prefetch_queue_depth=PREFETCH,
     )
-    numbers = 1 * shrink + views
+    numbers = int(shrink) + views
     with pipeline:
         jpeg, words, *rest = fn.external_source(
             source=source,

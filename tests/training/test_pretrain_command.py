@@ -104,12 +104,12 @@ def test_a_run_has_no_helper_processes_that_a_signal_to_the_job_step_could_kill(
     process = start(tiny_shards, run)
     while (lines := len(read_metrics(run))) < 3:
         assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.002)
         if not lines:
             continue  # libraries may ask the system something when they are loaded
         for task in Path(f"/proc/{process.pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError):  # a thread that has ended
                 children.update((task / "children").read_text().split())
-        time.sleep(0.002)
     process.kill()
     process.communicate()
     assert not children
