@@ -34,10 +34,12 @@ class Bar(Protocol):
 
 
 @contextlib.contextmanager
-def progress(total: int | None, description: str, unit: str, initial: int = 0) -> Iterator[Bar]:
-    """Progress with rate and ETA on a terminal, one line a minute in a batch log. Writes to stderr."""
-    bar: _TerminalBar | _LogBar
-    if sys.stderr.isatty():
+def progress(total: int | None, description: str, unit: str, initial: int = 0, *, shown: bool = True) -> Iterator[Bar]:
+    """Progress with rate and ETA on a terminal, one line a minute in a batch log. Writes to stderr, or not `shown`."""
+    bar: _TerminalBar | _LogBar | _NoBar
+    if not shown:
+        bar = _NoBar()
+    elif sys.stderr.isatty():
         bar = _TerminalBar(total, description, unit, initial)
     else:
         bar = _LogBar(total, description, unit, initial)
@@ -88,6 +90,14 @@ class _LogBar:
             line += f", {duration((self._total - self._done) / rate)} to go"
         line += "".join(f", {name} {value}" for name, value in self._figures.items())
         click.echo(line, err=True)
+
+
+class _NoBar:
+    def advance(self, n: int = 1, **figures: object) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Show nothing."""
 
 
 def duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from training.errors import DamagedCheckpointError
 from training.weight_files import UNREADABLE
 
 FOLDER = "checkpoints"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _KEPT = 2
 _NAME = re.compile(r"step-(\d{8,})\.pt")
@@ -62,12 +62,8 @@ def load_checkpoint(run: Path, step: int) -> dict[str, Any]:
     Raises DamagedCheckpointError if its bytes are not those that were written, ResumeError if it is of another format
     or may not be read.
     """
+    check_checkpoint(run, step)
     path = checkpoint_path(run, step)
-    damage = _damage(path)
-    if damage is not None:
-        raise DamagedCheckpointError(
-            f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and goes on from the one before it."
-        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
@@ -76,6 +72,16 @@ def load_checkpoint(run: Path, step: int) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         raise ResumeError(f"{path}: checkpoint format {version!r}; this release reads {FORMAT_VERSION}.")
     return dict(state)
+
+
+def check_checkpoint(run: Path, step: int) -> None:
+    """Raise DamagedCheckpointError if the bytes of a checkpoint are not those written, ResumeError if unreadable."""
+    path = checkpoint_path(run, step)
+    damage = _damage(path)
+    if damage is not None:
+        raise DamagedCheckpointError(
+            f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and goes on from the one before it."
+        )
 
 
 def set_aside(run: Path, step: int) -> Path:

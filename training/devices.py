@@ -27,8 +27,8 @@ def choose_device(name: str) -> "Device":
 
 
 def torch_device(name: str) -> torch.device:
-    """torch's device for cpu or gpu (the first that the process may see)."""
-    return torch.device("cuda", 0) if name == "gpu" else torch.device("cpu")
+    """torch's device for cpu or gpu: the process' current one, which is the first that it may see unless set."""
+    return torch.device("cuda", torch.cuda.current_device()) if name == "gpu" else torch.device("cpu")
 
 
 def available_threads() -> int:

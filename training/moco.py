@@ -73,7 +73,8 @@ class MoCo(nn.Module):
         """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue.
 
         mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be.
-        bn_groups: groups that BatchNorm normalises a batch in, other ones for the keys; 1: the whole batch.
+        bn_groups: groups that BatchNorm normalises a batch in, consecutive ones of keys and other ones of queries; 1:
+        the whole batch.
         """
         super().__init__()
         self.momentum = momentum
@@ -88,20 +89,20 @@ class MoCo(nn.Module):
         self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, _QUEUE_STREAM))
 
     def queries(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W] to unit vectors [N, 128], float32 whatever autocast does."""
-        return F.normalize(self.query_encoder(images).float(), dim=1)
+        """Images [N, 3, H, W] to unit vectors [N, 128], float32 whatever autocast does; in the images' order.
+
+        With BatchNorm in groups, N is a multiple of them and the groups are those of the keys transposed.
+        """
+        if self.bn_groups == 1:
+            return F.normalize(self.query_encoder(images).float(), dim=1)
+        order = transposed(len(images), self.bn_groups, images.device)
+        queries = F.normalize(self.query_encoder(images[order]).float(), dim=1)
+        return queries.view(self.bn_groups, -1, DIMENSION).transpose(0, 1).reshape(-1, DIMENSION)  # order undone
 
     @torch.no_grad()
     def keys(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder, in the images' order; no gradient.
-
-        With BatchNorm in groups, N is a multiple of them and the groups are those of the queries transposed.
-        """
-        if self.bn_groups == 1:
-            return F.normalize(self.key_encoder(images).float(), dim=1)
-        order = transposed(len(images), self.bn_groups, images.device)
-        keys = F.normalize(self.key_encoder(images[order]).float(), dim=1)
-        return torch.empty_like(keys).index_copy_(0, order, keys)
+        """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder, in the images' order; no gradient."""
+        return F.normalize(self.key_encoder(images).float(), dim=1)
 
     def update_key_encoder(self) -> None:
         """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's."""

@@ -33,9 +33,17 @@ def refuse_long_warmup(options: PretrainOptions) -> None:
         )
 
 
-def batch_norm_groups(options: PretrainOptions, batch: int) -> int:
-    """Groups that BatchNorm normalises the `batch` images of one pass in. Raises TrainingError where it cannot."""
+def batch_norm_groups(options: PretrainOptions, batch: int, world_size: int = 1) -> int:
+    """Groups that BatchNorm normalises one rank's part of the `batch` images of one pass in.
+
+    Raises TrainingError where it cannot: groups of one image or of unequal size, or one that is spread over ranks.
+    """
     if options.batch_norm == "none":
+        if world_size > 1:
+            raise TrainingError(
+                f"--batch-norm none takes its statistics of the whole batch, which none of {world_size} processes has. "
+                "Give --batch-norm split, which means the same on any number of processes, or use one process."
+            )
         return 1
     groups = options.bn_groups or default_groups(batch)
     if batch % groups or batch // groups < 2:
@@ -44,4 +52,15 @@ def batch_norm_groups(options: PretrainOptions, batch: int) -> int:
             f"of {batch} are not. Give a --batch-size such as 16 or 64, --bn-groups with a divisor of the batch size, "
             "or --batch-norm none."
         )
-    return groups
+    if groups % world_size:
+        fitting = [n for n in range(world_size, batch // 2 + 1, world_size) if batch % n == 0]
+        raise TrainingError(
+            f"{groups} groups of BatchNorm cannot be dealt out to {world_size} processes without dividing one. "
+            + (
+                f"Give --bn-groups {min(fitting, key=lambda n: abs(n - groups))}"
+                if fitting
+                else "Give a larger --batch-size"
+            )
+            + ", or use another number of processes."
+        )
+    return groups // world_size

@@ -7,6 +7,7 @@ import enum
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import pandas as pd
 import torch
 
 from shards.dataset import Dataset, open_datasets
+from shards.errors import CxrError
 from shards.loader import TwoViewLoader
 from shards.staging import stage
 from shards.subsets import planned
 from shards.terminal import progress
 from shards.views import ViewRange
-from training.checkpoints import prune_checkpoints
-from training.devices import available_threads, choose_device
+from training.checkpoints import load_checkpoint, prune_checkpoints
+from training.devices import available_threads, choose_device, torch_device
 from training.errors import RunError
 from training.full_disk import told_plainly
 from training.moco import MoCo
@@ -29,8 +31,9 @@ from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 from training.population import pooled_statistics, train_patients
 from training.preemption import StopRequest, stop_on_signals
+from training.ranks import Ranks, joined
 from training.recorder import Recorder
-from training.resumption import load_newest_whole
+from training.resumption import newest_whole
 from training.run_directory import (
     read_config,
     read_last,
@@ -45,6 +48,9 @@ from training.trainer import Trainer
 from training.two_views import write_two_views
 from training.weights import WEIGHTS, describe_backbone, init_name, init_patients, initial_backbone
 
+AGREE_EVERY = 4
+"""Steps after which several processes tell each other whether one of them was asked to stop."""
+
 
 class Outcome(enum.Enum):
     """How a call of `pretrain` ended."""
@@ -56,25 +62,24 @@ class Outcome(enum.Enum):
 def pretrain(options: PretrainOptions) -> Outcome:
     """Train until the last epoch, a signal (SIGUSR1, SIGTERM) or a time limit; go on with the run if it was begun.
 
-    Raises CxrError where data, weights or the run directory do not allow it.
+    Started by srun or torchrun in several processes, these train one run together. Raises CxrError where data, weights
+    or the run directory do not allow it.
     """
     limit = TimeLimit(options.time_limit, os.environ)
-    with stop_on_signals() as stop, told_plainly(options.output):
-        recorded = read_config(options.output)
-        options = _resolved(options, recorded)
-        if recorded is not None:
-            refuse_other_config(options.output, recorded, options.as_config())
-        last = read_last(options.output)
-        if last is not None and last.finished:
-            click.echo(f"{options.output} is finished: {last.step} steps, {last.epoch} epochs. Nothing is left to do.")
-            return Outcome.FINISHED
+    with stop_on_signals() as stop, joined(choose_device(options.device)) as ranks, told_plainly(options.output):
         lock = RunLock(options.output)
-        if recorded is not None:
-            lock.acquire()
         try:
-            run = _Run(options, lock, begun=recorded is not None)
+            start = ranks.of_leader(lambda: _look(options, lock))
+            if start.finished is not None:
+                ranks.say(f"{options.output} is finished: {start.finished}. Nothing is left to do.")
+                return Outcome.FINISHED
+            with ranks.together():
+                run = _Run(start, ranks)
             try:
+                run.begin_or_go_on(lock)
                 return run.train(stop, limit)
+            except CxrError as error:
+                raise ranks.signed(error) from error
             finally:
                 run.close()
         finally:
@@ -86,12 +91,12 @@ def begin_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoader],
 
     Returns the checkpoint. Raises RunError for a folder in which a run was begun before.
     """
-    recorded = read_config(options.output)
-    if recorded is not None:
+    if read_config(options.output) is not None:
         raise RunError(f"{options.output} holds a run already. Give another folder.")
     lock = RunLock(options.output)
-    run = _Run(_resolved(options, None), lock, begun=False, init="random")
+    run = _Run(_Start(_resolved(options, None)), Ranks.alone(), init="random")
     try:
+        run.begin_or_go_on(lock)
         place(run.trainer, run.loader)
         return run.checkpoint()
     finally:
@@ -99,82 +104,134 @@ def begin_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoader],
         lock.release()
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What the first process has found in the run directory.
+
+    options: with what was left open filled in. begun: the directory holds a config. step: of the checkpoint to go on
+    from. finished: what a finished run has done, in words.
+    """
+
+    options: PretrainOptions
+    begun: bool = False
+    step: int | None = None
+    finished: str | None = None
+
+
+def _look(options: PretrainOptions, lock: RunLock) -> _Start:
+    """Find out how to start; a run that was begun is locked from here on."""
+    recorded = read_config(options.output)
+    options = _resolved(options, recorded)
+    if recorded is None:
+        return _Start(options)
+    refuse_other_config(options.output, recorded, options.as_config())
+    last = read_last(options.output)
+    if last is not None and last.finished:
+        return _Start(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")
+    lock.acquire()
+    return _Start(options, begun=True, step=newest_whole(options.output))
+
+
 class _Run:
-    """A run in this process: the trainer and the loader that feeds it, new or as a checkpoint has them."""
+    """A run in this process: the trainer and the loader that feeds it, new or as a checkpoint has them.
 
-    def __init__(self, options: PretrainOptions, lock: RunLock, *, begun: bool, init: str | None = None) -> None:
-        """lock: held if the run was begun; one that begins now takes it when it writes its first file.
+    Until `begin_or_go_on` nothing is written and no other process is waited for.
+    """
 
-        init: the weights a new run begins with, in place of the options' own.
-        """
+    def __init__(self, start: _Start, ranks: Ranks, init: str | None = None) -> None:
+        """init: the weights a new run begins with, in place of the options' own."""
+        self.options, self.ranks = start.options, ranks
+        self._start, options = start, start.options
         # By name: the order of an epoch counts through the datasets, and must not depend on that of the options.
         self.datasets = sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
-        self.options = options
         self.loader = TwoViewLoader(
             self.datasets if options.stage_to is None else _staged(self.datasets, options.stage_to),
             image_size=options.image_size,
             batch_size=options.batch_size * options.accumulate,
             seed=options.seed,
             device="gpu" if options.device == "gpu" else "cpu",
-            device_id=0 if options.device == "gpu" else None,
+            device_id=torch_device(options.device).index,
             threads=options.threads or 1,
+            rank=ranks.rank,
+            world_size=ranks.world_size,
             views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
             verify_checksums=options.verify_checksums,
         )
-        if self.loader.quarantined:
-            click.echo(f"{self.loader.quarantined} quarantined images are left out.", err=True)
         self.mean, self.std = pooled_statistics(self.datasets)
         self.total_steps = options.epochs * len(self.loader)
-        self.seconds = 0.0
+        self.seconds, self._processes_before = 0.0, ranks.world_size
         torch.set_num_threads(options.threads or 1)
         torch.manual_seed(options.seed)
-        newest = load_newest_whole(options.output)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
-        moco = _build_moco(options, init=(init or options.init) if newest is None else "random")
-        self.trainer = Trainer(moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader))
-        if newest is None:
-            self._begin(lock, begun)
-        else:
-            self._go_on(*newest)
+        init = (init or options.init) if start.step is None else "random"
+        moco = _build_moco(options, init, batch_norm_groups(options, options.batch_size, ranks.world_size))
+        self.trainer = Trainer(
+            moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader), ranks=ranks
+        )
+        if start.step is not None:
+            state = load_checkpoint(options.output, start.step)
+            self.loader.load_state_dict(state["loader"])
+            self.trainer.load_state_dict(state)
+            self.seconds = state["seconds"]
+            self._processes_before = state["processes"]
+
+    def begin_or_go_on(self, lock: RunLock) -> None:
+        """Once all processes are found to hold the same: take the run directory in hand.
+
+        Raises RunError or TrainingError where they do not, or where the run's plan makes no sense.
+        """
+        if self.ranks.world_size > 1:
+            self.ranks.agree(
+                {
+                    "torch": torch.__version__,
+                    "images": f"{self.loader.samples}, {self.loader.quarantined} of them left out",
+                    "number of steps": self.total_steps,
+                    "step to go on from": self.trainer.steps,
+                    "weights": self.trainer.checksum(),
+                }
+            )
+        if self.loader.quarantined:
+            self.ranks.say(f"{self.loader.quarantined} quarantined images are left out.", err=True)
+        self.ranks.of_leader(lambda: self._begin(lock) if self._start.step is None else self._go_on())
 
     def train(self, stop: StopRequest, limit: TimeLimit) -> Outcome:
         """Step by step to the end, or to the first step boundary after a signal or before the time limit."""
-        output, trainer, total = self.options.output, self.trainer, self.total_steps
+        output, trainer, total, ranks = self.options.output, self.trainer, self.total_steps, self.ranks
         with (
-            Recorder(output, trainer, self.loader, self._description(), self.seconds) as recorder,
-            progress(total, "pretraining", "steps", initial=trainer.steps) as bar,
+            self._recorder() as recorder,
+            progress(total, "pretraining", "steps", initial=trainer.steps, shown=ranks.leads) as bar,
         ):
             moment = time.monotonic()
             while trainer.steps < total:
                 for batch in recorder.clock.batches(self.loader):
-                    if trainer.steps == 0:
+                    if trainer.steps == 0 and ranks.leads:
                         write_two_views(output, batch)
                     trainer.step(batch)
-                    recorder.clock.images += len(batch.sample_id)
+                    recorder.clock.images += len(batch.sample_id) * ranks.world_size
                     line_is_due = trainer.steps % self.options.log_every == 0 or trainer.steps == total
                     bar.advance(1, **(recorder.write_line() if line_is_due else {}))
                     limit.note_step(time.monotonic() - moment)
-                    if limit.is_near():
+                    if limit.is_near(AGREE_EVERY if ranks.world_size > 1 else 1):
                         stop.ask(limit.name)
-                    stopping = bool(stop) and trainer.steps < total
+                    stopping = self._is_to_stop(stop)
                     moment = time.monotonic()
                     if stopping or self._checkpoint_is_due():
                         checkpoint = recorder.write_checkpoint(insist=stopping or trainer.steps == total)
                         limit.note_checkpoint(time.monotonic() - moment)
                         moment = time.monotonic()
                     if stopping:
-                        click.echo(
+                        ranks.say(
                             f"Stopped by {stop.reason} after step {trainer.steps} of {total}: {checkpoint} is "
                             "written. Run the same command again to go on."
                         )
                         return Outcome.PREEMPTED
             recorder.hand_on()
-        click.echo(f"{output}: finished after {total} steps; the backbone is {output / WEIGHTS}.")
+        ranks.say(f"{output}: finished after {total} steps; the backbone is {output / WEIGHTS}.")
         return Outcome.FINISHED
 
     def checkpoint(self) -> Path:
         """Write a checkpoint of the run as it stands, without training."""
-        with Recorder(self.options.output, self.trainer, self.loader, self._description(), self.seconds) as recorder:
+        with self._recorder() as recorder:
             path = recorder.write_checkpoint(insist=True)
         assert path is not None
         return path
@@ -183,8 +240,11 @@ class _Run:
         """Close the datasets."""
         self.loader.close()
 
-    def _begin(self, lock: RunLock, begun: bool) -> None:
-        options, samples = self.options, self.loader.samples
+    def _recorder(self) -> Recorder:
+        return Recorder(self.options.output, self.trainer, self.loader, self._description(), self.seconds, self.ranks)
+
+    def _begin(self, lock: RunLock) -> None:
+        options, samples, begun = self.options, self.loader.samples, self._start.begun
         refuse_long_queue(options, samples)
         refuse_long_warmup(options)
         options.output.mkdir(parents=True, exist_ok=True)
@@ -199,16 +259,32 @@ class _Run:
         click.echo(
             f"{options.backbone} from {init_name(options.init)} weights, {samples} images of "
             f"{', '.join(dataset.name for dataset in self.datasets)}: {options.epochs} epochs of "
-            f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads."
+            f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads{self._of()}."
         )
 
-    def _go_on(self, step: int, state: dict[str, Any]) -> None:
-        self.loader.load_state_dict(state["loader"])
-        self.trainer.load_state_dict(state)
-        self.seconds = state["seconds"]
-        prune_checkpoints(self.options.output, newest=step)
-        write_last(self.options.output, step, state["epoch"], finished=False)
-        click.echo(f"{self.options.output}: goes on after step {step} of {self.total_steps}.")
+    def _go_on(self) -> None:
+        steps, epoch = self.trainer.steps, self.trainer.steps // self.trainer.steps_per_epoch
+        prune_checkpoints(self.options.output, newest=steps)
+        write_last(self.options.output, steps, epoch, finished=False)
+        click.echo(f"{self.options.output}: goes on after step {steps} of {self.total_steps}{self._of()}.")
+        if self._processes_before != self.ranks.world_size:
+            click.echo(
+                f"It was trained in {self._processes_before} processes so far. Batches and views stay as they would "
+                "be; sums are rounded otherwise, so the weights will not be the same to the last bit."
+            )
+
+    def _of(self) -> str:
+        return f" in each of {self.ranks.world_size} processes" if self.ranks.world_size > 1 else ""
+
+    def _is_to_stop(self, stop: StopRequest) -> bool:
+        """Whether to stop after this step, the same on all ranks; several look every AGREE_EVERY steps."""
+        steps, ranks = self.trainer.steps, self.ranks
+        if steps == self.total_steps or (ranks.world_size > 1 and steps % AGREE_EVERY):
+            return False
+        if not ranks.any(bool(stop)):
+            return False
+        stop.ask(next(reason for reason in ranks.share(stop.reason) if reason))
+        return True
 
     def _checkpoint_is_due(self) -> bool:
         every, steps = self.options.checkpoint_every, self.trainer.steps
@@ -242,7 +318,7 @@ def _staged(datasets: Sequence[Dataset], folder: Path) -> list[Dataset]:
     return [stage(dataset, planned(dataset, "train"), folder)[0] for dataset in datasets]
 
 
-def _build_moco(options: PretrainOptions, init: str) -> MoCo:
+def _build_moco(options: PretrainOptions, init: str, bn_groups: int) -> MoCo:
     return MoCo(
         initial_backbone(init, options.backbone, options.seed),
         options.backbone,
@@ -251,5 +327,5 @@ def _build_moco(options: PretrainOptions, init: str) -> MoCo:
         temperature=options.temperature,
         seed=options.seed,
         mask_same_image=options.mask_same_image,
-        bn_groups=batch_norm_groups(options, options.batch_size),
+        bn_groups=bn_groups,
     )

@@ -18,24 +18,32 @@ from training.errors import RunError, TrainingError
 from training.full_disk import may_pass, reason
 from training.metrics import MetricsLog
 from training.networks import backbone_weights
+from training.ranks import Ranks
 from training.run_directory import write_last
 from training.trainer import Trainer
 from training.weights import save_backbone
 
 
 class Recorder:
-    """Open while the run trains. State: the metrics' file, and `seconds`, trained so far over all the run's processes.
+    """Open while the run trains. State: the metrics' file, and `seconds`, trained so far over all starts of the run.
 
     description: backbone.json of the finished run, of which the steps and epochs are filled in as they are done.
+    ranks: all call the same methods; the first one writes, and what it cannot do ends them all.
     """
 
     def __init__(
-        self, run: Path, trainer: Trainer, loader: TwoViewLoader, description: Mapping[str, Any], seconds: float
+        self,
+        run: Path,
+        trainer: Trainer,
+        loader: TwoViewLoader,
+        description: Mapping[str, Any],
+        seconds: float,
+        ranks: Ranks,
     ) -> None:
         self.clock = Clock()
         self._run, self._trainer, self._loader = run, trainer, loader
-        self._plan, self._seconds = description, seconds
-        self._log = MetricsLog(run, start=trainer.steps)
+        self._plan, self._seconds, self._ranks = description, seconds, ranks
+        self._log = MetricsLog(run, start=trainer.steps) if ranks.leads else None
 
     def __enter__(self) -> Self:
         return self
@@ -43,17 +51,40 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
     def write_line(self) -> dict[str, str]:
         """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person."""
+        figures = self._ranks.of_leader(self._write_line)
+        self._trainer.window.clear()
+        self.clock.restart()
+        return figures
+
+    def write_checkpoint(self, *, insist: bool) -> Path | None:
+        """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.
+
+        None, with a warning, if the disk does not take it for now (`may_pass`): the run goes on, and the next one due
+        is the next attempt. Raises RunError instead if `insist`, and TrainingError for what is not finite.
+
+        In this order: lines of metrics, checkpoint, last.json, removal. Whatever is interrupted, the newest checkpoint
+        under its final name is whole and has its lines. All ranks wait for it: with one of them gone Slurm may kill the
+        others (srun --kill-on-bad-exit).
+        """
+        return self._ranks.of_leader(lambda: self._write_checkpoint(insist))
+
+    def hand_on(self) -> None:
+        """Write the backbone of the finished run and, last, that it is finished."""
+        self._ranks.of_leader(self._hand_on)
+
+    def _write_line(self) -> dict[str, str]:
         trainer, clock = self._trainer, self.clock
         self._refuse_divergence(weights=False)
         means = trainer.window.means()
-        trainer.window.clear()
         elapsed = clock.elapsed()
         self._seconds += elapsed
         rate, wait = clock.images / elapsed, clock.waited / elapsed
+        assert self._log is not None
         self._log.write(
             {
                 "step": trainer.steps,
@@ -67,19 +98,10 @@ class Recorder:
                 **({"quarantined": self._loader.quarantined} if self._loader.quarantined else {}),
             }
         )
-        clock.restart()
         loss, top1 = f"{means['loss']:.3f}", f"{means['top1']:.0%}"
         return {"loss": loss, "top1": top1, "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
 
-    def write_checkpoint(self, *, insist: bool) -> Path | None:
-        """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.
-
-        None, with a warning, if the disk does not take it for now (`may_pass`): the run goes on, and the next one due
-        is the next attempt. Raises RunError instead if `insist`, and TrainingError for what is not finite.
-
-        In this order: lines of metrics, checkpoint, last.json, removal. Whatever is interrupted, the newest checkpoint
-        under its final name is whole and has its lines.
-        """
+    def _write_checkpoint(self, insist: bool) -> Path | None:
         trainer = self._trainer
         self._refuse_divergence(weights=True)
         try:
@@ -116,19 +138,20 @@ class Recorder:
 
     def _save(self) -> Path:
         trainer = self._trainer
+        assert self._log is not None
         self._log.sync()
         state = trainer.state_dict() | {
             "loader": self._loader.state_dict(),
             "seconds": self._seconds + self.clock.elapsed(),
             "backbone": self._description(),
+            "processes": self._ranks.world_size,
         }
         path = save_checkpoint(self._run, trainer.steps, state)
         write_last(self._run, trainer.steps, state["epoch"], finished=False)
         prune_checkpoints(self._run, newest=trainer.steps)
         return path
 
-    def hand_on(self) -> None:
-        """Write the backbone of the finished run and, last, that it is finished."""
+    def _hand_on(self) -> None:
         description = self._description()
         weights = backbone_weights(self._trainer.moco.query_encoder, description["architecture"])
         save_backbone(self._run, weights, description)

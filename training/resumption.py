@@ -1,20 +1,19 @@
 """From which checkpoint a run goes on: the newest that is whole.
 
-Flows in: a run directory. Flows out: a step and the state that was saved after it. Knows nothing of its meaning.
+Flows in: a run directory. Flows out: a step. Knows nothing of what is in a checkpoint.
 """
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from shards.errors import ResumeError
-from training.checkpoints import checkpoint_steps, load_checkpoint, set_aside
+from training.checkpoints import check_checkpoint, checkpoint_steps, set_aside
 from training.errors import DamagedCheckpointError
 
 
-def load_newest_whole(run: Path) -> tuple[int, dict[str, Any]] | None:
-    """Step and state of the newest checkpoint that is whole; None where the run has no checkpoint yet.
+def newest_whole(run: Path) -> int | None:
+    """Step of the newest checkpoint that is whole; None where the run has no checkpoint yet.
 
     Newer ones that are damaged are set aside (`set_aside`) and named on stderr. Raises ResumeError, and leaves every
     file as it is, if none is whole: a run that has lost its checkpoints must not begin anew unasked.
@@ -23,7 +22,7 @@ def load_newest_whole(run: Path) -> tuple[int, dict[str, Any]] | None:
     complaints: dict[int, str] = {}
     for step in reversed(steps):
         try:
-            state = load_checkpoint(run, step)
+            check_checkpoint(run, step)
         except DamagedCheckpointError as error:
             complaints[step] = str(error).split(". ")[0]
             continue
@@ -33,7 +32,7 @@ def load_newest_whole(run: Path) -> tuple[int, dict[str, Any]] | None:
                 f"checkpoint before it, of step {step}, and does the steps after it again.",
                 err=True,
             )
-        return step, state
+        return step
     if steps:
         raise ResumeError(
             f"No checkpoint of {run} is whole. {'. '.join(complaints.values())}. Put a copy of one back under its name "

@@ -1,9 +1,9 @@
 """BatchNorm over groups of a batch, so that a query and its key are not normalised with the same images.
 
 Over a whole batch the statistics are a signature that a query shares with its own key and with no key of the queue, and
-the encoders can learn that instead of the image (He et al. 2020, section 3.3). Over several devices the batches of keys
-are shuffled between them; on one device the batch is split into groups, each with statistics of its own, and the keys
-are grouped otherwise than the queries. Flows in: a network, the size of a batch. Knows nothing of MoCo.
+the encoders can learn that instead of the image (He et al. 2020, section 3.3). So the batch is split into groups, each
+with statistics of its own, and the keys are grouped otherwise than the queries: on one device by their order, over
+several by exchanging images (shuffled_keys). Flows in: a network, the size of a batch. Knows nothing of MoCo.
 """
 
 import torch
@@ -53,6 +53,12 @@ def split_batch_norm(network: nn.Module, groups: int) -> nn.Module:
             module.__class__ = SplitBatchNorm2d
             module.groups = groups  # type: ignore[assignment]
     return network
+
+
+def running_statistics(network: nn.Module) -> list[Tensor]:
+    """The running means and variances of a network, in its order; the live ones."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
 
 def default_groups(batch: int) -> int:

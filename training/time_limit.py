@@ -64,12 +64,11 @@ class TimeLimit:
         """How long a checkpoint took; the slowest counts."""
         self._checkpoint = max(seconds, self._checkpoint or 0.0)
 
-    @property
-    def margin(self) -> float:
-        """Seconds before the end at which to stop: the next step and the checkpoint, twice each, and the way out."""
+    def margin(self, steps: int = 1) -> float:
+        """Seconds before the end at which to stop: so many steps and the checkpoint, twice each, and the way out."""
         checkpoint = _UNMEASURED_S if self._checkpoint is None else _SAFETY * self._checkpoint
-        return _SAFETY * max(self._steps, default=0.0) + checkpoint + _EXIT_S
+        return _SAFETY * steps * max(self._steps, default=0.0) + checkpoint + _EXIT_S
 
-    def is_near(self) -> bool:
-        """Whether the run must stop after the step just done."""
-        return self._end is not None and time.time() + self.margin >= self._end
+    def is_near(self, steps: int = 1) -> bool:
+        """Whether the run must stop after the step just done, if it takes so many steps more to look again."""
+        return self._end is not None and time.time() + self.margin(steps) >= self._end

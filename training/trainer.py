@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import google_crc32c
 import torch
 from torch import Tensor
 
@@ -20,6 +21,9 @@ from training.moco import MoCo, info_nce_loss
 from training.networks import images_to_input, on_device
 from training.optimization import build_optimizer, learning_rate
 from training.options import PretrainOptions
+from training.ranks import Ranks
+from training.shuffled_keys import keys_to_encode, own_share, whole_batch
+from training.split_batch_norm import running_statistics
 
 
 class Trainer:
@@ -28,9 +32,19 @@ class Trainer:
     The learning rate is a function of `steps`, so it needs no state.
     """
 
-    def __init__(self, moco: MoCo, options: PretrainOptions, *, mean: float, std: float, steps_per_epoch: int) -> None:
-        """options: resolved. mean, std: of the pixels, 0..255."""
+    def __init__(
+        self,
+        moco: MoCo,
+        options: PretrainOptions,
+        *,
+        mean: float,
+        std: float,
+        steps_per_epoch: int,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """options: resolved. mean, std: of the pixels, 0..255. ranks: whose trainers take each step together."""
         self.device = torch_device(options.device)
+        self._ranks = ranks or Ranks.alone()
         self.moco = moco.train()
         on_device(self.moco, self.device)
         self.optimizer = build_optimizer(
@@ -39,7 +53,11 @@ class Trainer:
             options.lr,
             options.weight_decay,
             decay_norms=options.decay_norms,
+            fused=self.device.type == "cuda",
         )
+        if options.compile:  # in place: the names of parameters stay
+            moco.query_encoder.compile()
+            moco.key_encoder.compile()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "fp16")
         self.window = StepWindow()
         self.steps = 0
@@ -61,8 +79,9 @@ class Trainer:
     def step(self, batch: TwoViewBatch) -> None:
         """One step of MoCo v2 (He et al. 2020, algorithm 1). Does not wait for the device, except to scale fp16.
 
-        The batch passes in `accumulate` equal parts, whose gradients are added up and which meet the same queue: keys
-        are enqueued, and the key encoder moves, once a step.
+        batch: this rank's share of the step's images, every world_size-th. It passes in `accumulate` equal parts, whose
+        gradients are added up and which meet the same queue: keys are enqueued, and the key encoder moves, once a step.
+        After it the state is the same on all ranks.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.steps)
@@ -71,15 +90,15 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         count = self._options.accumulate
         parts = zip(batch.query.chunk(count), batch.key.chunk(count), sample_ids.chunk(count), strict=True)
-        passed = [self._add_gradient(*part) for part in parts]
+        keys, figures = zip(*[self._add_gradient(*part) for part in parts], strict=True)
+        means = {name: torch.stack([part[name] for part in figures]).mean() for name in figures[0]}
+        self._ranks.average([*self._gradients(), *running_statistics(self.moco), *means.values()])
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(self.moco.query_encoder.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        keys, figures = zip(*passed, strict=True)
         # After backward: it still needs the queue that the logits were computed with.
-        self.moco.queue.enqueue(torch.cat(keys), sample_ids)
-        means = {name: torch.stack([part[name] for part in figures]).mean() for name in figures[0]}
+        self.moco.queue.enqueue(torch.cat(keys), whole_batch(self._ranks, sample_ids))
         self.window.add(means | {"gradient_norm": norm})
         self.steps += 1
 
@@ -89,19 +108,32 @@ class Trainer:
         return spread(self.moco.queue.newest(NEWEST)) | {"momentum_distance": momentum_distance(*encoders)}
 
     def _add_gradient(self, query: Tensor, key: Tensor, sample_ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Add one part's gradient to that of the step. Returns its keys [N, D] and its figures, without gradient.
+        """Add one part's gradient to that of the step.
 
-        query, key: uint8 [N, 1, H, W], on any device. sample_ids: int64 [N], on the trainer's.
+        query, key: uint8 [n, 1, H, W], on any device, this rank's share of N images. sample_ids: int64 [n], on the
+        trainer's. Returns the keys of all N [N, D], and the figures of its own n, scalars without gradient.
         """
+        ranks = self._ranks
+        others_keys = keys_to_encode(ranks, key.to(self.device, non_blocking=True))
         query_images = images_to_input(query.to(self.device, non_blocking=True), self._mean, self._std)
-        key_images = images_to_input(key.to(self.device, non_blocking=True), self._mean, self._std)
+        key_images = images_to_input(others_keys, self._mean, self._std)
         with autocast(self.device, self._options.precision):
             queries = self.moco.queries(query_images)
-            keys = self.moco.keys(key_images)
-        logits = self.moco.logits(queries, keys, sample_ids)
+            keys = ranks.gather(self.moco.keys(key_images)).flatten(0, 1)
+        logits = self.moco.logits(queries, own_share(ranks, keys), sample_ids)
         loss = info_nce_loss(logits)
         self.scaler.scale(loss / self._options.accumulate).backward()  # type: ignore[no-untyped-call]
         return keys, {"loss": loss.detach(), **of_logits(logits.detach(), self._options.temperature)}
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self.moco.query_encoder.parameters() if parameter.grad is not None]
+
+    def checksum(self) -> str:
+        """crc32c of encoders and queue, in eight hexadecimal digits."""
+        found = 0
+        for value in self.moco.state_dict().values():
+            found = google_crc32c.extend(found, value.detach().cpu().contiguous().numpy().tobytes())
+        return f"{found:08x}"
 
     def refuse_lost_loss(self) -> None:
         """Raise TrainingError if a loss since the last line of metrics is not a finite number; names its step."""
@@ -128,7 +160,7 @@ class Trainer:
             "window": self.window.state_dict(),
             "rng": {
                 "cpu": torch.get_rng_state(),
-                "cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+                "cuda": [torch.cuda.get_rng_state()] if self.device.type == "cuda" else [],
             },
         }
 
@@ -141,8 +173,8 @@ class Trainer:
         self.window.load_state_dict(state["window"], self.device)
         self.steps = state["step"]
         torch.set_rng_state(state["rng"]["cpu"])
-        if state["rng"]["cuda"]:
-            torch.cuda.set_rng_state_all(state["rng"]["cuda"])
+        for generator in state["rng"]["cuda"]:
+            torch.cuda.set_rng_state(generator)
 
 
 def _diverged(what: str) -> TrainingError:

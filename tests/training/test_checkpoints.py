@@ -104,5 +104,5 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tmp_path: Path)
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
     checkpoint_path(tmp_path, 2).parent.mkdir()
     torch.save({"format_version": 99}, checkpoint_path(tmp_path, 2))
-    with pytest.raises(ResumeError, match="checkpoint format 99; this release reads 2"):
+    with pytest.raises(ResumeError, match="checkpoint format 99; this release reads 3"):
         load_checkpoint(tmp_path, 2)

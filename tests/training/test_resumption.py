@@ -12,7 +12,7 @@ from training.checkpoints import checkpoint_path, checkpoint_steps, save_checkpo
 from training.metrics import read_metrics
 from training.options import PretrainOptions
 from training.pretrain import Outcome, pretrain
-from training.resumption import load_newest_whole
+from training.resumption import newest_whole
 from training.run_directory import read_last
 
 __all__ = ["signal_after"]
@@ -36,17 +36,14 @@ def two_checkpoints(run: Path) -> None:
 
 
 def test_a_run_without_checkpoints_has_none_to_go_on_from(tmp_path: Path) -> None:
-    assert load_newest_whole(tmp_path) is None
+    assert newest_whole(tmp_path) is None
 
 
 def test_the_newest_of_whole_checkpoints_is_taken_without_a_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two_checkpoints(tmp_path)
-    newest = load_newest_whole(tmp_path)
-    assert newest is not None
-    assert newest[0] == 6
-    assert torch.equal(newest[1]["weights"], torch.full((1000,), 6.0))
+    assert newest_whole(tmp_path) == 6
     assert capsys.readouterr().err == ""
 
 
@@ -57,9 +54,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_named(
     two_checkpoints(tmp_path)
     damage(checkpoint_path(tmp_path, 6))
     before = checkpoint_path(tmp_path, 6).read_bytes()
-    newest = load_newest_whole(tmp_path)
-    assert newest is not None
-    assert newest[0] == 3
+    assert newest_whole(tmp_path) == 3
     said = capsys.readouterr().err
     assert f"{checkpoint_path(tmp_path, 6)} is damaged: " in said
     assert what in said
@@ -74,7 +69,7 @@ def test_without_a_whole_checkpoint_nothing_is_touched_and_what_to_do_is_said(tm
         flip_a_bit(checkpoint_path(tmp_path, step))
     for _ in range(2):  # and it does not begin anew when it is called again
         with pytest.raises(ResumeError, match=r"No checkpoint of .* is whole.*step-00000006.*step-00000003.*backup"):
-            load_newest_whole(tmp_path)
+            newest_whole(tmp_path)
     assert checkpoint_steps(tmp_path) == [3, 6]
 
 

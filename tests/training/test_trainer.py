@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from shards.loader import TwoViewBatch
 from training.checkpoints import load_checkpoint, save_checkpoint
@@ -28,7 +29,7 @@ OPTIONS = PretrainOptions(
 )
 
 
-def new_trainer(options: PretrainOptions = OPTIONS) -> Trainer:
+def new_trainer(options: PretrainOptions = OPTIONS, bn_groups: int = 1) -> Trainer:
     moco = MoCo(
         build_backbone("resnet18", 0),
         "resnet18",
@@ -37,6 +38,7 @@ def new_trainer(options: PretrainOptions = OPTIONS) -> Trainer:
         temperature=options.temperature,
         seed=0,
         mask_same_image=options.mask_same_image,
+        bn_groups=bn_groups,
     )
     return Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4)
 
@@ -157,6 +159,21 @@ def test_a_trainer_from_a_checkpoint_goes_on_to_the_same_bits(tmp_path: Path, pr
     assert all(torch.equal(one["moco"][name], other["moco"][name]) for name in one["moco"])
     assert (one["window"], one["scaler"], one["step"]) == (other["window"], other["scaler"], other["step"])
     assert bool(one["scaler"]) == (precision == "fp16")
+
+
+def test_encoders_are_compiled_whole_and_under_their_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def captured(module: nn.Module) -> None:  # without the compiler behind it, which takes minutes
+        module._compiled_call_impl = torch.compile(module._call_impl, backend="eager", fullgraph=True)
+
+    monkeypatch.setattr(nn.Module, "compile", captured)
+    options = replace(OPTIONS, optimizer="sgd")
+    plain, compiled = (new_trainer(each, bn_groups=3) for each in (options, replace(options, compile=True)))
+    for trainer in (plain, compiled):
+        trainer.step(views(0))
+    one, other = plain.moco.state_dict(), compiled.moco.state_dict()
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_loss_that_is_not_a_number_is_named_with_its_step() -> None:

@@ -60,7 +60,10 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> flo
 )
 @click.option("--image-size", type=click.IntRange(min=32), default=PretrainOptions.image_size, help="Side, in pixels.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=2), default=PretrainOptions.batch_size, help="Images a batch; global."
+    "--batch-size",
+    type=click.IntRange(min=2),
+    default=PretrainOptions.batch_size,
+    help="Images a batch, of all processes.",
 )
 @click.option(
     "--accumulate",
@@ -162,6 +165,11 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> flo
 )
 @click.option("--device", type=click.Choice(DEVICES), default=PretrainOptions.device)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=PretrainOptions.precision)
+@click.option(
+    "--compile/--no-compile",
+    default=PretrainOptions.compile,
+    help="Compile the encoders with torch.compile: minutes at each start, and fewer kernels on a GPU.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=PretrainOptions.seed)
 @click.option(
     "--threads",
@@ -206,6 +214,9 @@ def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:
     Reads datasets that `cxr-ingest build-shards` made. Writes a run directory: config.yaml, metrics.jsonl,
     tensorboard/, checkpoints/, last.json, patients.parquet, two_views.png and, at the end, backbone.safetensors
     and backbone.json. The defaults are the published ones of MoCo-CXR, but for --mask-same-image and --batch-norm.
+
+    Started by srun or torchrun in several processes, one for each GPU, these train one run together: batch, learning
+    rate and queue are those of the run, whatever the number of processes.
 
     The same command goes on with a run that was stopped. SIGUSR1, SIGTERM and a time limit stop it after the step under
     way, with a checkpoint and exit status 75.
