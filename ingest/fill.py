@@ -98,7 +98,6 @@ def _images(
     real_roots = {name: os.path.realpath(root) for name, root in job.roots.items()}
     read, refused = 0, 0
     for row in rows:
-        file = job.roots[row["root"]] / row["file"]
         read += 1
         try:
             real_root = real_roots[row["root"]]
@@ -107,7 +106,7 @@ def _images(
         except UnusableImage as reason:
             refused += 1
             # Where identifiers are hashed there is no path to tell.
-            path = row["source_path"] or row["key"]
+            path, file = row["source_path"] or row["key"], job.roots[row["root"]] / row["file"]
             rejected.append(Rejection(path, f"{reason} ({row['where']})", row["root"], row["file"], stamp(file)))
         else:
             yield row, image

@@ -21,8 +21,9 @@ class PretrainOptions:
     whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
     epochs. decay_norms: weight decay on norms and biases too. mask_same_image: earlier keys of a query's own image are
     no negatives of it. force_queue: take a queue of more than half the images too. degrees, flip, scale, translate:
-    what a view may be, as in `shards.views.ViewRange`. compile: the encoders by torch.compile. threads: None takes the run's own, or as many as there are
-    cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs only.
+    what a view may be, as in `shards.views.ViewRange`. compile: the encoders, by torch.compile. threads: None
+    takes the run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs
+    only. knn_label: whose AUROC by nearest neighbours is logged every knn_every epochs, over about knn_images images.
     stage_to: folder of the node that shards are copied to. time_limit: seconds that this start of the run may take.
     Both are of one start, and no part of the config. verify_checksums: of each image that is read.
     """
@@ -60,6 +61,9 @@ class PretrainOptions:
     threads: int | None = None
     log_every: int = 10
     checkpoint_every: int = 0
+    knn_label: str | None = None
+    knn_every: int = 1
+    knn_images: int = 1024
     verify_checksums: bool = True
     stage_to: Path | None = None
     time_limit: float | None = None

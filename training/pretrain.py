@@ -27,6 +27,7 @@ from training.devices import available_threads, choose_device, torch_device
 from training.errors import RunError
 from training.full_disk import told_plainly
 from training.moco import MoCo
+from training.online_knn import OnlineKnn
 from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 from training.population import pooled_statistics, train_patients
@@ -157,6 +158,7 @@ class _Run:
             views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
             verify_checksums=options.verify_checksums,
         )
+        self.knn = OnlineKnn(self.datasets, options.knn_label, options.knn_images) if options.knn_label else None
         self.mean, self.std = pooled_statistics(self.datasets)
         self.total_steps = options.epochs * len(self.loader)
         self.seconds, self._processes_before = 0.0, ranks.world_size
@@ -208,8 +210,7 @@ class _Run:
                         write_two_views(output, batch)
                     trainer.step(batch)
                     recorder.clock.images += len(batch.sample_id) * ranks.world_size
-                    line_is_due = trainer.steps % self.options.log_every == 0 or trainer.steps == total
-                    bar.advance(1, **(recorder.write_line() if line_is_due else {}))
+                    bar.advance(1, **(recorder.write_line(self._look) if self._line_is_due() else {}))
                     limit.note_step(time.monotonic() - moment)
                     if limit.is_near(AGREE_EVERY if ranks.world_size > 1 else 1):
                         stop.ask(limit.name)
@@ -285,6 +286,29 @@ class _Run:
             return False
         stop.ask(next(reason for reason in ranks.share(stop.reason) if reason))
         return True
+
+    def _line_is_due(self) -> bool:
+        steps = self.trainer.steps
+        return steps % self.options.log_every == 0 or steps == self.total_steps or self._knn_is_due()
+
+    def _knn_is_due(self) -> bool:
+        return self.knn is not None and self.trainer.steps % (self.options.knn_every * len(self.loader)) == 0
+
+    def _look(self) -> dict[str, float]:
+        """What a line of metrics says beside the trainer's own figures."""
+        if self.knn is None or not self._knn_is_due():
+            return {}
+        options = self.options
+        auroc = self.knn.auroc(
+            self.trainer.moco.query_encoder,
+            options.backbone,
+            image_size=options.image_size,
+            mean=self.mean,
+            std=self.std,
+            device="gpu" if options.device == "gpu" else "cpu",
+            threads=options.threads or 1,
+        )
+        return {"knn_auroc": auroc}
 
     def _checkpoint_is_due(self) -> bool:
         every, steps = self.options.checkpoint_every, self.trainer.steps

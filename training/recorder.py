@@ -4,7 +4,7 @@ Flows in: the trainer and the loader as they stand after a step. Flows out: file
 a kill at any moment leaves usable. Decides nothing about training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,9 +54,12 @@ class Recorder:
         if self._log is not None:
             self._log.close()
 
-    def write_line(self) -> dict[str, str]:
-        """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person."""
-        figures = self._ranks.of_leader(self._write_line)
+    def write_line(self, look: Callable[[], dict[str, float]] = dict) -> dict[str, str]:
+        """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person.
+
+        look: figures of the encoder as it stands, for the same line; what it takes is not training's time.
+        """
+        figures = self._ranks.of_leader(lambda: self._write_line(look))
         self._trainer.window.clear()
         self.clock.restart()
         return figures
@@ -77,7 +80,7 @@ class Recorder:
         """Write the backbone of the finished run and, last, that it is finished."""
         self._ranks.of_leader(self._hand_on)
 
-    def _write_line(self) -> dict[str, str]:
+    def _write_line(self, look: Callable[[], dict[str, float]]) -> dict[str, str]:
         trainer, clock = self._trainer, self.clock
         self._refuse_divergence(weights=False)
         means = trainer.window.means()
@@ -91,6 +94,7 @@ class Recorder:
                 "epoch": (trainer.steps - 1) // trainer.steps_per_epoch,
                 **means,
                 **trainer.health(),
+                **look(),
                 "lr": trainer.learning_rate(trainer.steps - 1),
                 "images_per_second": rate,
                 "data_wait": wait,

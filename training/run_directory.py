@@ -23,7 +23,12 @@ from training.run_lock import LOCK
 
 CONFIG, LAST, PATIENTS = "config.yaml", "last.json", "patients.parquet"
 
-FREE_KEYS = frozenset({"shards", "output", "checkpoint_every", "force_queue", "verify_checksums"})
+FREE_KEYS = frozenset(
+    {
+        *("shards", "output", "checkpoint_every", "force_queue", "verify_checksums"),
+        *("knn_label", "knn_every", "knn_images"),
+    }
+)
 """Options that may change on resume: they do not change a weight. (The datasets' digests are checked by the loader.)"""
 
 

@@ -69,8 +69,8 @@ def test_logits_on_raw_features_are_those_of_scikit_learn_on_standardised_ones(
     features, target, rows = material(samples, max(dimension, 3), seed)
     model = fitted(features, target, rows)
     expected = reference(model.strength).fit(features.astype(np.float64), target).decision_function(features)
-    # Both stop near the optimum (scikit-learn's default tolerance), not at it.
-    np.testing.assert_allclose(scores(model, features), expected, rtol=0.02, atol=0.02 * max(1, expected.std()))
+    # Both stop near the optimum, not at it.
+    np.testing.assert_allclose(scores(model, features), expected, rtol=2e-3, atol=2e-3 * max(1, expected.std()))
 
 
 def test_the_strength_is_the_best_one_on_patients_that_the_regression_has_not_seen() -> None:
@@ -132,14 +132,14 @@ def test_unknown_targets_and_other_places_are_left_out_and_the_features_stay_as_
 
 
 def test_fitting_takes_one_copy_of_the_features() -> None:
-    """All of CheXpert through a DenseNet are 0.9 GB: five copies in float64 were 6 GB."""
+    """All of CheXpert through a DenseNet are 0.9 GB: one copy in float64 is 1.8 GB, five were 6 GB or more."""
     features, target, rows = material(20_000, 64)
     fitted(features[:100], target[:100], rows[:100])  # whatever is loaded on first use
     tracemalloc.start()
     fitted(features, target, rows)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2.5 * features.nbytes
+    assert peak < 3.5 * features.nbytes  # and for a moment one in float32
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -205,8 +205,7 @@ def test_the_folded_network_gives_scikit_learns_logits_on_the_images(
         apart = held_out(rows.iloc[known], dataset.name, pd.Series(target == 1, index=rows.index[known]))
         order = np.argsort(apart.to_numpy(), kind="stable")
         strength = described(probed)["regularisation"][label]["C"]
-        regression = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_ITERATIONS))
-        regression.fit(embedded["train"].features[known[order]], target[order])
+        regression = reference(strength).fit(embedded["train"].features[known[order]].astype(np.float64), target[order])
         expected = regression.decision_function(embedded["test"].features)
         np.testing.assert_allclose(np.concatenate(logits)[:, column], expected, rtol=1e-3, atol=1e-3)
 

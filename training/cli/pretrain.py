@@ -185,6 +185,21 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> flo
     help="Steps a line of metrics.jsonl.",
 )
 @click.option(
+    "--knn-label",
+    metavar="LABEL",
+    help="Log `knn_auroc` after epochs: how well nearest neighbours among labelled training images of other patients "
+    "tell this label. It changes no weight.",
+)
+@click.option(
+    "--knn-every", type=click.IntRange(min=1), default=PretrainOptions.knn_every, help="Epochs between two of them."
+)
+@click.option(
+    "--knn-images",
+    type=click.IntRange(min=2),
+    default=PretrainOptions.knn_images,
+    help="About how many images that looks at.",
+)
+@click.option(
     "--checkpoint-every",
     type=click.IntRange(min=0),
     default=PretrainOptions.checkpoint_every,
