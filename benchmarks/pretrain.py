@@ -35,6 +35,7 @@ from training.networks import build_backbone, images_to_input
 from training.optimization import build_optimizer
 from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups
+from training.ranks import Ranks
 from training.recorder import Recorder
 from training.trainer import Trainer
 
@@ -89,7 +90,7 @@ class OurLoop:
         self.trainer = Trainer(moco, options, mean=_MEAN, std=_STD, steps_per_epoch=len(self.loader))
         options.output.mkdir()
         description = {"architecture": options.backbone, "provenance": {}}
-        self.recorder = Recorder(options.output, self.trainer, self.loader, description, 0.0)
+        self.recorder = Recorder(options.output, self.trainer, self.loader, description, 0.0, Ranks.alone())
         self.waits: list[float] = []
         self._batches = self._endless()
 
