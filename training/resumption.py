@@ -1,4 +1,4 @@
-"""From which checkpoint a run goes on: the newest that is whole.
+"""Which checkpoint of a run counts: the newest that is whole, to go on from or to read.
 
 Flows in: a run directory. Flows out: a step. Knows nothing of what is in a checkpoint.
 """
@@ -12,10 +12,11 @@ from training.checkpoints import check_checkpoint, checkpoint_steps, set_aside
 from training.errors import DamagedCheckpointError
 
 
-def newest_whole(run: Path) -> int | None:
+def newest_whole(run: Path, *, reading: bool = False) -> int | None:
     """Step of the newest checkpoint that is whole; None where the run has no checkpoint yet.
 
-    Newer ones that are damaged are set aside (`set_aside`) and named on stderr. Raises ResumeError, and leaves every
+    Newer ones that are damaged are named on stderr and set aside (`set_aside`), or left as they are by who is only
+    `reading`: that may be another person, while the run is alive. Raises ResumeError, and leaves every
     file as it is, if none is whole: a run that has lost its checkpoints must not begin anew unasked.
     """
     steps = checkpoint_steps(run)
@@ -27,11 +28,14 @@ def newest_whole(run: Path) -> int | None:
             complaints[step] = str(error).split(". ")[0]
             continue
         for damaged, complaint in complaints.items():
-            click.echo(
-                f"Warning: {complaint}. It is kept as {set_aside(run, damaged).name}; the run goes on from the "
-                f"checkpoint before it, of step {step}, and does the steps after it again.",
-                err=True,
-            )
+            if reading:
+                what_now = f"The checkpoint before it, of step {step}, is read."
+            else:
+                what_now = (
+                    f"It is kept as {set_aside(run, damaged).name}; the run goes on from the checkpoint before it, of "
+                    f"step {step}, and does the steps after it again."
+                )
+            click.echo(f"Warning: {complaint}. {what_now}", err=True)
         return step
     if steps:
         raise ResumeError(

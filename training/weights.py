@@ -19,7 +19,8 @@ from training.checkpoints import load_checkpoint
 from training.errors import RunError, WeightsError
 from training.networks import backbone_weights, build_backbone, head_name
 from training.options import ARCHITECTURES
-from training.run_directory import newest_step, no_patients, read_last, read_patients
+from training.resumption import newest_whole
+from training.run_directory import no_patients, read_last, read_patients
 from training.weight_files import fill, read_imagenet, read_weights, safetensors_bytes, weights_digest
 
 FORMAT_VERSION = 1
@@ -117,7 +118,7 @@ def load_backbone(
     architecture, image_size: None takes the run's own (resnet18 and 320 where the source has none of its own);
     another value than the run's is refused. mean, std: used where the source has none of its own. seed: of random.
     Raises WeightsError for files that are missing or do not fit, RunError for a run that is not finished, unless
-    allow_unfinished, which takes the query encoder of its newest checkpoint.
+    allow_unfinished, which takes the query encoder of its newest whole checkpoint.
     """
     path = Path(source)
     if source not in ("random", "imagenet"):
@@ -203,7 +204,7 @@ def _finished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _unfinished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    step = newest_step(run)
+    step = newest_whole(run, reading=True)
     if step is None:
         raise RunError(f"{run} has no checkpoint to take weights from.")
     checkpoint = load_checkpoint(run, step)

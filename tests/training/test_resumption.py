@@ -63,6 +63,17 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_named(
     assert (tmp_path / "checkpoints" / "step-00000006.pt.damaged").read_bytes() == before
 
 
+def test_who_only_reads_takes_the_one_before_a_damaged_one_and_renames_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_checkpoints(tmp_path)
+    flip_a_bit(checkpoint_path(tmp_path, 6))
+    assert newest_whole(tmp_path, reading=True) == 3
+    assert "step-00000006.pt is damaged" in (said := capsys.readouterr().err)
+    assert "The checkpoint before it, of step 3, is read." in said
+    assert checkpoint_steps(tmp_path) == [3, 6]
+
+
 def test_without_a_whole_checkpoint_nothing_is_touched_and_what_to_do_is_said(tmp_path: Path) -> None:
     two_checkpoints(tmp_path)
     for step in (3, 6):
