@@ -12,8 +12,16 @@ from click import ClickException
 from PIL import Image
 
 from recipes import shipped_recipes
-from tests.e2e import lightly_moco, small_settings
-from tests.e2e.five_seeds import IMAGE_SIZE, LIGHTLY_SETTINGS, RECIPE, gains, seed_gain
+from tests.e2e import five_seeds, lightly_moco, small_settings
+from tests.e2e.five_seeds import (
+    IMAGE_SIZE,
+    LIGHTLY_SETTINGS,
+    RECIPE,
+    gains,
+    pretrain_both,
+    seed_gain,
+    seed_study,
+)
 from tests.e2e.lightly_moco import (
     LightlyMoCo,
     LightlySettings,
@@ -22,8 +30,7 @@ from tests.e2e.lightly_moco import (
     lightly_optimizer,
     lightly_transform,
 )
-from tests.e2e.lightly_run import pretrain_with_lightly
-from tests.e2e.walk import MOCO, RANDOM, Study, Task
+from tests.e2e.walk import LIGHTLY, MOCO, RANDOM, Study, Task
 from tests.training.labelled_shards import write_labelled_dataset
 from training.networks import backbone_weights, build_backbone
 from training.weights import describe_backbone, load_backbone, save_backbone
@@ -105,15 +112,21 @@ def test_lightly_sees_gray_views_normalised_by_our_statistics() -> None:
 
 
 @needs_lightly
-def test_a_run_of_lightly_is_a_backbone_that_the_probe_takes(tmp_path: Path) -> None:
-    datasets = [write_labelled_dataset(tmp_path / "shards")]
-    settings = LightlySettings(memory_bank=16)
-    for _ in range(2):  # the second finds it finished
-        pretrain_with_lightly(
-            datasets, tmp_path / "run", settings=settings, seed=3, epochs=1, batch_size=16, image_size=32, threads=1
-        )
-    backbone = load_backbone(str(tmp_path / "run"), mean=0.0, std=1.0)
-    assert backbone.image_size == 32
-    assert backbone.mean == pytest.approx(datasets[0].mean)
-    assert backbone.provenance["steps"] == 2
-    assert len(backbone.patients) == 14
+def test_both_sides_pretrain_from_the_same_start_with_the_same_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text("init: random\nimage_size: 32\nbatch_size: 16\nqueue_size: 16\nbatch_norm: none\n")
+    monkeypatch.setattr(five_seeds, "RECIPE", str(recipe))
+    monkeypatch.setattr(five_seeds, "PRETRAINED_ON", ("labelled",))
+    dataset = write_labelled_dataset(tmp_path / "shards")
+    study = seed_study(tmp_path, {"labelled": dataset.root}, seed=3, threads=1)
+    for _ in range(2):  # the second finds both finished
+        pretrain_both(study, seed=3, epochs=1, threads=1)
+    ours, lightly = (load_backbone(study.backbones[arm], mean=0.0, std=1.0) for arm in (MOCO, LIGHTLY))
+    assert ours.provenance["init"] == lightly.provenance["init"] == "random"
+    for key in ("seed", "epochs", "steps", "datasets"):
+        assert ours.provenance[key] == lightly.provenance[key]
+    assert (ours.image_size, ours.mean, ours.std) == (lightly.image_size, lightly.mean, lightly.std)
+    assert ours.patients.equals(lightly.patients)
+    assert ours.digest != lightly.digest
