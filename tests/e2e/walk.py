@@ -19,7 +19,7 @@ from training.cli.main import main as cxr_train
 
 COMMANDS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
 
-MOCO, RANDOM, IMAGENET = "moco", "random", "imagenet"
+MOCO, RANDOM, IMAGENET, LIGHTLY = "moco", "random", "imagenet", "lightly"
 
 
 def run(program: str, *words: object) -> None:
@@ -54,7 +54,8 @@ class Task:
 @dataclass(frozen=True)
 class Study:
     """folder: everything that is written. shards: folder of each dataset, by name. backbones: by arm, for
-    `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...)."""
+    `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...). Predictions that are
+    there are kept: a folder belongs to one set of backbones."""
 
     folder: Path
     shards: dict[str, Path]
@@ -67,29 +68,36 @@ class Study:
             predictions = {arm: list(self._predictions(task, fraction, arm)) for arm in self.backbones}
             for arm in self.backbones:
                 if arm != RANDOM:
-                    self._compare(task, fraction, arm, predictions[arm], predictions[RANDOM])
+                    result = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
+                    compare(self.shards[task.dataset], predictions[arm], predictions[RANDOM], result)
 
-    def _predictions(self, task: Task, fraction: float, arm: str) -> Iterator[Path]:
-        for draw in range(task.draws if fraction < 1 else 1):  # the whole set has no other draw
-            model = self.folder / "models" / task.name / f"{fraction:g}" / f"{arm}-{draw}"
+    def models(self, task: Task, fraction: float, arm: str) -> list[Path]:
+        """Model directories of an arm, one a draw; the whole set has no other draw."""
+        folder = self.folder / "models" / task.name / f"{fraction:g}"
+        return [folder / f"{arm}-{draw}" for draw in range(task.draws if fraction < 1 else 1)]
+
+    def fit(self, task: Task, fraction: float, arm: str) -> list[Path]:
+        """Train the models of an arm, and return their directories."""
+        # A pretraining run knows its own size.
+        shared = _without(self.shared, "--image-size") if Path(self.backbones[arm]).is_dir() else self.shared
+        models = self.models(task, fraction, arm)
+        for draw, model in enumerate(models):
             run(
                 "cxr-train", task.method, "--shards", self.shards[task.dataset],
                 "--backbone-from", self.backbones[arm], "--labels", ",".join(task.labels),
-                "--label-fraction", f"{fraction:g}", "--draw", draw,
-                *(self.shared if arm != MOCO else _without_image_size(self.shared)), *task.options, "--output", model,
+                "--label-fraction", f"{fraction:g}", "--draw", draw, *shared, *task.options, "--output", model,
             )  # fmt: skip
-            table = model / "test.csv"
-            run("cxr-eval", "predict", "--shards", self.shards[task.dataset], "--model", model, "--output", table)
-            yield table
+        return models
 
-    def _compare(
-        self, task: Task, fraction: float, arm: str, predictions: Sequence[Path], baseline: Sequence[Path]
-    ) -> None:
-        given = [word for path in predictions for word in ("--model", path)]
-        against = [word for path in baseline for word in ("--baseline", path)]
-        result = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
-        result.parent.mkdir(parents=True, exist_ok=True)
-        run("cxr-eval", "bootstrap", "--labels", self.shards[task.dataset], *given, *against, "--output", result)
+    def _predictions(self, task: Task, fraction: float, arm: str) -> Iterator[Path]:
+        for model in self.fit(task, fraction, arm):
+            table = model / "test.csv"
+            if not table.with_name("test.csv.json").is_file():  # written after the table
+                run(
+                    "cxr-eval", "predict", "--shards", self.shards[task.dataset], "--model", model,
+                    "--output", table, *_given(self.shared, "--threads"),
+                )  # fmt: skip
+            yield table
 
     def gains(self, tasks: Sequence[Task]) -> list[str]:
         """The table of gains over the random start, a line a label and fraction, with ImageNet's column."""
@@ -122,6 +130,13 @@ class Study:
         return content
 
 
+def compare(truth: Path, predictions: Sequence[Path], baseline: Sequence[Path], result: Path) -> None:
+    """Write a bootstrap comparison of two arms, each averaged over its tables of predictions."""
+    given = [word for path in predictions for word in ("--model", path)]
+    against = [word for path in baseline for word in ("--baseline", path)]
+    run("cxr-eval", "bootstrap", "--labels", truth, *given, *against, "--output", result)
+
+
 def arms(architecture: str, run_folder: Path) -> dict[str, str]:
     """Backbones to compare: the pretrained one, its random start, and ImageNet's where its file is in the cache."""
     from training.weight_files import imagenet_path  # here, so that ingest's worker processes do not load torch
@@ -150,13 +165,16 @@ class Stopwatch:
         return ", ".join([*parts, f"in all {sum(self.laps.values()):.0f} s"])
 
 
-def _without_image_size(words: Sequence[str]) -> tuple[str, ...]:
-    """A pretraining run knows its own size."""
-    kept = list(words)
-    if "--image-size" in kept:
-        place = kept.index("--image-size")
-        del kept[place : place + 2]
-    return tuple(kept)
+def _given(words: Sequence[str], option: str) -> tuple[str, ...]:
+    """The option with its value, if it is among the words."""
+    place = words.index(option) if option in words else len(words)
+    return tuple(words[place : place + 2])
+
+
+def _without(words: Sequence[str], option: str) -> tuple[str, ...]:
+    """The words but for the option and its value."""
+    place = words.index(option) if option in words else len(words)
+    return (*words[:place], *words[place + 2 :])
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,101 @@
+"""A run of lightly's MoCo over shards, from the same random weights as `cxr-train pretrain --init random` begins with.
+
+Flows in: datasets and a budget. Flows out: a folder that `--backbone-from` takes. What is finished is kept.
+"""
+
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from shards.dataset import Dataset
+from shards.reader import SampleReader
+from shards.subsets import select
+from tests.e2e.lightly_moco import LightlyMoCo, LightlySettings, lightly_epoch, lightly_optimizer, lightly_transform
+from training.networks import backbone_weights, build_backbone
+from training.population import pooled_statistics, train_patients
+from training.run_directory import write_patients
+from training.weights import DESCRIPTION, describe_backbone, save_backbone
+
+ARCHITECTURE = "resnet18"
+
+
+class RgbViews(TorchDataset[list[Tensor]]):
+    """The train images of several datasets as RGB through a transform. The JPEGs are held in memory."""
+
+    def __init__(self, datasets: Sequence[Dataset], transform: Any) -> None:  # noqa: ANN401 - lightly's own, untyped
+        reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
+        self.encoded = [bytes(reader.read(place)) for place in range(len(reader.sample_ids))]
+        reader.close()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def __getitem__(self, place: int) -> list[Tensor]:
+        """Two views of one image, each float32 [3, H, W]."""
+        views: list[Tensor] = self.transform(Image.open(io.BytesIO(self.encoded[place])).convert("RGB"))
+        return views
+
+
+def pretrain_with_lightly(
+    datasets: Sequence[Dataset],
+    output: Path,
+    *,
+    settings: LightlySettings,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    image_size: int,
+    threads: int,
+) -> None:
+    """Train for so many epochs of whole batches and write backbone.safetensors and backbone.json into `output`.
+
+    seed: of the backbone, as in `--init random --seed`, and of torch's random state: head, memory bank, order, views.
+    """
+    if (output / DESCRIPTION).is_file():
+        click.echo(f"{output} is finished. Nothing is left to do.")
+        return
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    mean, std = pooled_statistics(datasets)
+    images = RgbViews(datasets, lightly_transform(image_size, mean / 255, std / 255))
+    # No worker processes: both sides have `threads` threads in all.
+    loader = DataLoader(images, batch_size=batch_size, shuffle=True, drop_last=True)
+    model = LightlyMoCo(build_backbone(ARCHITECTURE, seed), settings)
+    optimizer = lightly_optimizer(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    began = time.monotonic()
+    for epoch in range(1, epochs + 1):
+        loss = lightly_epoch(model, optimizer, loader)
+        schedule.step()
+        rate = epoch * len(loader) * batch_size / (time.monotonic() - began)
+        click.echo(f"lightly, epoch {epoch} of {epochs}: loss {loss:.3f}, images/s {rate:.0f}")
+    output.mkdir(parents=True, exist_ok=True)
+    write_patients(output, train_patients(datasets))
+    description = describe_backbone(
+        architecture=ARCHITECTURE,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        provenance={
+            "method": "lightly-moco",
+            "init": "random",
+            "seed": seed,
+            "epochs": epochs,
+            "steps": epochs * len(loader),
+            "seconds": time.monotonic() - began,
+            "settings": asdict(settings),
+            "datasets": [dataset.citation for dataset in datasets],
+        },
+    )
+    save_backbone(output, backbone_weights(model.backbone, ARCHITECTURE), description)
