@@ -20,18 +20,25 @@ from typing import Any
 import click
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
 
-from benchmarks.lightly_moco import INSTALL, LightlyLoop, is_installed
+from benchmarks.lightly_moco import (
+    LightlyMoCo,
+    LightlySettings,
+    RgbViews,
+    lightly_is_there,
+    lightly_optimizer,
+    lightly_transform,
+)
 from benchmarks.loader import synthetic_shards
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
 from shards.dataset import Dataset, open_dataset
 from shards.loader import TwoViewBatch, TwoViewLoader
-from shards.reader import SampleReader
-from shards.subsets import select
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.health import gradient_norm
 from training.moco import MoCo, info_nce_logits, info_nce_loss
-from training.networks import build_backbone, images_to_input
+from training.networks import build_backbone, feature_dimension, images_to_input
 from training.optimization import build_optimizer
 from training.options import PretrainOptions
 from training.plan_checks import batch_norm_groups
@@ -137,6 +144,37 @@ class BareLoop:
             self.optimizer.step()
 
 
+class LightlyLoop:
+    """State: lightly's model and optimizer as its documentation has them, and the endless batches of its workers."""
+
+    def __init__(self, dataset: Dataset, options: PretrainOptions, workers: int) -> None:
+        settings = LightlySettings(memory_bank=options.queue_size)
+        backbone = build_backbone(options.backbone, 0)
+        self.model = LightlyMoCo(backbone, settings, feature_dimension(options.backbone)).train()
+        self.optimizer = lightly_optimizer(self.model)
+        self.loader: DataLoader[list[Tensor]] = DataLoader(
+            RgbViews([dataset], lightly_transform(options.image_size, _MEAN / 255, _STD / 255)),
+            batch_size=options.batch_size,
+            shuffle=True,
+            drop_last=True,
+            num_workers=workers,
+            persistent_workers=True,
+        )
+        self._batches = self._endless()
+
+    def steps(self, count: int) -> None:
+        """Train so many steps."""
+        for _ in range(count):
+            loss = self.model(*next(self._batches))
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+
+    def _endless(self) -> Iterator[list[Tensor]]:
+        while True:
+            yield from self.loader
+
+
 def measured(steps: Callable[[int], None], count: int, cpu: list[float]) -> float:
     """Wall milliseconds a step over `count` of them; appends the CPU milliseconds of this process, all threads."""
     steps(_AHEAD)
@@ -151,19 +189,8 @@ def compare(dataset: Dataset, case: Case, run: Path, *, lightly: bool) -> list[C
     ours = OurLoop(dataset, case.options(run))
     sides: dict[str, Callable[[int], None]] = {"ours": ours.steps, "bare": BareLoop(ours).steps}
     if lightly:
-        rows = select(dataset, "train")
-        reader = SampleReader([(dataset, rows)])
-        images = [bytes(reader.read(place)) for place in range(len(rows))]
         for workers in (1, 2):
-            loop = LightlyLoop(
-                images,
-                architecture=case.architecture,
-                image_size=case.image_size,
-                batch_size=ours.options.batch_size,
-                queue=ours.options.queue_size,
-                workers=workers,
-            )
-            sides[f"lightly, {workers} worker(s)"] = loop.steps
+            sides[f"lightly, {workers} worker(s)"] = LightlyLoop(dataset, ours.options, workers).steps
     cpu: dict[str, list[float]] = {name: [] for name in sides}
     wall = alternate(
         {name: partial(measured, steps, case.steps, cpu[name]) for name, steps in sides.items()}, case.rounds
@@ -227,9 +254,9 @@ def main(shards: Path | None, quick: bool, json_path: Path | None) -> None:
     ]
     if quick:
         cases = [Case("resnet18", "none", rounds=1, steps=10, image_size=64)]
-    with_lightly = is_installed()
+    with_lightly = lightly_is_there()
     if not with_lightly:
-        click.echo(INSTALL, err=True)
+        click.echo("lightly is not installed: its side is left out (pip install lightly==1.6.0).", err=True)
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(shards or synthetic_shards(Path(folder) / "shards", 512 if quick else 2048))

@@ -44,10 +44,8 @@ def info_nce_loss(logits: Tensor) -> Tensor:
 
 @torch.no_grad()
 def momentum_update(slow: Iterable[Tensor], fast: Iterable[Tensor], momentum: float) -> None:
-    """slow = momentum * slow + (1 - momentum) * fast, in place (He et al. 2020, eq. 2)."""
-    targets, sources = list(slow), [tensor.detach() for tensor in fast]
-    torch._foreach_mul_(targets, momentum)
-    torch._foreach_add_(targets, sources, alpha=1.0 - momentum)
+    """slow = momentum * slow + (1 - momentum) * fast, in place (He et al. 2020, eq. 2); one pass over the memory."""
+    torch._foreach_lerp_(list(slow), [tensor.detach() for tensor in fast], 1.0 - momentum)
 
 
 class MoCo(nn.Module):

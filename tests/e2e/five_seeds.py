@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 
+from benchmarks.lightly_moco import LightlySettings, lightly_is_there
 from shards.dataset import open_datasets
-from tests.e2e.lightly_moco import LightlySettings, lightly_is_there
 from tests.e2e.walk import LIGHTLY, MOCO, RANDOM, Stopwatch, Study, Task, compare, run
 
 SHORT_SIDE = 80

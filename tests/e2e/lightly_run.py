@@ -3,48 +3,30 @@
 Flows in: datasets and a budget. Flows out: a folder that `--backbone-from` takes. What is finished is kept.
 """
 
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
-from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
+from benchmarks.lightly_moco import (
+    LightlyMoCo,
+    LightlySettings,
+    RgbViews,
+    lightly_epoch,
+    lightly_optimizer,
+    lightly_transform,
+)
 from shards.dataset import Dataset
-from shards.reader import SampleReader
-from shards.subsets import select
-from tests.e2e.lightly_moco import LightlyMoCo, LightlySettings, lightly_epoch, lightly_optimizer, lightly_transform
 from training.networks import backbone_weights, build_backbone
 from training.population import pooled_statistics, train_patients
 from training.run_directory import write_patients
 from training.weights import DESCRIPTION, describe_backbone, save_backbone
 
 ARCHITECTURE = "resnet18"
-
-
-class RgbViews(TorchDataset[list[Tensor]]):
-    """The train images of several datasets as RGB through a transform. The JPEGs are held in memory."""
-
-    def __init__(self, datasets: Sequence[Dataset], transform: Any) -> None:  # noqa: ANN401 - lightly's own, untyped
-        reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
-        self.encoded = [bytes(reader.read(place)) for place in range(len(reader.sample_ids))]
-        reader.close()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.encoded)
-
-    def __getitem__(self, place: int) -> list[Tensor]:
-        """Two views of one image, each float32 [3, H, W]."""
-        views: list[Tensor] = self.transform(Image.open(io.BytesIO(self.encoded[place])).convert("RGB"))
-        return views
 
 
 def pretrain_with_lightly(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
+from benchmarks.lightly_moco import LightlySettings
 from shards.dataset import open_datasets
 from tests.e2e.five_seeds import PRETRAINED_ON, build_shards, questions
-from tests.e2e.lightly_moco import LightlySettings
 from tests.e2e.walk import RANDOM, Study, Task, run
 
 SEED = 100

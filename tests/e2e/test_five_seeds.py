@@ -11,8 +11,17 @@ import yaml
 from click import ClickException
 from PIL import Image
 
+from benchmarks import lightly_moco
+from benchmarks.lightly_moco import (
+    LightlyMoCo,
+    LightlySettings,
+    lightly_epoch,
+    lightly_is_there,
+    lightly_optimizer,
+    lightly_transform,
+)
 from recipes import shipped_recipes
-from tests.e2e import five_seeds, lightly_moco, small_settings
+from tests.e2e import five_seeds, small_settings
 from tests.e2e.five_seeds import (
     IMAGE_SIZE,
     LIGHTLY_SETTINGS,
@@ -21,14 +30,6 @@ from tests.e2e.five_seeds import (
     pretrain_both,
     seed_gain,
     seed_study,
-)
-from tests.e2e.lightly_moco import (
-    LightlyMoCo,
-    LightlySettings,
-    lightly_epoch,
-    lightly_is_there,
-    lightly_optimizer,
-    lightly_transform,
 )
 from tests.e2e.walk import LIGHTLY, MOCO, RANDOM, Study, Task
 from tests.training.labelled_shards import write_labelled_dataset
