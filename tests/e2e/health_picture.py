@@ -22,7 +22,6 @@ CURVES = (
     ("gradient_norm", "gradient_norm"),
 )
 COLOURS = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's
-LOGARITHMIC = frozenset({"gradient_norm"})
 
 
 def picture(runs: dict[str, list[dict[str, float]]]) -> Figure:
@@ -36,10 +35,9 @@ def picture(runs: dict[str, list[dict[str, float]]]) -> Figure:
             if key == "positive":
                 axes.plot(steps, [line["hardest_negative"] for line in lines], color=colour, lw=1.2, ls=":")
         axes.set_title(title, fontsize=9)
-        axes.set_yscale("log" if key in LOGARITHMIC else "linear")
         if key in ("top1", "positive"):
             axes.set_ylim(-0.02, 1.02)
-        elif key not in LOGARITHMIC:
+        else:
             axes.set_ylim(bottom=0)
         axes.grid(visible=True, color="#dddddd", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
