@@ -34,7 +34,7 @@ class Ranks:
     """
 
     def __init__(self, launch: Launch, control: dist.ProcessGroup | None = None) -> None:
-        self.rank, self.world_size, self.local_rank = launch.rank, launch.world_size, launch.local_rank
+        self.rank, self.world_size = launch.rank, launch.world_size
         self._control = control
         self.ended_together = False
 

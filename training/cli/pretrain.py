@@ -168,7 +168,7 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> flo
 @click.option(
     "--compile/--no-compile",
     default=PretrainOptions.compile,
-    help="Compile the encoders with torch.compile: minutes at each start, and fewer kernels on a GPU.",
+    help="Compile the encoders with torch.compile, anew at each start.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=PretrainOptions.seed)
 @click.option(
