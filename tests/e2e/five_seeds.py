@@ -22,7 +22,7 @@ import click
 
 from benchmarks.lightly_moco import LightlySettings, lightly_is_there
 from shards.dataset import open_datasets
-from tests.e2e.walk import LIGHTLY, MOCO, RANDOM, Stopwatch, Study, Task, compare, run
+from tests.e2e.walk import LIGHTLY, MOCO, RANDOM, Stopwatch, Study, Task, build_shards, compare, run
 
 SHORT_SIDE = 80
 IMAGE_SIZE = 64
@@ -48,7 +48,7 @@ QUESTIONS = (
 def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int, threads: int) -> None:
     """Pretrain, probe and compare from each seed's random start on the radiographs in DATA, writing into OUT."""
     watch = Stopwatch()
-    shards = build_shards(data, out)
+    shards = build_shards(data, out, SHORT_SIDE)
     watch.lap("shards")
     tasks = questions(out)
     studies = []
@@ -62,21 +62,6 @@ def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int, threads: in
         studies.append(study)
     lines = [line for task in tasks for line in gains(out, studies, task)]
     click.echo("\n" + "\n".join(lines) + f"\n\n{watch}")
-
-
-def build_shards(data: Path, out: Path) -> dict[str, Path]:
-    """Shards of the three sets, by name; those that are there are kept."""
-    shards = {name: out / "shards" / name for name in (*PRETRAINED_ON, "shenzhen")}
-    for name in PRETRAINED_ON:
-        run(
-            "cxr-ingest", "build-shards", data / f"{name}-as-chexpert", shards[name], "--dataset", "chexpert",
-            "--name", name, "--short-side", SHORT_SIDE, "--test-fraction", 0.2,
-        )  # fmt: skip
-    run(
-        "cxr-ingest", "build-shards", data / "shenzhen", shards["shenzhen"], "--dataset", "shenzhen",
-        "--short-side", SHORT_SIDE,
-    )  # fmt: skip
-    return shards
 
 
 def questions(out: Path) -> list[Task]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tests.e2e.walk import Stopwatch, Study, Task, arms, run
+from tests.e2e.walk import Stopwatch, Study, Task, arms, build_shards, run
 
 IMAGE_SIZE = 96
 SHORT_SIDE = 112
@@ -32,16 +32,7 @@ TASKS = (
 def main(data: Path, out: Path, epochs: int, draws: int, threads: int) -> None:
     """Walk the path on the radiographs in DATA, writing into OUT."""
     watch = Stopwatch()
-    shards = {name: out / "shards" / name for name in ("nih", "kermany", "shenzhen")}
-    for name in ("nih", "kermany"):
-        run(
-            "cxr-ingest", "build-shards", data / f"{name}-as-chexpert", shards[name], "--dataset", "chexpert",
-            "--name", name, "--short-side", SHORT_SIDE, "--test-fraction", 0.2,
-        )  # fmt: skip
-    run(
-        "cxr-ingest", "build-shards", data / "shenzhen", shards["shenzhen"], "--dataset", "shenzhen",
-        "--short-side", SHORT_SIDE,
-    )  # fmt: skip
+    shards = build_shards(data, out, SHORT_SIDE)
     watch.lap("shards")
     pretrained = out / "pretrain"
     run(

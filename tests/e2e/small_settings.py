@@ -15,8 +15,8 @@ import click
 
 from benchmarks.lightly_moco import LightlySettings
 from shards.dataset import open_datasets
-from tests.e2e.five_seeds import PRETRAINED_ON, build_shards, questions
-from tests.e2e.walk import RANDOM, Study, Task, run
+from tests.e2e.five_seeds import PRETRAINED_ON, SHORT_SIDE, questions
+from tests.e2e.walk import RANDOM, Study, Task, build_shards, run
 
 SEED = 100
 EPOCHS = 2
@@ -63,7 +63,7 @@ JUDGED = (("kermany", 0.01), ("kermany", 1.0), ("nih", 1.0), ("shenzhen", 0.0625
 @click.option("--threads", default=2, help="CPU threads of training.")
 def main(data: Path, out: Path, settings: tuple[str, ...], threads: int) -> None:
     """Pretrain with each setting on the radiographs in DATA, probe, and print AUROCs of the valid splits."""
-    shards = build_shards(data, out)
+    shards = build_shards(data, out, SHORT_SIDE)
     lines = []
     for name in settings:
         began = time.monotonic()

@@ -34,6 +34,24 @@ def run(program: str, *words: object) -> None:
         raise SystemExit(status)
 
 
+def build_shards(data: Path, out: Path, short_side: int) -> dict[str, Path]:
+    """Shards of the radiographs in `data` (nih-as-chexpert/, kermany-as-chexpert/, shenzhen/), by name.
+
+    Those that are in `out` are kept.
+    """
+    shards = {name: out / "shards" / name for name in ("nih", "kermany", "shenzhen")}
+    for name in ("nih", "kermany"):
+        run(
+            "cxr-ingest", "build-shards", data / f"{name}-as-chexpert", shards[name], "--dataset", "chexpert",
+            "--name", name, "--short-side", short_side, "--test-fraction", 0.2,
+        )  # fmt: skip
+    run(
+        "cxr-ingest", "build-shards", data / "shenzhen", shards["shenzhen"], "--dataset", "shenzhen",
+        "--short-side", short_side,
+    )  # fmt: skip
+    return shards
+
+
 @dataclass(frozen=True)
 class Task:
     """One question to a backbone: labels of a dataset, by a method, at label fractions, in so many draws each."""
