@@ -119,6 +119,6 @@ def _damage(path: Path) -> str | None:
         if error.errno == errno.EIO:
             return f"the disk cannot read it ({error.strerror})"
         raise ResumeError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
         return f"cut off, or not what was written ({error})"
     return None if changed is None else f"the checksum of its part {changed} differs"
