@@ -34,6 +34,10 @@ CHANGES: dict[str, dict[str, object]] = {
     "slow": {"momentum": 0.996},
     "queue": {"queue-size": 1024},
     "batch": {"batch-size": 32},
+    "batch-slow": {"batch-size": 32, "momentum": 0.996},
+    "batch-split": {"batch-size": 32, "batch-norm": "split"},
+    "batch-queue": {"batch-size": 32, "queue-size": 1024},
+    "batch-16": {"batch-size": 16},
     "turn": {"degrees": 20},
     "rate": {"lr": 0.06},
     "small": {"image-size": 48, "epochs": 3},  # about as much time
@@ -41,11 +45,13 @@ CHANGES: dict[str, dict[str, object]] = {
 """What each of our settings has other than BASE."""
 
 LIGHTLY = {
-    "lightly": LightlySettings(memory_bank=2048),
-    "lightly-rate": LightlySettings(memory_bank=2048, lr=0.03),
-    "lightly-ours": LightlySettings(memory_bank=2048, lr=0.03, weight_decay=1e-4, temperature=0.2),
+    "lightly": (LightlySettings(memory_bank=2048), 64),
+    "lightly-rate": (LightlySettings(memory_bank=2048, lr=0.03), 64),
+    "lightly-batch": (LightlySettings(memory_bank=2048, lr=0.03), 32),
+    "lightly-ours": (LightlySettings(memory_bank=2048, lr=0.03, weight_decay=1e-4, temperature=0.2), 64),
 }
-"""Its tutorial's, but for the memory bank, which is as long as our queue; then with more and more of BASE's values."""
+"""Its settings and batch: the tutorial's, but for the memory bank, which is as long as our queue; then with more and
+more of ours."""
 
 JUDGED = (("kermany", 0.01), ("kermany", 1.0), ("nih", 1.0), ("shenzhen", 0.0625), ("shenzhen", 1.0))
 
@@ -102,13 +108,14 @@ def pretrain(name: str, shards: dict[str, Path], output: Path, threads: int) -> 
         return
     from tests.e2e.lightly_run import pretrain_with_lightly
 
+    settings, batch_size = LIGHTLY[name]
     pretrain_with_lightly(
         open_datasets(roots),
         output,
-        settings=LIGHTLY[name],
+        settings=settings,
         seed=SEED,
         epochs=EPOCHS,
-        batch_size=64,
+        batch_size=batch_size,
         image_size=64,
         threads=threads,
     )
