@@ -37,7 +37,6 @@ CHANGES: dict[str, dict[str, object]] = {
     "batch-slow": {"batch-size": 32, "momentum": 0.996},
     "batch-split": {"batch-size": 32, "batch-norm": "split"},
     "batch-queue": {"batch-size": 32, "queue-size": 1024},
-    "batch-16": {"batch-size": 16},
     "turn": {"degrees": 20},
     "rate": {"lr": 0.06},
     "small": {"image-size": 48, "epochs": 3},  # about as much time
