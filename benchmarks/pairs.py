@@ -32,10 +32,15 @@ class Comparison:
     goal: float | None = None
 
     @property
+    def ratios(self) -> list[float]:
+        """How many times better ours was in each round, above 1 where ours wins."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [ours / theirs if self.higher_is_better else theirs / ours for ours, theirs in pairs]
+
+    @property
     def ratio(self) -> float:
-        """How many times better ours is: the quotient of the medians, above 1 where ours wins."""
-        ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
-        return ours / theirs if self.higher_is_better else theirs / ours
+        """The median of the rounds' ratios: a machine that slows down between two rounds does not change it."""
+        return statistics.median(self.ratios)
 
     def record(self) -> dict[str, Any]:
         """The comparison as the JSON file holds it."""
@@ -72,7 +77,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def table(comparisons: Sequence[Comparison]) -> str:
-    """Both sides of each comparison: median, the spread of its rounds in brackets, ratio and goal."""
+    """Both sides of each comparison and their ratio: medians, the spread of the rounds in brackets; and the goal."""
     rows = [("", "ours", "theirs", "unit", "ratio", "goal")]
     rows += [
         (
@@ -80,7 +85,7 @@ def table(comparisons: Sequence[Comparison]) -> str:
             _spread(comparison.ours),
             _spread(comparison.theirs),
             comparison.unit,
-            f"{comparison.ratio:.2f}",
+            f"{comparison.ratio:.2f} ({min(comparison.ratios):.2f} to {max(comparison.ratios):.2f})",
             "-" if comparison.goal is None else f"{comparison.goal:g}",
         )
         for comparison in comparisons

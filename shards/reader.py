@@ -35,7 +35,7 @@ class SampleReader:
 
     verify_checksums: check the crc32c of each JPEG. sample_ids: int64 [N]. shapes: (height, width) by samples.parquet,
     float64 [N, 2].
-    State: the file descriptors of the tars read last, at most MAX_OPEN_FILES.
+    State: the file descriptors of the tars read last, at most MAX_OPEN_FILES, and the buffer of the last batch.
     """
 
     def __init__(self, subsets: Sequence[tuple[Dataset, pd.DataFrame]], *, verify_checksums: bool = True) -> None:
@@ -55,25 +55,45 @@ class SampleReader:
         self._keys = rows["key"].to_numpy(object)
         self._verify_checksums = verify_checksums
         self._open: OrderedDict[int, int] = OrderedDict()
+        self._buffer = np.empty(0, dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     def read(self, place: int) -> npt.NDArray[np.uint8]:
         """The JPEG's bytes, uint8 [size]. Raises CorruptShardError where they are not those that were written."""
-        size, offset = int(self._size[place]), int(self._offset[place])
-        content = os.pread(self._descriptor(int(self._shard[place])), size, offset)
-        # 1 microsecond for 20 KB, 0.1 % of a sample's cost. A bit that flipped inside a JPEG's scan decodes without an
-        # error (tests/shards/test_corruption.py), so nothing else would find it.
-        wrong = len(content) < size or (self._verify_checksums and google_crc32c.value(content) != self._crc32c[place])
-        if wrong:
-            sample = self.sample(place)
-            what = "ends inside" if len(content) < size else "does not hold what was written (crc32c) for"
-            raise CorruptShardError(
-                f"{sample.path} {what} {sample.key} (bytes {offset} to {offset + size}): "
-                f"copy the shard again, or run `cxr-ingest verify {sample.path.parent} --quarantine` to leave it out"
-            )
-        return np.frombuffer(content, dtype=np.uint8)
+        return self._read_into(np.empty(int(self._size[place]), dtype=np.uint8), np.array([place]))[0]
+
+    def read_batch(self, places: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
+        """As `read`, of many, in half the time; what is returned is overwritten by the next call."""
+        needed = int(self._size[places].sum())
+        if len(self._buffer) < needed:
+            self._buffer = np.empty(needed, dtype=np.uint8)
+        return self._read_into(self._buffer, places)
+
+    def _read_into(self, buffer: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
+        """The samples one after the other in the buffer. Columns become lists first: numpy's scalars are slow."""
+        ends = np.cumsum(self._size[places]).tolist()
+        shards, offsets, wanted = (column[places].tolist() for column in (self._shard, self._offset, self._crc32c))
+        jpegs, start = [], 0
+        for number, end in enumerate(ends):
+            jpeg = buffer[start:end]
+            there = os.preadv(self._descriptor(shards[number]), [jpeg.data], offsets[number])
+            # 3 microseconds for 24 KB. A bit that flipped inside a JPEG's scan decodes without an error
+            # (tests/shards/test_corruption.py), so nothing else would find it.
+            if there < len(jpeg) or (self._verify_checksums and google_crc32c.value(jpeg) != wanted[number]):
+                what = "ends inside" if there < len(jpeg) else "does not hold what was written (crc32c) for"
+                raise self._corrupt(int(places[number]), what)
+            jpegs.append(jpeg)
+            start = end
+        return jpegs
+
+    def _corrupt(self, place: int, what: str) -> CorruptShardError:
+        sample = self.sample(place)
+        return CorruptShardError(
+            f"{sample.path} {what} {sample.key} (bytes {sample.offset} to {sample.offset + sample.size}): "
+            f"copy the shard again, or run `cxr-ingest verify {sample.path.parent} --quarantine` to leave it out"
+        )
 
     def read_ahead(self, places: npt.NDArray[np.int64]) -> None:
         """Ask the system to fetch these samples; runs of neighbours become one request each."""

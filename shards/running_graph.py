@@ -91,7 +91,7 @@ class RunningGraph:
         batch = next(self._batches)
         self._ahead.append(batch.places)
         words = id_words(self._reader.sample_ids[batch.places])
-        jpegs = [self._reader.read(place) for place in batch.places]
+        jpegs = self._reader.read_batch(batch.places)  # DALI copies them before it asks for more
         shapes, size = self._reader.shapes[batch.places], self._options.image_size
         sizes: list[npt.NDArray[np.float32]] = []
         if self._options.shrink:
