@@ -71,8 +71,7 @@ def loader_speed(
     places = itertools.cycle(np.random.default_rng(0).permutation(len(reader)).tolist())
 
     def read_batch() -> None:
-        for place in itertools.islice(places, batch_size):
-            reader.read(place)
+        reader.read_batch(np.fromiter(itertools.islice(places, batch_size), dtype=np.int64))
 
     views = _endless(loader)
     sides: dict[str, Callable[[], object]] = {LOADER: lambda: next(views), LIMIT: limit.run, READING: read_batch}
