@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 SCRIPTS := .ci/run $(wildcard scripts/*.sh slurm/*.sh slurm/*.sbatch)
 BENCHMARKS = $(notdir $(basename $(shell grep -l __main__ benchmarks/*.py)))
 BENCH_FLAGS ?=
-# Processes that share the tests. More than two do not help a machine with two cores.
+# Processes that share the tests, a file always in one of them. More than two do not help a machine with two cores.
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ demo: $(INSTALLED) ## the whole path on phantom radiographs: demo-output/report.
 	$(BIN)/python -m tests.e2e.demo demo-output
 
 test: $(INSTALLED) ## all tests; those that need a GPU, Slurm or Chromium skip aloud where there is none
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 lint: $(INSTALLED) ## ruff (format and rules), mypy strict, syntax of the shell scripts
 	$(BIN)/ruff format --check .

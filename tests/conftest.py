@@ -1,4 +1,4 @@
-"""What all tests share: the rule about skips under CI, who runs what, and models that several rooms read.
+"""What all tests share: the rule about skips under CI, and models that several rooms read.
 
 A room's own fixtures live in tests/<room>/conftest.py.
 """
@@ -9,13 +9,6 @@ import pytest
 
 from tests.no_skips_in_ci import pytest_runtest_makereport  # noqa: F401 - a hook
 from tests.training.labelled_shards import BACKBONE, LABELS, make_model, write_labelled_dataset
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, one of them has all of a file, and one all that need the Slurm."""
-    for item in items:
-        group = "slurm" if item.get_closest_marker("slurm") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ which end with this process. It must not know what the jobs are. By hand: python
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -163,8 +164,13 @@ def stop(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
 
 
 def unused_ports(count: int) -> int:
-    """The first of `count` consecutive TCP ports on loopback that nothing listens on now."""
-    for first in range(16817, 32000, count):
+    """The first of `count` consecutive TCP ports on loopback that nothing listens on now.
+
+    Looked for in a random order: another process of the tests may be starting a Slurm of its own.
+    """
+    candidates = list(range(16817, 32000, count))
+    random.shuffle(candidates)
+    for first in candidates:
         with contextlib.ExitStack() as sockets:
             try:
                 for port in range(first, first + count):
