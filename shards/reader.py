@@ -65,7 +65,10 @@ class SampleReader:
         return self._read_into(np.empty(int(self._size[place]), dtype=np.uint8), np.array([place]))[0]
 
     def read_batch(self, places: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
-        """As `read`, of many, in half the time; what is returned is overwritten by the next call."""
+        """The JPEGs' bytes, one uint8 [size] a place, in a third of the time that `read` takes for each.
+
+        places: int64 [N]. What is returned is overwritten by the next call. Raises CorruptShardError as `read` does.
+        """
         needed = int(self._size[places].sum())
         if len(self._buffer) < needed:
             self._buffer = np.empty(needed, dtype=np.uint8)

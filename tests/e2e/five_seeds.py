@@ -1,6 +1,6 @@
 """What a small MoCo run on a CPU is worth: random starts, our pretraining and lightly's from each, probes, intervals.
 
-    python -m tests.e2e.five_seeds DATA OUT [--epochs 4] [--seed 0 --seed 1 ...]
+    python -m tests.e2e.five_seeds DATA OUT [--seed 0 --seed 1 ...]
 
 DATA as for tests.e2e.real_radiographs. Each seed is a random start; from its weights begin `cxr-train pretrain --config
 moco_small_cpu` and lightly's MoCo, over the same images and for as many of them. Run it again after an interruption:
@@ -44,9 +44,9 @@ QUESTIONS = (
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--seed", "seeds", multiple=True, type=int, default=(0, 1, 2, 3, 4))
-@click.option("--epochs", default=4, help="Of both sides.")
+@click.option("--epochs", type=int, help="Of both sides.  [default: the recipe's]")
 @click.option("--threads", default=2, help="CPU threads of training, on both sides.")
-def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int, threads: int) -> None:
+def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int | None, threads: int) -> None:
     """Pretrain, probe and compare from each seed's random start on the radiographs in DATA, writing into OUT."""
     watch = Stopwatch()
     shards = build_shards(data, out, SHORT_SIDE)
@@ -83,7 +83,7 @@ def seed_study(out: Path, shards: dict[str, Path], seed: int, threads: int) -> S
     return Study(folder, shards, backbones, tuple(str(word) for word in shared))
 
 
-def pretrain_both(study: Study, seed: int, epochs: int, threads: int) -> None:
+def pretrain_both(study: Study, seed: int, epochs: int | None, threads: int) -> None:
     """Our run from the random start, then lightly's: as many epochs, of batches and images as large."""
     from tests.e2e.lightly_run import pretrain_with_lightly  # here, so that ingest's workers do not load torch
     from training.run_directory import read_config
@@ -92,7 +92,8 @@ def pretrain_both(study: Study, seed: int, epochs: int, threads: int) -> None:
     ours = Path(study.backbones[MOCO])
     run(
         "cxr-train", "pretrain", "--config", RECIPE, *(word for root in roots for word in ("--shards", root)),
-        "--output", ours, "--epochs", epochs, "--seed", seed, "--device", "cpu", "--threads", threads,
+        *(() if epochs is None else ("--epochs", epochs)),
+        "--output", ours, "--seed", seed, "--device", "cpu", "--threads", threads,
     )  # fmt: skip
     config = read_config(ours)
     assert config is not None
@@ -102,7 +103,7 @@ def pretrain_both(study: Study, seed: int, epochs: int, threads: int) -> None:
             Path(study.backbones[LIGHTLY]),
             settings=replace(LIGHTLY_SETTINGS, memory_bank=config["queue_size"]),
             seed=seed,
-            epochs=epochs,
+            epochs=config["epochs"],
             batch_size=config["batch_size"],
             image_size=config["image_size"],
             threads=threads,

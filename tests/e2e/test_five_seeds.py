@@ -76,7 +76,8 @@ def test_the_recipe_is_a_setting_that_was_tried() -> None:
     ]
     given = {name: value for name, value in recipe.items() if name not in ("epochs", "backbone", "temperature")}
     assert given in tried
-    assert replace(LIGHTLY_SETTINGS, memory_bank=2048) in [settings for settings, _ in small_settings.LIGHTLY.values()]
+    lightly = replace(LIGHTLY_SETTINGS, memory_bank=recipe["queue_size"]), recipe["batch_size"]
+    assert lightly in small_settings.LIGHTLY.values()
 
 
 def test_without_lightly_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,11 +166,10 @@ def stop(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
 def unused_ports(count: int) -> int:
     """The first of `count` consecutive TCP ports on loopback that nothing listens on now.
 
-    Looked for in a random order: another process of the tests may be starting a Slurm of its own.
+    Drawn at random: another process of the tests may be starting a Slurm of its own.
     """
-    candidates = list(range(16817, 32000, count))
-    random.shuffle(candidates)
-    for first in candidates:
+    candidates = range(16817, 32000, count)
+    for first in random.sample(candidates, len(candidates)):
         with contextlib.ExitStack() as sockets:
             try:
                 for port in range(first, first + count):
