@@ -27,6 +27,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms import v2
 
 from shards.dataset import Dataset
+from shards.graph import threads_of_graphs
 from shards.limit import limit_pipeline, turned
 from shards.loader import TwoViewLoader
 from shards.reader import SampleReader
@@ -154,20 +155,31 @@ def separate_operators(dataset: Dataset, case: Case) -> Batches:
         yield pipeline.run()
 
 
-def limit(dataset: Dataset, case: Case) -> Batches:
-    """The least that DALI could do: decode, and two warps with constant rotations. No draws, checksums or ids."""
+def limit(dataset: Dataset, case: Case, shares: Sequence[int] | None = None) -> Batches:
+    """The least that DALI could do: decode, and two warps with constant rotations. No draws, checksums or ids.
+
+    shares: the threads of each graph, which take the batches in turn; None is one graph with all threads.
+    """
     jpegs = _jpegs(dataset, case.batch_size)
-    pipeline = limit_pipeline(
-        lambda: next(jpegs),
-        image_shape=_typical(dataset),
-        image_size=case.size,
-        batch_size=case.batch_size,
-        device="cpu",
-        device_id=None,
-        threads=case.threads,
-    )
-    while True:
+    pipelines = [
+        limit_pipeline(
+            lambda: next(jpegs),
+            image_shape=_typical(dataset),
+            image_size=case.size,
+            batch_size=case.batch_size,
+            device="cpu",
+            device_id=None,
+            threads=threads,
+        )
+        for threads in shares or [case.threads]
+    ]
+    for pipeline in itertools.cycle(pipelines):
         yield pipeline.run()
+
+
+def shared_limit(dataset: Dataset, case: Case) -> Batches:
+    """The same in as many graphs as our loader has."""
+    return limit(dataset, case, threads_of_graphs("cpu", case.threads))
 
 
 def opencv(dataset: Dataset, case: Case) -> Batches:
@@ -211,6 +223,7 @@ def others() -> Sequence[tuple[str, Callable[[Dataset, Case], Batches], float | 
         ("PIL, gray", by_loader(pil_gray), 2.4),
         ("separate DALI operators", separate_operators, 6.0),
         ("limit: DALI decode and two warps", limit, 0.92),
+        ("the limit in a graph a thread", shared_limit, None),
         ("simplejpeg and two OpenCV warps", opencv, None),
         ("ours without checksums", partial(ours, verify_checksums=False), None),
     )

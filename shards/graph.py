@@ -21,6 +21,19 @@ EncodedBatch = tuple[list[npt.NDArray[np.uint8]] | npt.NDArray[Any], ...]
 PREFETCH = 2
 """Batches that DALI works ahead."""
 
+MAX_GRAPHS = 8
+"""Each holds some 75 MB at 320 px in batches of 64."""
+
+
+def threads_of_graphs(device: Device, threads: int) -> list[int]:
+    """How many threads each of the graphs has that share a loader's batches: on a GPU there is one graph.
+
+    On a CPU one a thread, up to MAX_GRAPHS. The threads of one graph wait for each other after every operator, and for
+    what it does on one thread, a tenth of the whole; graphs do not (`python -m benchmarks.loader`: the limit).
+    """
+    graphs = min(threads, MAX_GRAPHS) if device == "cpu" else 1
+    return [threads // graphs + (number < threads % graphs) for number in range(graphs)]
+
 
 def build_pipeline(
     source: Callable[[], EncodedBatch],

@@ -20,7 +20,7 @@ from shards.errors import ResumeError, SubsetError
 from shards.graph import Device
 from shards.order import epoch_windows
 from shards.reader import SampleReader
-from shards.running_graph import GraphOptions, Places, RunningGraph, needs_shrinking
+from shards.running_graph import GraphOptions, Places, RunningGraphs, needs_shrinking
 from shards.subsets import planned
 from shards.views import ViewRange, draw_numbers
 
@@ -97,7 +97,7 @@ class _TrainingLoader:
         )
         self._batch = 0  # batches of the epoch that were handed out
         self._passed = 0  # samples of the epoch's order that were handed out or stepped over with them
-        self._graph: RunningGraph | None = None
+        self._graph: RunningGraphs | None = None
 
     def __len__(self) -> int:
         return self.samples // self.batch_size
@@ -143,7 +143,7 @@ class _TrainingLoader:
     def _rest_of_epoch(self) -> Iterator[tuple[Tensor, ...]]:
         """The views and ids of each batch that is left of the epoch; at its end the next epoch begins."""
         if self._graph is None:
-            self._graph = RunningGraph(self._reader, self._places(), self._view_ranges, self._graph_options)
+            self._graph = RunningGraphs(self._reader, self._places(), self._view_ranges, self._graph_options)
         for passed in self._plan(self.epoch, self._passed).passed:
             try:
                 tensors = self._graph.run()
@@ -306,7 +306,7 @@ class EvaluationLoader:
     def __iter__(self) -> Iterator[OneViewBatch]:
         if not len(self._reader):
             return
-        graph = RunningGraph(self._reader, self._places(), (None,), self._graph_options)
+        graph = RunningGraphs(self._reader, self._places(), (None,), self._graph_options)
         for _ in range(len(self)):
             image, sample_id = graph.run()
             yield OneViewBatch(image, sample_id)

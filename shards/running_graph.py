@@ -1,11 +1,12 @@
-"""A running DALI graph with its feed: places of samples flow in, torch tensors flow out.
+"""Running DALI graphs with their feed: places of samples flow in, torch tensors flow out.
 
 Knows what DALI has been given and has not handed out yet, so that its errors can be put to a shard and a key.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle, islice, tee
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from torch.utils.dlpack import from_dlpack
 from shards.dataset import Dataset
 from shards.draws import id_words, uniform
 from shards.errors import CorruptShardError
-from shards.graph import Device, EncodedBatch, build_pipeline
+from shards.graph import Device, EncodedBatch, build_pipeline, threads_of_graphs
 from shards.reader import Sample, SampleReader
 from shards.views import ANTIALIAS_BELOW, ViewRange, fixed_matrices, shrunk_shapes, view_matrices
 
@@ -43,7 +44,31 @@ class Places:
     stream: npt.NDArray[np.uint32]
 
 
-class RunningGraph:
+class RunningGraphs:
+    """Graphs that take the batches in turn, each with its share of the threads."""
+
+    def __init__(
+        self,
+        reader: SampleReader,
+        batches: Iterator[Places],
+        view_ranges: tuple[ViewRange | None, ...],
+        options: GraphOptions,
+    ) -> None:
+        shares = threads_of_graphs(options.device, options.threads)
+        hands = [islice(copy, first, None, len(shares)) for first, copy in enumerate(tee(batches, len(shares)))]
+        self._turns = cycle(
+            [
+                _RunningGraph(reader, hand, view_ranges, replace(options, threads=threads))
+                for hand, threads in zip(hands, shares, strict=True)
+            ]
+        )
+
+    def run(self) -> tuple[Tensor, ...]:
+        """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
+        return next(self._turns).run()
+
+
+class _RunningGraph:
     """A built graph with its feed. State: the batches fed to DALI that have not come out yet."""
 
     def __init__(
@@ -69,7 +94,6 @@ class RunningGraph:
         )
 
     def run(self) -> tuple[Tensor, ...]:
-        """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
         try:
             *views, ids = self._pipeline.run(torch.cuda.current_stream(self._options.device_id) if self._gpu else None)
         except RuntimeError as error:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from shards.dataset import Dataset
-from shards.graph import Device
+from shards.graph import PREFETCH, Device, threads_of_graphs
 from shards.limit import limit_pipeline
 from shards.loader import TwoViewLoader
 from shards.reader import SampleReader
@@ -59,14 +59,19 @@ def loader_speed(
     reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
     shape = np.median(np.concatenate([select(d, "train")[["height", "width"]].to_numpy() for d in datasets]), axis=0)
     jpegs = itertools.cycle([reader.read(place) for place in _spread_out(len(reader))])
-    limit = limit_pipeline(
-        lambda: list(itertools.islice(jpegs, batch_size)),
-        image_shape=(float(shape[0]), float(shape[1])),
-        image_size=image_size,
-        batch_size=batch_size,
-        device=device,
-        device_id=device_id,
-        threads=threads,
+    limits = itertools.cycle(
+        [
+            limit_pipeline(
+                lambda: list(itertools.islice(jpegs, batch_size)),
+                image_shape=(float(shape[0]), float(shape[1])),
+                image_size=image_size,
+                batch_size=batch_size,
+                device=device,
+                device_id=device_id,
+                threads=share,
+            )
+            for share in threads_of_graphs(device, threads)
+        ]
     )
     places = itertools.cycle(np.random.default_rng(0).permutation(len(reader)).tolist())
 
@@ -74,10 +79,16 @@ def loader_speed(
         reader.read_batch(np.fromiter(itertools.islice(places, batch_size), dtype=np.int64))
 
     views = _endless(loader)
-    sides: dict[str, Callable[[], object]] = {LOADER: lambda: next(views), LIMIT: limit.run, READING: read_batch}
+    sides: dict[str, Callable[[], object]] = {
+        LOADER: lambda: next(views),
+        LIMIT: lambda: next(limits).run(),
+        READING: read_batch,
+    }
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, run in sides.items():
+            for _ in range(PREFETCH * threads + 1):
+                run()  # what was prepared while others ran
             figures = _measure(run, batch_size, seconds, device)
             if number:  # the first round fills caches
                 measured[name].append(figures)
@@ -87,9 +98,7 @@ def loader_speed(
 
 
 def _measure(run: Callable[[], object], batch_size: int, seconds: float, device: Device) -> tuple[float, float]:
-    """Images/s and CPU ms an image. What was prepared while others ran is thrown away first."""
-    for _ in range(3):
-        run()
+    """Images/s and CPU ms an image."""
     _wait(device)
     start, cpu, images = time.perf_counter(), time.process_time(), 0
     while not images or time.perf_counter() - start < seconds:

@@ -10,6 +10,7 @@ import torch
 
 from shards.dataset import Dataset, open_dataset, open_datasets
 from shards.errors import SubsetError
+from shards.graph import threads_of_graphs
 from shards.loader import EvaluationLoader, OneViewLoader, TwoViewBatch, TwoViewLoader
 from shards.order import epoch_order
 from shards.subsets import select
@@ -20,7 +21,7 @@ SIZE = 32
 
 
 def two_views(*datasets: Dataset, batch_size: int = 4, **options: object) -> TwoViewLoader:
-    arguments = {"image_size": SIZE, "seed": 5, "threads": 1, **options}
+    arguments = {"image_size": SIZE, "seed": 5, "threads": 2, **options}
     return TwoViewLoader(datasets, batch_size=batch_size, **arguments)  # type: ignore[arg-type]
 
 
@@ -69,6 +70,25 @@ def test_the_ids_of_an_epoch_are_the_permutation_that_order_gives(dataset: Datas
         assert np.array_equal(ids_of(list(loader)).ravel(), storage[epoch_order(17, 5, epoch)[:16]])
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 20])
+def test_any_number_of_threads_gives_the_same_order_after_a_resume_too(dataset: Dataset, threads: int) -> None:
+    """Graphs of one thread or more take the batches in turn; the five batches of an epoch are no multiple of theirs."""
+    expected = ids_of([batch for loader in [two_views(dataset, batch_size=3, threads=1)] * 3 for batch in loader])
+    loader = two_views(dataset, batch_size=3, threads=threads)
+    first = list(itertools.islice(loader, 4))
+    resumed = two_views(dataset, batch_size=3, threads=threads)
+    resumed.load_state_dict(loader.state_dict())
+    assert np.array_equal(ids_of(first + [batch for _ in range(3) for batch in resumed]), expected)
+
+
+@pytest.mark.parametrize(
+    ("threads", "shares"), [(1, [1]), (2, [1, 1]), (8, [1] * 8), (11, [2, 2, 2, 1, 1, 1, 1, 1]), (16, [2] * 8)]
+)
+def test_each_thread_of_the_cpu_has_a_graph_until_there_are_eight(threads: int, shares: list[int]) -> None:
+    assert threads_of_graphs("cpu", threads) == shares
+    assert threads_of_graphs("gpu", threads) == [threads]
+
+
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others(dataset: Dataset) -> None:
     one, same, other = (list(two_views(dataset, seed=seed)) for seed in (5, 5, 6))
     assert np.array_equal(ids_of(one), ids_of(same))
@@ -82,8 +102,9 @@ def test_a_view_depends_neither_on_batch_size_nor_threads_nor_rank(dataset: Data
     reference = pixels_by_id(list(two_views(dataset, batch_size=1)))
     assert len(reference) == 17
     for loader in (
-        two_views(dataset, batch_size=8),
+        two_views(dataset, batch_size=8, threads=1),
         two_views(dataset, batch_size=17, threads=3),
+        two_views(dataset, batch_size=2, threads=3),
         two_views(dataset, batch_size=6, rank=1, world_size=3),
     ):
         found = pixels_by_id(list(loader))
@@ -227,12 +248,13 @@ def test_one_view_of_chosen_rows_is_the_query_view(dataset: Dataset) -> None:
 # Evaluation.
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 30])
 @pytest.mark.parametrize("batch_size", [1, 4, 23, 100])
 def test_evaluation_gives_every_row_once_in_the_rows_order_with_a_partial_last_batch(
-    dataset: Dataset, batch_size: int
+    dataset: Dataset, batch_size: int, threads: int
 ) -> None:
     rows = dataset.samples.sample(frac=1, random_state=0)  # any order, all splits
-    loader = EvaluationLoader(dataset, rows, image_size=SIZE, batch_size=batch_size, threads=2)
+    loader = EvaluationLoader(dataset, rows, image_size=SIZE, batch_size=batch_size, threads=threads)
     for _ in range(2):  # each iteration begins anew
         batches = list(loader)
         assert len(batches) == len(loader) == -(-23 // batch_size)
