@@ -81,7 +81,7 @@ def compare(dataset: Dataset, case: Case, threads_note: str) -> list[Comparison]
 @json_option
 def main(shards: Path | None, quick: bool, json_path: Path | None) -> None:
     """Compare loaders over the train split of SHARDS (default: synthetic 390 x 320 JPEGs)."""
-    full = [Case(size, threads, batch_size=64, rounds=5, seconds=4.0) for size in (224, 320) for threads in (1, 2)]
+    full = [Case(size, threads, batch_size=64, rounds=9, seconds=1.5) for size in (224, 320) for threads in (1, 2)]
     cases = [Case(320, 2, batch_size=32, rounds=3, seconds=1.5)] if quick else full
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(shards or synthetic_shards(Path(folder) / "shards", 256 if quick else 2048))

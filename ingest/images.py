@@ -128,7 +128,7 @@ def _digest(image: Gray, histogram: npt.NDArray[np.int64]) -> str:
 
     Radiographs of one histogram are rare enough; crc32c tells those that are mirrored, turned or otherwise rearranged.
     """
-    places = google_crc32c.value(image.tobytes())
+    places = google_crc32c.value(image.reshape(-1))
     told = f"{image.shape[:2]} {places} ".encode() + histogram.astype("<i8").tobytes()
     return hashlib.sha256(told).hexdigest()[:32]
 

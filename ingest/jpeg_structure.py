@@ -58,12 +58,13 @@ def without_metadata(content: bytes) -> bytes:
 
     For gray JPEGs, whose decoding no application segment changes. Raises JpegStructureError where no end is found.
     """
+    view = memoryview(content)
     kept = [
-        content[begin:end]
+        view[begin:end]
         for marker, begin, end in _segments(content)
         if not (0xE0 <= marker <= 0xEF or marker == _COM)
     ]
-    return b"".join([content[:2], *kept])
+    return b"".join([view[:2], *kept])
 
 
 def exif_orientation(tiff: bytes) -> int:
