@@ -60,9 +60,7 @@ def without_metadata(content: bytes) -> bytes:
     """
     view = memoryview(content)
     kept = [
-        view[begin:end]
-        for marker, begin, end in _segments(content)
-        if not (0xE0 <= marker <= 0xEF or marker == _COM)
+        view[begin:end] for marker, begin, end in _segments(content) if not (0xE0 <= marker <= 0xEF or marker == _COM)
     ]
     return b"".join([view[:2], *kept])
 
