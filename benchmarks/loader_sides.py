@@ -28,7 +28,7 @@ from torchvision.transforms import v2
 
 from shards.dataset import Dataset
 from shards.graph import threads_of_graphs
-from shards.limit import limit_pipeline, turned
+from shards.limit import limit_batches, turned
 from shards.loader import TwoViewLoader
 from shards.reader import SampleReader
 from shards.subsets import select
@@ -161,20 +161,15 @@ def limit(dataset: Dataset, case: Case, shares: Sequence[int] | None = None) -> 
     shares: the threads of each graph, which take the batches in turn; None is one graph with all threads.
     """
     jpegs = _jpegs(dataset, case.batch_size)
-    pipelines = [
-        limit_pipeline(
-            lambda: next(jpegs),
-            image_shape=_typical(dataset),
-            image_size=case.size,
-            batch_size=case.batch_size,
-            device="cpu",
-            device_id=None,
-            threads=threads,
-        )
-        for threads in shares or [case.threads]
-    ]
-    for pipeline in itertools.cycle(pipelines):
-        yield pipeline.run()
+    return limit_batches(
+        lambda: next(jpegs),
+        image_shape=_typical(dataset),
+        image_size=case.size,
+        batch_size=case.batch_size,
+        device="cpu",
+        device_id=None,
+        shares=shares or [case.threads],
+    )
 
 
 def shared_limit(dataset: Dataset, case: Case) -> Batches:

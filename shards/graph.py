@@ -29,7 +29,7 @@ def threads_of_graphs(device: Device, threads: int) -> list[int]:
     """How many threads each of the graphs has that share a loader's batches: on a GPU there is one graph.
 
     On a CPU one a thread, up to MAX_GRAPHS. The threads of one graph wait for each other after every operator, and for
-    what it does on one thread, a tenth of the whole; graphs do not (`python -m benchmarks.loader`: the limit).
+    what it does on one thread; graphs do not (`python -m benchmarks.loader` has the limit both ways).
     """
     graphs = min(threads, MAX_GRAPHS) if device == "cpu" else 1
     return [threads // graphs + (number < threads % graphs) for number in range(graphs)]

@@ -3,7 +3,9 @@
 What a loader is measured against: no order, no draws, no checksums, no ids. Not used for training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from shards.graph import PREFETCH, Device
 _DEGREES = (7.0, -4.0)  # distinct, and not the identity, which would be cheaper
 
 
-def limit_pipeline(
+def limit_batches(
     source: Callable[[], list[npt.NDArray[np.uint8]]],
     *,
     image_shape: tuple[float, float],
@@ -23,31 +25,35 @@ def limit_pipeline(
     batch_size: int,
     device: Device,
     device_id: int | None,
-    threads: int,
-) -> Pipeline:
-    """A built pipeline of two outputs, uint8 [N, image_size, image_size, 1].
+    shares: Sequence[int],
+) -> Iterator[Any]:
+    """Batches without end: DALI's two outputs, uint8 [N, image_size, image_size, 1].
 
     source: batches of JPEG bytes. image_shape: (height, width) of a typical image: the matrices are the same for all.
+    shares: the threads of each graph; the graphs take the batches in turn.
     """
-    pipeline = Pipeline(
-        batch_size=batch_size,
-        num_threads=threads,
-        device_id=device_id if device == "gpu" else None,
-        prefetch_queue_depth=PREFETCH,
-    )
-    with pipeline:
-        jpeg = fn.external_source(source=source, batch=True, dtype=types.UINT8, ndim=1)
-        image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
-        pipeline.set_outputs(
-            *(
-                fn.experimental.warp_perspective(
-                    image, matrix=turned(degrees, *image_shape, image_size), size=(image_size, image_size), fill_value=0
-                )
-                for degrees in _DEGREES
-            )
+    pipelines = []
+    for threads in shares:
+        pipeline = Pipeline(
+            batch_size=batch_size,
+            num_threads=threads,
+            device_id=device_id if device == "gpu" else None,
+            prefetch_queue_depth=PREFETCH,
         )
-    pipeline.build()
-    return pipeline
+        with pipeline:
+            jpeg = fn.external_source(source=source, batch=True, dtype=types.UINT8, ndim=1)
+            image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
+            matrices = [turned(degrees, *image_shape, image_size) for degrees in _DEGREES]
+            pipeline.set_outputs(
+                *(
+                    fn.experimental.warp_perspective(image, matrix=matrix, size=(image_size, image_size), fill_value=0)
+                    for matrix in matrices
+                )
+            )
+        pipeline.build()
+        pipelines.append(pipeline)
+    for pipeline in cycle(pipelines):
+        yield pipeline.run()
 
 
 def turned(degrees: float, height: float, width: float, size: int) -> npt.NDArray[np.float32]:

@@ -16,7 +16,7 @@ import torch
 
 from shards.dataset import Dataset
 from shards.graph import PREFETCH, Device, threads_of_graphs
-from shards.limit import limit_pipeline
+from shards.limit import limit_batches
 from shards.loader import TwoViewLoader
 from shards.reader import SampleReader
 from shards.subsets import select
@@ -59,19 +59,15 @@ def loader_speed(
     reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
     shape = np.median(np.concatenate([select(d, "train")[["height", "width"]].to_numpy() for d in datasets]), axis=0)
     jpegs = itertools.cycle([reader.read(place) for place in _spread_out(len(reader))])
-    limits = itertools.cycle(
-        [
-            limit_pipeline(
-                lambda: list(itertools.islice(jpegs, batch_size)),
-                image_shape=(float(shape[0]), float(shape[1])),
-                image_size=image_size,
-                batch_size=batch_size,
-                device=device,
-                device_id=device_id,
-                threads=share,
-            )
-            for share in threads_of_graphs(device, threads)
-        ]
+    shares = threads_of_graphs(device, threads)
+    limit = limit_batches(
+        lambda: list(itertools.islice(jpegs, batch_size)),
+        image_shape=(float(shape[0]), float(shape[1])),
+        image_size=image_size,
+        batch_size=batch_size,
+        device=device,
+        device_id=device_id,
+        shares=shares,
     )
     places = itertools.cycle(np.random.default_rng(0).permutation(len(reader)).tolist())
 
@@ -81,13 +77,13 @@ def loader_speed(
     views = _endless(loader)
     sides: dict[str, Callable[[], object]] = {
         LOADER: lambda: next(views),
-        LIMIT: lambda: next(limits).run(),
+        LIMIT: lambda: next(limit),
         READING: read_batch,
     }
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, run in sides.items():
-            for _ in range(PREFETCH * threads + 1):
+            for _ in range(PREFETCH * len(shares) + 1):
                 run()  # what was prepared while others ran
             figures = _measure(run, batch_size, seconds, device)
             if number:  # the first round fills caches

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from shards.limit import limit_pipeline
+from shards.limit import limit_batches
 from shards.views import ViewRange, view_matrices
 from tests.shards.reference_views import warp
 from tests.shards.small_datasets import jpeg_of, smooth_image
@@ -17,16 +17,17 @@ def turn(degrees: float) -> npt.NDArray[np.float32]:
 
 def test_the_limit_decodes_and_turns_each_image_twice() -> None:
     jpegs = [jpeg_of(smooth_image(50, 61, seed=number)) for number in range(3)]
-    pipeline = limit_pipeline(
+    batches = limit_batches(
         lambda: [np.frombuffer(jpeg, dtype=np.uint8) for jpeg in jpegs],
         image_shape=(50, 61),
         image_size=40,
         batch_size=3,
         device="cpu",
         device_id=None,
-        threads=1,
+        shares=[1, 1],
     )
-    outputs = [output.as_array() for output in pipeline.run()]
+    next(batches)
+    outputs = [output.as_array() for output in next(batches)]  # of the second graph
     assert len(outputs) == 2
     for degrees, views in zip((7.0, -4.0), outputs, strict=True):
         assert (views.shape, views.dtype) == ((3, 40, 40, 1), np.uint8)
