@@ -17,7 +17,7 @@ help: ## list these targets
 install: $(INSTALLED) ## make .venv with the locked packages and this project in it (7 GB, a few minutes)
 
 demo: $(INSTALLED) ## the whole path on phantom radiographs: demo-output/report.html (under 8 minutes on 2 cores)
-	$(BIN)/python -m tests.e2e.demo demo-output
+	$(BIN)/python -m examples.demo demo-output
 
 test: $(INSTALLED) ## all tests; those that need a GPU, Slurm or Chromium skip aloud where there is none
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)

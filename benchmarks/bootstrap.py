@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
-from evaluation.auroc import WeightedAuroc
-from evaluation.bootstrap import replicate_arms, resampled_counts
+from evaluation.statistics.auroc import WeightedAuroc
+from evaluation.statistics.bootstrap import replicate_arms, resampled_counts
 
 REPLICATES = 500
 GOAL = 10.0  # of FACTS' 27 times over scikit-learn, at CheXpert's 500 test studies

@@ -1,7 +1,7 @@
 """Which decode is the cheapest that stays within a gray level of a full decode with the same filter.
 
 Full-size phantoms, or a folder of gray images, flow in; for each candidate CPU milliseconds an image and its distance
-from decoding in full and averaging over areas come out. `ENOUGH` in ingest/decoding.py was chosen by this table.
+from decoding in full and averaging over areas come out. `ENOUGH` in shards/images/decode.py was chosen by this table.
 """
 
 import statistics
@@ -17,9 +17,9 @@ import numpy.typing as npt
 import simplejpeg
 
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report
-from ingest.decoding import JPEG
-from ingest.images import Gray, read_gray, target_size
 from ingest.phantom import make_phantom
+from shards.images.decode import JPEG
+from shards.images.gray import Gray, read_gray, target_size
 
 GOAL_GRAY_LEVELS = 1.0
 

@@ -22,12 +22,12 @@ import webdataset
 from PIL import Image
 
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
-from ingest.build import build
-from ingest.chexpert import LABELS
-from ingest.done import forget
-from ingest.fill import Job, fill_shard
-from ingest.plan import Options, plan_header, write_plan
-from ingest.sources import open_source
+from ingest.archives.chexpert import LABELS
+from ingest.archives.source import open_source
+from ingest.build.dataset_build import build
+from ingest.build.done_records import forget
+from ingest.build.fill import Job, fill_shard
+from ingest.build.plan import Options, plan_header, write_plan
 
 SHORT_SIDE = 320
 BARE_GOAL = 1 / 1.15  # overhead over bare decode, resize and encode: at most 15 %

@@ -24,7 +24,7 @@ import numpy as np
 import simplejpeg
 
 from benchmarks.pairs import json_option, quick_option
-from ingest.chexpert import LABELS
+from ingest.archives.chexpert import LABELS
 
 FULL = 223_414
 """Rows of CheXpert's train.csv."""
@@ -37,9 +37,9 @@ _SAMPLE_S = 0.05
 _STAGES = """
 import json, os, sys, time
 from pathlib import Path
-from ingest.build import fill, ensure_plan, finish
-from ingest.plan import Options, plan_header
-from ingest.sources import open_source
+from ingest.build.dataset_build import fill, ensure_plan, finish
+from ingest.build.plan import Options, plan_header
+from ingest.archives.source import open_source
 
 def now():
     return time.perf_counter(), sum(os.times()[:4])  # of this process and of the workers that have ended

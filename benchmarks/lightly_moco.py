@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
-from shards.dataset import Dataset
-from shards.reader import SampleReader
-from shards.subsets import select
+from shards.format.dataset import Dataset
+from shards.format.subsets import select
+from shards.loading.sample_reader import SampleReader
 
 DIMENSION = 128
 

@@ -19,9 +19,9 @@ import simplejpeg
 from benchmarks.loader_sides import Batches, Case, others, ours
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report
 from benchmarks.synthetic import finished
-from shards.dataset import Dataset, open_dataset
-from shards.schema import COLUMNS, WRITER_COLUMNS, schema
-from shards.writer import ShardWriter
+from shards.format.dataset import Dataset, open_dataset
+from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
+from shards.format.shard_writer import ShardWriter
 
 
 def rate(batches: Batches, batch_size: int, ahead: int, seconds: float) -> float:

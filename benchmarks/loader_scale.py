@@ -19,9 +19,9 @@ import pyarrow as pa
 from benchmarks.loader import synthetic_shards
 from benchmarks.pairs import Figure, json_option, own_megabytes, quick_option, report_figures
 from benchmarks.synthetic import finished
-from shards.dataset import open_dataset
-from shards.identity import sample_id
-from shards.schema import schema
+from shards.format.dataset import open_dataset
+from shards.format.identity import sample_id
+from shards.format.schema import schema
 
 SHARDS, SAMPLES, OF_A_SHARD = 219, 223_414, 1024
 IMAGE_SIZE, BATCH = 320, 64
@@ -53,7 +53,7 @@ def child(root: str, epochs: int, batches: int) -> None:
     """Body of the process that is measured: its figures as JSON on stdout. batches: of each epoch; 0 for all."""
     import torch
 
-    from shards.loader import TwoViewLoader  # with DALI: what imports cost is not counted
+    from shards.loading.loaders import TwoViewLoader  # with DALI: what imports cost is not counted
 
     torch.zeros(1)
     imported = own_megabytes("VmRSS")

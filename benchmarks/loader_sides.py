@@ -26,12 +26,12 @@ from torchvision import transforms
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms import v2
 
-from shards.dataset import Dataset
-from shards.graph import threads_of_graphs
-from shards.limit import limit_batches, turned
-from shards.loader import TwoViewLoader
-from shards.reader import SampleReader
-from shards.subsets import select
+from shards.format.dataset import Dataset
+from shards.format.subsets import select
+from shards.loading.dali_graph import threads_of_graphs
+from shards.loading.loaders import TwoViewLoader
+from shards.loading.sample_reader import SampleReader
+from shards.loading.speed_limit import limit_batches, turned
 
 TwoViews = Callable[[bytes], tuple[Tensor, Tensor]]
 Batches = Iterator[Any]

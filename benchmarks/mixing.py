@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from benchmarks.loader import synthetic_shards
 from benchmarks.pairs import Figure, json_option, quick_option, report_figures
-from shards.dataset import Dataset, open_dataset
-from shards.loader import TwoViewLoader
-from shards.order import epoch_order
-from shards.subsets import select
+from shards.format.dataset import Dataset, open_dataset
+from shards.format.subsets import select
+from shards.loading.epoch_order import epoch_order
+from shards.loading.loaders import TwoViewLoader
 
 BATCH = 64
 

@@ -33,18 +33,18 @@ from benchmarks.lightly_moco import (
 )
 from benchmarks.loader import synthetic_shards
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
-from shards.dataset import Dataset, open_dataset
-from shards.loader import TwoViewBatch, TwoViewLoader
-from training.checkpoints import load_checkpoint, save_checkpoint
-from training.health import gradient_norm
-from training.moco import MoCo, info_nce_logits, info_nce_loss
-from training.networks import build_backbone, feature_dimension, images_to_input
-from training.optimization import build_optimizer
-from training.options import PretrainOptions
-from training.plan_checks import batch_norm_groups
-from training.ranks import Ranks
-from training.recorder import Recorder
-from training.trainer import Trainer
+from shards.format.dataset import Dataset, open_dataset
+from shards.loading.loaders import TwoViewBatch, TwoViewLoader
+from training.backbones.networks import build_backbone, feature_dimension, images_to_input
+from training.moco.health import gradient_norm
+from training.moco.model import MoCo, info_nce_logits, info_nce_loss
+from training.optimizers import build_optimizer
+from training.pretraining.options import PretrainOptions
+from training.pretraining.recorder import Recorder
+from training.pretraining.refusals import batch_norm_groups
+from training.pretraining.trainer import Trainer
+from training.processes.ranks import Ranks
+from training.runs.checkpoints import load_checkpoint, save_checkpoint
 
 THREADS = 2
 GOAL = 1 / 1.1

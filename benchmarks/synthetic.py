@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shards.dataset import Dataset, ShardSummary, open_dataset, write_dataset
+from shards.format.dataset import Dataset, ShardSummary, open_dataset, write_dataset
 
 
 def finished(root: Path, shards: Sequence[ShardSummary], samples: pa.Table) -> Dataset:

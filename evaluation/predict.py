@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from evaluation.identifiers import STUDY, some
-from shards.dataset import Dataset
+from evaluation.tables.identifiers import STUDY, some
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import SubsetError
-from shards.graph import Device
-from shards.subsets import select
-from training.features import outputs
-from training.models import Model
+from shards.format.dataset import Dataset
+from shards.format.subsets import select
+from shards.loading.dali_graph import Device
+from training.backbones.inference import outputs
+from training.downstream.model_directory import Model
 
 FORMAT_VERSION = 1
 CITED = (

@@ -1,0 +1,1 @@
+"""Pretraining, probes and fine-tuning on shards."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from shards.dataset import Dataset
 from shards.errors import SubsetError
+from shards.format.dataset import Dataset
 
 UNCERTAIN = ("ignore", "zeros", "ones")
 MISSING = ("ignore", "zeros")

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evaluation.metrics import METRICS
+from evaluation.statistics.metrics import METRICS
 from shards.durable import write_json_atomically
-from shards.terminal import progress
+from shards.terminal.progress import progress
 
 if TYPE_CHECKING:
-    from evaluation.comparison import Comparison
+    from evaluation.tables.comparison import Comparison
 
 _FILE = click.Path(exists=True, path_type=Path)
 
@@ -58,7 +58,7 @@ def bootstrap(
     Writes --output: by label and for the mean over labels, value and percentile interval of the model, the baseline
     and the difference, with p-values (DeLong's only for single draws without clusters).
     """
-    from evaluation.results import bootstrap_result
+    from evaluation.statistics.result import bootstrap_result
 
     comparison = _joined(labels, model, baseline, cluster)
     with progress(replicates, "bootstrap", "replicates") as bar:
@@ -73,9 +73,9 @@ def bootstrap(
 
 def _joined(labels: Path, model: tuple[Path, ...], baseline: tuple[Path, ...], cluster: str | None) -> "Comparison":
     """Truth and predictions as arrays; the tables, which take more memory than the bootstrap, are let go of."""
-    from evaluation.comparison import compare
-    from evaluation.tables import read_predictions
-    from evaluation.truth import read_truth
+    from evaluation.tables.comparison import compare
+    from evaluation.tables.table import read_predictions
+    from evaluation.tables.truth import read_truth
 
     arms = [[table for path in paths for table in read_predictions(path)] for paths in (model, baseline) if paths]
     truth = read_truth(labels, [table for arm in arms for table in arm])

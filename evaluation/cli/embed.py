@@ -47,13 +47,13 @@ def embed(
     """
     import torch
 
-    from shards.dataset import open_dataset
     from shards.errors import SubsetError
-    from shards.subsets import select
-    from training.devices import available_threads, choose_device
-    from training.embeddings import refuse_other_content
-    from training.features import embed as write_features
-    from training.weights import load_backbone
+    from shards.format.dataset import open_dataset
+    from shards.format.subsets import select
+    from training.downstream.embeddings import refuse_other_content
+    from training.downstream.features import embed as write_features
+    from training.processes.devices import available_threads, choose_device
+    from training.runs.backbone_from import load_backbone
 
     threads = threads or available_threads()
     torch.set_num_threads(threads)

@@ -6,7 +6,7 @@ from evaluation.cli.bootstrap import bootstrap
 from evaluation.cli.embed import embed
 from evaluation.cli.predict import predict
 from evaluation.cli.report import report
-from shards.terminal import Group
+from shards.terminal.group import Group
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

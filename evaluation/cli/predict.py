@@ -46,9 +46,9 @@ def predict(
     import torch
 
     from evaluation.predict import predict as write_predictions
-    from shards.dataset import open_dataset
-    from training.devices import available_threads, choose_device
-    from training.models import load_model
+    from shards.format.dataset import open_dataset
+    from training.downstream.model_directory import load_model
+    from training.processes.devices import available_threads, choose_device
 
     threads = threads or available_threads()
     torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ def report(directory: Path, output: Path, with_images: bool) -> None:
     unfinished parts are shown as such. The page holds no image of a patient unless --with-images is given, and
     needs nothing from elsewhere.
     """
-    from evaluation.report import write_report
+    from evaluation.report.page import write_report
 
     study = write_report(directory, output, with_images=with_images)
     click.echo(

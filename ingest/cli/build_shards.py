@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from ingest.sources import VARIANTS
+from ingest.archives.source import VARIANTS
 from ingest.workers import cores
-from shards.identity import KEY_PATTERN
+from shards.format.identity import KEY_PATTERN
 
 _LEAST_SALT = 16
 _SHARE = click.FloatRange(0, 1, max_open=True)
@@ -83,9 +83,9 @@ def build_shards(
     Run the same command again after any interruption: finished shards are kept. In an array give each task
     --task-index I --task-count N, in any order or at once, then run `cxr-ingest finalize OUT`.
     """
-    from ingest.build import Task, build, build_part
-    from ingest.plan import Options
-    from ingest.sources import open_source
+    from ingest.archives.source import open_source
+    from ingest.build.dataset_build import Task, build, build_part
+    from ingest.build.plan import Options
 
     if name is not None and not KEY_PATTERN.fullmatch(name):
         raise click.BadParameter(f"{name!r}: only letters, digits, '_' and '-'", param_hint="--name")

@@ -19,7 +19,7 @@ def finalize(out: Path, max_rejected: float | None) -> None:
 
     Run it once all tasks of `build-shards --task-index I --task-count N` have ended. Reads no image.
     """
-    from ingest.build import finish
+    from ingest.build.dataset_build import finish
 
     finished = finish(out, max_rejected)
     if finished is None:

@@ -14,8 +14,8 @@ def info(out: Path, as_json: bool) -> None:
 
     Reads dataset.json, samples.parquet and rejected.csv; writes nothing.
     """
-    from ingest.overview import as_text, overview
-    from shards.dataset import open_dataset
+    from ingest.inspection.info import as_text, overview
+    from shards.format.dataset import open_dataset
 
     summary = overview(open_dataset(out))
     click.echo(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else as_text(summary))

@@ -8,7 +8,7 @@ from ingest.cli.info import info
 from ingest.cli.make_phantom import make_phantom
 from ingest.cli.preview import preview
 from ingest.cli.verify import verify
-from shards.terminal import Group
+from shards.terminal.group import Group
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -19,9 +19,9 @@ def preview(out: Path, png: Path, count: int, split: str | None) -> None:
     shows patients, so mind where you send it. Writes beside it NAME-histograms.png: gray levels of all images, of each
     split and projection and of the commonest labels, over 1,000 images.
     """
-    from ingest.histograms import draw_histograms
-    from ingest.sheet import draw_sheet
-    from shards.dataset import open_dataset
+    from ingest.inspection.histograms import draw_histograms
+    from ingest.inspection.preview import draw_sheet
+    from shards.format.dataset import open_dataset
 
     dataset = open_dataset(out)
     pages = {png: draw_sheet(dataset, count, split)}

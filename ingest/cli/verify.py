@@ -21,10 +21,10 @@ def verify(out: Path, decode: bool, quarantine: bool, workers: int | None) -> No
     quarantined. Writes nothing but, with --quarantine, quarantine.json: in OUT, or in the folder that CXR_QUARANTINE
     names where OUT cannot be written. Copy a damaged shard again and delete that file to have its samples back.
     """
-    from shards.dataset import open_dataset
-    from shards.quarantine import Quarantined, write_quarantine
-    from shards.terminal import progress
-    from shards.verify import verify as find_damage
+    from shards.format.dataset import open_dataset
+    from shards.format.quarantine import Quarantined, write_quarantine
+    from shards.format.verify import verify as find_damage
+    from shards.terminal.progress import progress
 
     dataset = open_dataset(out, check_shards=False)
     total = sum(shard.bytes for shard in dataset.shards)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ingest.chexpert_labels import LABELS
+from ingest.archives.chexpert_labels import LABELS
 from ingest.phantom.acquisition import Acquisition, sample_acquisition
 from ingest.phantom.anatomy import Anatomy, sample_anatomy
 from ingest.phantom.film import Picture

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ingest.chexpert_labels import LABELS
+from ingest.archives.chexpert_labels import LABELS
 
 Generator = np.random.Generator
 

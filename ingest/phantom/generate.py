@@ -21,7 +21,7 @@ from ingest.phantom.shenzhen_release import MOST_IMAGES
 from ingest.workers import cores, run
 from shards.durable import write_json_atomically
 from shards.errors import DatasetError
-from shards.terminal import progress
+from shards.terminal.progress import progress
 
 _WORTH_PROCESSES = 100  # images; fewer are drawn sooner than workers start
 

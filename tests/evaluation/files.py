@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shards.dataset import Dataset, open_dataset, write_dataset
-from shards.schema import COLUMNS, WRITER_COLUMNS, schema
-from shards.writer import ShardWriter
+from shards.format.dataset import Dataset, open_dataset, write_dataset
+from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
+from shards.format.shard_writer import ShardWriter
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from evaluation.comparison import compare
-from evaluation.results import bootstrap_result
-from evaluation.tables import read_predictions
-from evaluation.truth import read_truth
+from evaluation.statistics.result import bootstrap_result
+from evaluation.tables.comparison import compare
+from evaluation.tables.table import read_predictions
+from evaluation.tables.truth import read_truth
 from shards.contact_sheet import contact_sheet
-from shards.dataset import Dataset
 from shards.durable import write_json_atomically
+from shards.format.dataset import Dataset
 from tests.evaluation.files import build_dataset
 
 CHEXPERT_LABELS = ["Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion"]

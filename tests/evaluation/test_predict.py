@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from evaluation.cli.main import main as cxr_eval
 from evaluation.predict import CITED, predict, prediction_table, seen_patients
-from shards.dataset import open_dataset
 from shards.errors import SubsetError
-from shards.loader import EvaluationLoader
-from shards.subsets import select
+from shards.format.dataset import open_dataset
+from shards.format.subsets import select
+from shards.loading.loaders import EvaluationLoader
 from tests.evaluation.files import write_csv
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
-from training.models import load_model
-from training.networks import images_to_input
+from training.backbones.networks import images_to_input
+from training.downstream.model_directory import load_model
 
 CPU = ("--device", "cpu", "--threads", 1)
 

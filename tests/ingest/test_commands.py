@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from ingest.cli.main import main
-from tests.ingest.layouts import write_chexpert, write_shenzhen
+from tests.ingest.archives.layouts import write_chexpert, write_shenzhen
 
 
 def run(*arguments: object) -> Result:
@@ -134,7 +134,7 @@ def test_neither_torch_nor_dali_is_loaded(built: Path) -> None:
     code = (
         "import sys; from click.testing import CliRunner; from ingest.cli.main import main;"
         f"assert CliRunner().invoke(main, ['info', {str(built)!r}]).exit_code == 0;"
-        "import ingest.build, ingest.sheet;"
+        "import ingest.build.dataset_build, ingest.inspection.preview;"
         "print(sorted({'torch', 'torchvision', 'nvidia', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

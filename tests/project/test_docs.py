@@ -10,7 +10,7 @@ import pytest
 from evaluation.cli.main import main as cxr_eval
 from ingest.cli.main import main as cxr_ingest
 from recipes import shipped_recipes
-from shards.terminal import read_recipe
+from shards.terminal.recipes import read_recipe
 from training.cli.main import main as cxr_train
 
 ROOT = Path(__file__).parents[2]

@@ -1,51 +1,142 @@
-"""Imports point one way, and what a command does not need it does not load."""
+"""Folders import one way, no folder outgrows a dozen modules, and what a command does not need it does not load."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Package -> the packages of this project that it may import besides itself.
-MAY_IMPORT = {
-    "shards": {"recipes"},  # the names of the shipped recipes; a folder of YAML that imports nothing
-    "recipes": set[str](),
-    "ingest": {"shards", "recipes"},
-    "training": {"shards", "recipes"},
-    "evaluation": {"shards", "recipes", "training"},
+PACKAGES = ("shards", "ingest", "training", "evaluation", "recipes")
+SCRIPTS = {"tests", "benchmarks", "experiments", "examples"}
+
+_FORMAT = {"shards", "shards.format"}
+_LOADING = {*_FORMAT, "shards.loading"}
+# Folder -> the folders of this project that its modules may import, besides itself. A package's own name stands for
+# the modules that lie directly in it. An __init__ may import what its folder exports.
+MAY_IMPORT: dict[str, set[str]] = {
+    "recipes": set(),
+    "shards": set(),
+    "shards.terminal": {"shards", "recipes"},  # the names of the shipped recipes; a folder of YAML
+    "shards.images": {"shards"},
+    "shards.format": {"shards"},
+    "shards.loading": {*_FORMAT, "shards.terminal"},
+    "ingest": {"shards"},
+    "ingest.tables": _FORMAT,
+    "ingest.archives": {"shards", "ingest.tables"},
+    "ingest.build": {
+        *_FORMAT,
+        *("shards.images", "shards.terminal", "ingest", "ingest.tables", "ingest.archives"),
+    },
+    "ingest.inspection": {*_FORMAT, "ingest.build"},
+    "ingest.phantom": {"shards", "shards.terminal", "ingest", "ingest.archives"},
+    "ingest.cli": {
+        *_FORMAT,
+        *("shards.images", "shards.terminal", "ingest", "ingest.archives", "ingest.build", "ingest.inspection"),
+        "ingest.phantom",
+    },
+    "training": _FORMAT,
+    "training.processes": {*_LOADING, "training"},
+    "training.backbones": {*_LOADING, "shards.terminal", "training", "training.processes"},
+    "training.moco": {"training", "training.processes", "training.backbones"},
+    "training.runs": {*_FORMAT, "training", "training.processes", "training.backbones"},
+    "training.pretraining": {
+        *_LOADING,
+        *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
+        "training.runs",
+    },
+    "training.downstream": {
+        *_LOADING,
+        *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
+    },
+    "training.cli": {
+        *_LOADING,
+        *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
+        *("training.runs", "training.pretraining", "training.downstream"),
+    },
+    "evaluation": {
+        *_LOADING,
+        *("training", "training.backbones", "training.downstream", "evaluation.tables"),
+    },
+    "evaluation.tables": _FORMAT,
+    "evaluation.statistics": {"evaluation.tables"},
+    "evaluation.report": {"shards", "training.runs"},
+    "evaluation.cli": {
+        *_FORMAT,
+        *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
+        *("training.downstream", "evaluation", "evaluation.tables", "evaluation.statistics", "evaluation.report"),
+    },
 }
-TEST_CODE = {"tests", "benchmarks"}
+LARGEST_FOLDER = 13
+"""Modules in one folder, __init__ not counted: about a dozen."""
 
 
-def imported_packages(source: str, package: str) -> set[str]:
-    """Top-level names of all imports, also those inside functions; a relative import is one of `package`."""
-    names: set[str] = set()
+def imported_modules(source: str, folder: str) -> Iterator[str]:
+    """Dotted names of all imports, also those inside functions; a relative import is one of `folder`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names.update(alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names.add(package if node.level else (node.module or "").partition(".")[0])
-    return names
+            yield from (f"{node.module or folder}.{alias.name}" for alias in node.names)
+
+
+def folder_of(name: str) -> str:
+    """The folder of the module that a dotted name is in, or is: `shards.format.dataset.Dataset` -> `shards.format`."""
+    parts = name.split(".")
+    folders = [".".join(parts[:end]) for end in range(1, len(parts) + 1) if (ROOT.joinpath(*parts[:end])).is_dir()]
+    return folders[-1] if folders else parts[0]
+
+
+def modules_of(folder: str) -> list[Path]:
+    return sorted(path for path in ROOT.joinpath(*folder.split(".")).glob("*.py") if path.name != "__init__.py")
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    source = "import torch.nn as nn\ndef f():\n    from ingest.plan import Plan\n    from . import sibling\n"
-    assert imported_packages(source, "training") == {"torch", "ingest", "training"}
+    source = "import torch.nn as nn\ndef f():\n    from ingest.build.plan import Plan\n    from . import sibling\n"
+    found = set(imported_modules(source, "training.runs"))
+    assert found == {"torch.nn", "ingest.build.plan.Plan", "training.runs.sibling"}
+    assert [folder_of(name) for name in sorted(found)] == ["ingest.build", "torch", "training.runs"]
 
 
-@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
-def test_a_package_imports_only_what_it_may_know(package: str) -> None:
-    modules = sorted((ROOT / package).rglob("*.py"))
-    assert modules
-    forbidden = (set(MAY_IMPORT) | TEST_CODE) - MAY_IMPORT[package] - {package}
+def test_the_table_names_every_folder() -> None:
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+    }
+    assert folders == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
+def test_a_folder_imports_only_what_the_table_allows(folder: str) -> None:
+    allowed = MAY_IMPORT[folder] | {folder}
+    ours = {*PACKAGES, *SCRIPTS}
     wrong = {
-        str(module.relative_to(ROOT)): sorted(found)
-        for module in modules
-        if (found := imported_packages(module.read_text(encoding="utf-8"), package) & forbidden)
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules_of(folder)
+        for name in imported_modules(path.read_text(encoding="utf-8"), folder)
+        if name.partition(".")[0] in ours and folder_of(name) not in allowed
     }
     assert not wrong
+
+
+def test_the_table_has_no_circle() -> None:
+    done: set[str] = set()
+    while len(done) < len(MAY_IMPORT):
+        free = {folder for folder, allowed in MAY_IMPORT.items() if folder not in done and allowed <= done}
+        assert free, f"these import each other: {sorted(set(MAY_IMPORT) - done)}"
+        done |= free
+
+
+@pytest.mark.parametrize("folder", sorted(folder for folder in MAY_IMPORT if folder != "ingest.phantom"))
+def test_a_folder_holds_about_a_dozen_modules(folder: str) -> None:
+    assert folder.endswith(".cli") or len(modules_of(folder)) <= LARGEST_FOLDER
+
+
+@pytest.mark.parametrize("folder", sorted(folder for folder in MAY_IMPORT))
+def test_a_folder_says_what_it_is_for(folder: str) -> None:
+    text = ROOT.joinpath(*folder.split("."), "__init__.py").read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), f"{folder}/__init__.py has no docstring"
 
 
 @pytest.mark.parametrize(
@@ -53,8 +144,8 @@ def test_a_package_imports_only_what_it_may_know(package: str) -> None:
     [
         "import shards",
         "import ingest.cli.main",
-        # A plan, a build and a verification use these; only `shards.loader` and its graph may load DALI.
-        "import ingest.build, shards.dataset, shards.writer, shards.verify, shards.subsets",
+        # A plan, a build and a verification use these; only `shards.loading.loaders` and its graph may load DALI.
+        "import ingest.build.dataset_build, shards.format.dataset, shards.format.shard_writer, shards.format.verify",
     ],
 )
 def test_shards_and_ingest_load_neither_torch_nor_dali(statement: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.dataset import Dataset, open_dataset
+from shards.format.dataset import Dataset, open_dataset
 from tests.shards.small_datasets import write_small_dataset
 
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import simplejpeg
 
-from shards.dataset import write_dataset
-from shards.schema import schema
-from shards.writer import ShardWriter, shard_split
+from shards.format.dataset import write_dataset
+from shards.format.schema import schema
+from shards.format.shard_writer import ShardWriter, shard_split
 
 LABELS = ("Edema", "Pleural Effusion")
 UNEVEN = {"train-000000": 7, "train-000001": 1, "train-000002": 9, "valid-000000": 4, "test-000000": 2}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shards.dataset import Dataset, open_dataset
-from shards.subsets import select
+from shards.format.dataset import Dataset, open_dataset
+from shards.format.subsets import select
 from tests.slurm.cluster import Cluster
 
 pytestmark = pytest.mark.slurm

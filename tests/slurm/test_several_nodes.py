@@ -9,9 +9,9 @@ import pytest
 
 from tests.slurm.cluster import Cluster
 from tests.slurm.test_chain import PATIENCE_S, ROOT, STUDY_OF_A_MINUTE, logs, wait_for_first_step
+from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from tests.training.rank_processes import as_rank, free_port
 from tests.training.small_shards import write_small_dataset
-from tests.training.test_pretrain import assert_equal, final_state
 
 pytestmark = pytest.mark.slurm
 OPTIONS = "--epochs 12 --batch-size 12 --bn-groups 6 --batch-norm split --queue-size 20 --log-every 1 --threads 1"

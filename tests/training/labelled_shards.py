@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from click.testing import CliRunner, Result
 
-from shards.dataset import Dataset, open_dataset
-from shards.writer import shard_split
+from shards.format.dataset import Dataset, open_dataset
+from shards.format.shard_writer import shard_split
 from tests.shards.small_datasets import LABELS, jpeg_of, smooth_image
 from tests.shards.small_datasets import write_small_dataset as write_shards
 from training.cli.main import main as cxr_train

@@ -8,7 +8,7 @@ import pyarrow as pa
 import simplejpeg
 
 from shards import Dataset, ShardWriter, open_dataset, write_dataset
-from shards.schema import schema
+from shards.format.schema import schema
 
 LABELS = ("Edema",)
 

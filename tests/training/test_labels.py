@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.dataset import open_dataset
 from shards.errors import SubsetError
+from shards.format.dataset import open_dataset
 from training.labels import MISSING, PLAIN, UNCERTAIN, LabelPolicy, parse_labels, refuse_one_class, targets
 
 UNCERTAIN_MEANS: tuple[Literal["ignore", "zeros", "ones"], ...] = ("ignore", "zeros", "ones")

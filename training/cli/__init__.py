@@ -1,0 +1,1 @@
+"""The commands of cxr-train, one file each."""

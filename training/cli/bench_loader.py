@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from training.options import DEVICES
+from training.choices import DEVICES
 
 
 @click.command("bench-loader", context_settings={"show_default": True})
@@ -42,10 +42,10 @@ def bench_loader(
     """
     from dataclasses import asdict
 
-    from shards.dataset import open_datasets
     from shards.durable import write_json_atomically
-    from training.devices import available_threads, choose_device
-    from training.loader_speed import LIMIT, LOADER, loader_speed
+    from shards.format.dataset import open_datasets
+    from shards.loading.speed import LIMIT, LOADER, loader_speed
+    from training.processes.devices import available_threads, choose_device
 
     threads, chosen = threads or available_threads(), choose_device(device)
     sides = loader_speed(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from shards.terminal import recipe_option
+from shards.terminal.recipes import recipe_option
 
 _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     recipe_option,
@@ -81,7 +81,7 @@ class Downstream:
     threads: int | None
 
     def of_start(self) -> dict[str, Any]:
-        """The options that `training.downstream.begin` takes."""
+        """The options that `training.downstream.start.begin` takes."""
         return {key: value for key, value in asdict(self).items() if key not in ("output", "device", "threads")}
 
 

@@ -23,15 +23,16 @@ def export(run: str, out: Path, wanted: str | None, allow_unfinished: bool) -> N
     (any batch size; kept only if onnxruntime's features are torch's to 1e-4), patients.parquet (whom the weights have
     seen) and preprocessing.json (size, resize, mean, std, channels). docs/weights.md has snippets for each.
     """
+    from training.backbones.export import FORMATS, export_backbone
     from training.errors import RunError
-    from training.export import FORMATS, export_backbone
-    from training.weights import DESCRIPTION, WEIGHTS, load_backbone
+    from training.runs.backbone_from import load_backbone
+    from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
 
     path = Path(run)
-    if not path.is_dir() and not (path.name == WEIGHTS and path.with_name(DESCRIPTION).is_file()):
+    if not path.is_dir() and not (path.name == BACKBONE_WEIGHTS and path.with_name(BACKBONE).is_file()):
         raise RunError(
-            f"{run} has no preprocessing of its own to export: give a run, the folder of an import, or the {WEIGHTS} "
-            f"that has its {DESCRIPTION} beside it."
+            f"{run} has no preprocessing of its own to export: give a run, the folder of an import, or the "
+            f"{BACKBONE_WEIGHTS} that has its {BACKBONE} beside it."
         )
     # Both mean and std are the run's: these are never used.
     backbone = load_backbone(run, mean=0.0, std=1.0, allow_unfinished=allow_unfinished)

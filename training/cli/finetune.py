@@ -39,11 +39,11 @@ def finetune(shared: Downstream, stage_to: Path | None, **how: Any) -> None:  # 
     """
     import torch
 
-    from training.devices import available_threads, choose_device
-    from training.downstream import begin, print_results
-    from training.finetune import Optimization
-    from training.finetune import finetune as tune
-    from training.models import already_done
+    from training.downstream.finetune import Optimization
+    from training.downstream.finetune import finetune as tune
+    from training.downstream.model_directory import already_done
+    from training.downstream.start import begin, print_results
+    from training.processes.devices import available_threads, choose_device
 
     threads = shared.threads or available_threads()
     torch.set_num_threads(threads)

@@ -43,19 +43,19 @@ def import_published(
     (those of this epoch, by --seed), the random state, the metrics, and who the keys in the queue were. Steps are
     counted as if all epochs had been of these shards; images are normalised by the shards' own mean and deviation.
     """
-    from shards.dataset import open_datasets
+    from shards.format.dataset import open_datasets
+    from training.backbones.published_checkpoint import read_published
     from training.cli.pretrain import pretrain
-    from training.import_backbone import import_backbone
-    from training.options import PretrainOptions
-    from training.published import read_published
-    from training.run_directory import refuse_filled
+    from training.folders import refuse_filled
+    from training.pretraining.options import PretrainOptions
+    from training.runs.import_published import import_backbone
 
     if (run is not None and not shards) or (config is not None and run is None):
         raise click.UsageError("--run needs --shards DIR, the dataset to go on with; --config is a recipe of --run")
     published = read_published(checkpoint)
     refuse_filled(out)
     if run is not None:
-        from training.published_run import import_run
+        from training.pretraining.continue_published import import_run
 
         words = [f"--config={config or f'moco_cxr_{published.architecture}'}", f"--output={run}"]
         words += [*(f"--shards={folder}" for folder in shards), f"--init={checkpoint}"]

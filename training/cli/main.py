@@ -2,7 +2,7 @@
 
 import click
 
-from shards.terminal import Group
+from shards.terminal.group import Group
 from training.cli.bench_loader import bench_loader
 from training.cli.export import export
 from training.cli.finetune import finetune

@@ -5,27 +5,26 @@ from typing import Any
 
 import click
 
-from shards.terminal import recipe_option
-from training.options import (
-    ARCHITECTURES,
-    BATCH_NORMS,
-    DEVICES,
-    OPTIMIZERS,
-    PRECISIONS,
-    SCHEDULES,
-    PretrainOptions,
-)
-from training.preemption import PREEMPTED_STATUS
-from training.time_limit import seconds_of
+from shards.terminal.recipes import recipe_option
+from training.backbones.architectures import ARCHITECTURES
+from training.choices import BATCH_NORMS, DEVICES, OPTIMIZERS, PRECISIONS, SCHEDULES
+from training.pretraining.options import PretrainOptions
+from training.processes.signals import PREEMPTED_STATUS
+from training.processes.time_limit import seconds_of
 
 
-def _epochs(_ctx: click.Context, parameter: click.Parameter, value: Any) -> tuple[int, ...]:  # noqa: ANN401
-    """Epochs from "12,18", or from the list that a recipe may give."""
-    words = value.split(",") if isinstance(value, str) else value
-    try:
+class Epochs(click.ParamType[tuple[int, ...]]):
+    """Epochs as "12,18", or as the list that a recipe may hold."""
+
+    name = "epochs"
+    takes_list = True
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:  # noqa: ANN401
+        """Parse the epochs and sort them."""
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, (list, tuple)) or not all(str(word).strip().isdecimal() for word in words):
+            self.fail(f"{value!r} is not a list of epochs such as 12,18", param, ctx)
         return tuple(sorted(int(word) for word in words))
-    except (TypeError, ValueError) as error:
-        raise click.BadParameter(f"{value!r} is not a list of epochs such as 12,18", param=parameter) from error
 
 
 def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> float | None:  # noqa: ANN401
@@ -129,8 +128,7 @@ def _seconds(_ctx: click.Context, parameter: click.Parameter, value: Any) -> flo
 )
 @click.option(
     "--milestones",
-    type=click.UNPROCESSED,
-    callback=_epochs,
+    type=Epochs(),
     metavar="EPOCH[,EPOCH...]",
     default=",".join(map(str, PretrainOptions.milestones)),
     help="Epochs at which --schedule step divides the learning rate by ten.",
@@ -236,7 +234,7 @@ def pretrain(ctx: click.Context, /, config: str | None, **options: Any) -> None:
     The same command goes on with a run that was stopped. SIGUSR1, SIGTERM and a time limit stop it after the step under
     way, with a checkpoint and exit status 75.
     """
-    from training.pretrain import Outcome, pretrain
+    from training.pretraining.command import Outcome, pretrain
 
     options["scale"] = tuple(options["scale"])
     if pretrain(PretrainOptions(**options)) is Outcome.PREEMPTED:

@@ -24,11 +24,11 @@ def probe(shared: Downstream, cache: Path | None) -> None:
     """
     import torch
 
-    from training.devices import available_threads, choose_device
-    from training.downstream import begin, print_results
-    from training.features import default_cache
-    from training.models import already_done
-    from training.probe import probe as fit_probe
+    from training.downstream.features import default_cache
+    from training.downstream.model_directory import already_done
+    from training.downstream.probe import probe as fit_probe
+    from training.downstream.start import begin, print_results
+    from training.processes.devices import available_threads, choose_device
 
     threads = shared.threads or available_threads()
     torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""The HTML report: what was found in a folder, gains, tables, curves and figures."""

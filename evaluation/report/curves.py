@@ -1,0 +1,96 @@
+"""Training in a report: facts, status and curves of each pretraining run, and the curves of fine-tuning.
+
+Runs and models as collected flow in; what the template shows flows out. Reads one thing: the two-view sheet, if asked.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from evaluation.report.figures import Axis, Panel, curve_figure, percent
+from evaluation.report.gains import arm_name
+from evaluation.report.study import Model, Run
+from evaluation.report.text import duration, listed, settings
+
+_RUN_CURVES: tuple[tuple[str, str, Axis], ...] = (
+    ("loss", "contrastive loss", "free"),
+    ("top1", "contrastive top-1", "share"),
+    ("images_per_second", "images/s", "from zero"),
+    ("data_wait", "time waiting for data", "share"),
+)
+"""Key in metrics.jsonl, title, axis."""
+_LAST_FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("seconds", "trained for", duration),
+    ("loss", "last loss", lambda loss: f"{loss:.3f}"),
+    ("top1", "last contrastive top-1", lambda share: percent(round(share, 3))),
+    ("images_per_second", "last rate", lambda rate: f"{rate:.0f} images/s"),
+    ("data_wait", "last wait for data", lambda share: percent(round(share, 3))),
+)
+_TUNING_CURVES = (("loss", "loss"), ("valid_auroc", "validation AUROC"))
+
+
+def run_view(run: Run, identity: str, *, with_images: bool) -> dict[str, Any]:
+    """A run as the template shows it. identity: prefix of its figures' ids. with_images: embed its two-view sheet."""
+    last = run.metrics[-1] if run.metrics else {}
+    facts = [
+        ("start", str(run.config.get("init", "unknown")).rsplit("/", 1)[-1]),
+        ("backbone", f"{run.config.get('backbone', 'unknown')}, {run.config.get('image_size', 'unknown')} px"),
+    ]
+    cited = run.backbone.get("provenance", {}).get("datasets", []) if run.backbone else []
+    if cited:
+        facts.append(("images of", listed(f"{data['name']} ({data['digest'][:12]})" for data in cited)))
+    facts += [(name, spelled(last[key])) for key, name, spelled in _LAST_FIGURES if key in last]
+    image = None
+    if with_images and run.two_views is not None:
+        image = "data:image/png;base64," + base64.b64encode(run.two_views.read_bytes()).decode()
+    return {
+        "name": run.name,
+        "status": _status(run),
+        "finished": run.finished,
+        "facts": facts,
+        "settings": settings(run.config),
+        "versions": [remark for remark in run.remarks if not remark.startswith("dataset ")],
+        "figures": _run_figures(run, identity),
+        "image": image,
+        "image_left_out": run.two_views is not None and not with_images,
+    }
+
+
+def _status(run: Run) -> str:
+    if run.finished and run.last:
+        return f"finished after {run.last['step']:,} steps, {run.last['epoch']} epochs"
+    if run.last:
+        return f"unfinished: its newest checkpoint is of step {run.last['step']:,}"
+    return "unfinished: it has no checkpoint yet"
+
+
+def _run_figures(run: Run, identity: str) -> list[Panel]:
+    figures = []
+    for number, (key, title, axis) in enumerate(_RUN_CURVES):
+        x, y = _series(run.metrics, "step", key)
+        if x:
+            figures.append(curve_figure({"": [(x, y)]}, title, "step", f"{identity}n{number}", axis=axis))
+    return figures
+
+
+def tuning_figures(models: Sequence[Model]) -> list[Panel]:
+    """Two figures a dataset and label fraction, a line a model, coloured by arm."""
+    tuned = [(m.description, m.metrics) for m in models if m.description and m.metrics]
+    groups: dict[tuple[str, float], dict[str, list[tuple[Mapping[str, float], ...]]]] = {}
+    for description, metrics in tuned:
+        key = (description["dataset"]["name"], float(description["label_fraction"]))
+        groups.setdefault(key, {}).setdefault(arm_name(description), []).append(metrics)
+    figures = []
+    for number, ((dataset, fraction), arms) in enumerate(sorted(groups.items())):
+        for quantity, (figure, title) in enumerate(_TUNING_CURVES):
+            curves = {arm: [_series(metrics, "epoch", figure) for metrics in of_arm] for arm, of_arm in arms.items()}
+            curves = {arm: [line for line in lines if line[0]] for arm, lines in curves.items()}
+            if any(curves.values()):
+                heading = f"{dataset}, {percent(fraction)}: {title}"
+                figures.append(curve_figure(curves, heading, "epoch", f"t{number}n{quantity}"))
+    return figures
+
+
+def _series(metrics: Sequence[Mapping[str, float]], x: str, y: str) -> tuple[list[float], list[float]]:
+    lines = [line for line in metrics if line.get(x) is not None and line.get(y) is not None]
+    return [float(line[x]) for line in lines], [float(line[y]) for line in lines]

@@ -1,0 +1,193 @@
+"""Figures of the report as inline SVG: AUROC by label fraction with intervals, curves of pretraining and fine-tuning.
+
+Plain numbers flow in, SVG text that needs nothing from elsewhere flows out. Knows nothing of files or HTML pages.
+"""
+
+import html
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from evaluation.report.gains import IMAGENET, MOCO, RANDOM, GainRow
+
+# Okabe and Ito's colours, which stay apart for all common kinds of colour blindness; marker and dash differ too.
+_STYLES = {MOCO: ("#0072B2", "o", "-"), RANDOM: ("#D55E00", "s", "--"), IMAGENET: ("#009E73", "^", "-.")}
+_OTHER_STYLES = (("#CC79A7", "D", ":"), ("#56B4E9", "v", (0, (5, 1))), ("#000000", "P", (0, (1, 1))))
+_INK, _FAINT = "#333333", "#dddddd"
+_CURVE_POINTS = 400
+
+Axis = Literal["free", "from zero", "share"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure: its title, which the page sets above it, where it may wrap, and its SVG element."""
+
+    title: str
+    svg: str
+
+
+_RC: Any = {
+    "svg.fonttype": "none",  # text stays text, in the page's own font
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.edgecolor": "#999999",
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _FAINT,
+    "grid.linewidth": 0.6,
+}
+
+
+def percent(share: float) -> str:
+    """A share as a percentage without needless digits: 0.001 -> `0.1 %`."""
+    return f"{100 * share:.4g} %"
+
+
+def auroc_limits(rows: Sequence[GainRow]) -> tuple[float, float] | None:
+    """Common limits of the AUROC axis for all panels of a table; None where nothing is defined."""
+    bounds = [
+        bound
+        for row in rows
+        for estimate in row.arms.values()
+        if estimate["value"] is not None
+        for bound in (estimate["value"], *(estimate["ci"] or ()))
+    ]
+    if not bounds:
+        return None
+    return max(0.0, math.floor(min(bounds) * 20 - 0.2) / 20), min(1.0, math.ceil(max(bounds) * 20 + 0.2) / 20)
+
+
+def fraction_figure(
+    rows: Sequence[GainRow], arms: Sequence[str], limits: tuple[float, float], title: str, identity: str
+) -> Panel:
+    """AUROC against label fraction with intervals, a line an arm. rows: of one label and method.
+
+    identity: prefix that keeps the SVG's ids apart from those of the page's other figures.
+    """
+    fractions = sorted({row.fraction for row in rows})
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(3.1, 2.5))
+        figure.subplots_adjust(left=0.16, right=0.97, bottom=0.18, top=0.89)  # a layout engine would take half the time
+        axes = figure.add_subplot()
+        for place, arm in enumerate(arms):
+            # A few percent to the side, so that the intervals of two arms do not hide each other.
+            aside = 1.06 ** (place - (len(arms) - 1) / 2)
+            _draw_arm(axes, rows, arm, aside, _style(arm, arms))
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(fractions))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
+        axes.set_xlim(fractions[0] / 1.5, fractions[-1] * 1.5)
+        axes.set_ylim(*limits)
+        axes.set_xlabel("training labels")
+        axes.set_ylabel("AUROC")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(  # above the axes, which intervals fill
+                loc="lower center",
+                bbox_to_anchor=(0.5, 0.98),
+                ncols=len(arms),
+                fontsize=8,
+                frameon=False,
+                handlelength=2.2,
+                columnspacing=1.0,
+            )
+        return Panel(title, _svg(figure, identity, title))
+
+
+def curve_figure(
+    curves: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]],
+    title: str,
+    x_label: str,
+    identity: str,
+    *,
+    axis: Axis = "free",
+) -> Panel:
+    """Lines over steps or epochs. curves: by name, each a list of (x, y); an unnamed one ("") has no legend.
+
+    Long curves are shown as the means of at most 400 stretches. axis: of y; a share begins at zero too, and is written
+    as a percentage.
+    """
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(3.1, 1.85))
+        figure.subplots_adjust(left=0.16, right=0.95, bottom=0.23, top=0.97)
+        axes = figure.add_subplot()
+        for name, lines in curves.items():
+            colour, marker, dashes = _style(name or MOCO, list(curves))
+            for number, (x, y) in enumerate(lines):
+                label = name if name and number == 0 else None
+                few = marker if len(x) <= 12 else None
+                axes.plot(*_thinned(x, y), color=colour, ls=dashes, lw=1.2, alpha=0.9, marker=few, ms=3, label=label)
+        if axis == "share":
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(round(share, 6))))
+        if axis != "free":
+            axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.set_xlabel(x_label)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False, handlelength=2.6)
+        return Panel(title, _svg(figure, identity, title))
+
+
+def _draw_arm(axes: Axes, rows: Sequence[GainRow], arm: str, aside: float, style: tuple[str, str, Any]) -> None:
+    """One arm's points in order of fraction; where rows repeat a fraction, each has its own point."""
+    colour, marker, dashes = style
+    points = sorted(
+        (row.fraction, row.arms[arm]["value"], row.arms[arm]["ci"])
+        for row in rows
+        if arm in row.arms and row.arms[arm]["value"] is not None
+    )
+    if not points:
+        return
+    x = [fraction * aside for fraction, _, _ in points]
+    y = [value for _, value, _ in points]
+    axes.plot(x, y, color=colour, ls=dashes, lw=1.4, marker=marker, ms=4.5, label=arm)
+    for place, (_, _, interval) in zip(x, points, strict=True):
+        if interval is not None:
+            axes.plot([place, place], interval, color=colour, lw=1.2, solid_capstyle="butt")
+
+
+def _style(name: str, names: Sequence[str]) -> tuple[str, str, Any]:
+    if name in _STYLES:
+        return _STYLES[name]
+    others = [other for other in names if other not in _STYLES]
+    return _OTHER_STYLES[others.index(name) % len(_OTHER_STYLES)]
+
+
+def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most 400 points: each the mean of a stretch of neighbours."""
+    size = math.ceil(len(x) / _CURVE_POINTS) or 1
+    starts = range(0, len(x), size)
+    means = [
+        [math.fsum(values[start : start + size]) / len(values[start : start + size]) for start in starts]
+        for values in (x, y)
+    ]
+    return means[0], means[1]
+
+
+def _svg(figure: Figure, identity: str, title: str) -> str:
+    """The figure as an SVG element whose ids begin with `identity`, the same bytes for the same figure."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": identity}):
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
+    text = buffer.getvalue()
+    text = f'<svg role="img" aria-label="{html.escape(title)}"' + text[text.index("<svg") + 4 :].rstrip()
+    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)  # a style here would be the page's
+    text = re.sub(r'\bid="', f'id="{identity}-', text)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{identity}-", text)

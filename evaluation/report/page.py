@@ -1,0 +1,69 @@
+"""One self-contained HTML page of a study folder: results first, then how they came about, then what ran.
+
+A folder flows in, a page flows out that needs nothing from elsewhere. Holds no image of a patient unless asked to.
+"""
+
+import datetime
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import jinja2
+
+from evaluation.report.curves import run_view, tuning_figures
+from evaluation.report.figures import percent
+from evaluation.report.gains import gain_tables
+from evaluation.report.study import Study, collect
+from evaluation.report.tables import dataset_rows, gain_view, model_rows, other_views, result_rows
+from evaluation.report.text import caveats
+from shards.durable import write_atomically
+
+
+def write_report(root: Path, output: Path, *, with_images: bool) -> Study:
+    """Write the page of a study folder, whole or not at all. Raises ReportError where nothing is found."""
+    study = collect(root)
+    page = render(study, with_images=with_images)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(output) as file:
+        file.write(page.encode())
+    return study
+
+
+def render(study: Study, *, with_images: bool) -> str:
+    """The page as HTML. with_images: embed the two-view sheets of the runs."""
+    tables, others = gain_tables(study.results)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("evaluation.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template("report.html").render(
+        title=study.root.resolve().name,
+        made=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
+        versions=_versions(),
+        counts=_counts(study),
+        caveats=caveats(study, tables),
+        tables=[gain_view(table, f"g{number}") for number, table in enumerate(tables)],
+        others=[view for result in others for view in other_views(result)],
+        runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],
+        tuning=tuning_figures(study.models),
+        models=model_rows(study.models),
+        datasets=dataset_rows(study),
+        results=result_rows(study.results),
+    )
+
+
+def _counts(study: Study) -> str:
+    kinds = (("pretraining run", study.runs), ("model", study.models), ("bootstrap result", study.results))
+    return ", ".join(f"{len(found)} {name}{'' if len(found) == 1 else 's'}" for name, found in kinds)
+
+
+def _versions() -> str:
+    try:
+        own = importlib.metadata.version("cxr-moco")
+    except importlib.metadata.PackageNotFoundError:
+        own = "not installed"
+    return f"cxr-moco {own}, Python {platform.python_version()}"

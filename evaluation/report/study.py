@@ -1,0 +1,188 @@
+"""What a report finds in a folder: pretraining runs, models, bootstrap results and datasets, as they were written.
+
+A folder flows in, a Study flows out. Reads JSON, YAML and metrics only: no weights, no shards, no images, no torch.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shards.errors import CxrError
+from training.runs.files import BACKBONE, CHECKPOINTS, CONFIG, LAST, METRICS, MODEL, PATIENTS, TENSORBOARD, TWO_VIEWS
+
+DATASET = "dataset.json"
+_NOT_ENTERED = frozenset({CHECKPOINTS, TENSORBOARD, "__pycache__"})
+_LARGEST_RESULT = 64 * 2**20  # bytes; a result holds a few kilobytes a label
+
+
+class ReportError(CxrError):
+    """A folder from which no report can be made."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pretraining run. name: its path in the study. remarks: the comments that head config.yaml.
+
+    last, backbone: None where the run has not come that far. two_views: the picture, where there is one.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    remarks: tuple[str, ...]
+    last: Mapping[str, Any] | None
+    backbone: Mapping[str, Any] | None
+    metrics: tuple[Mapping[str, float], ...]
+    two_views: Path | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end and handed on a backbone."""
+        return bool(self.last and self.last.get("finished") and self.backbone)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A probed or fine-tuned model. description: model.json, None where it is unfinished."""
+
+    name: str
+    description: Mapping[str, Any] | None
+    metrics: tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A bootstrap result. name: its path in the study; content: the JSON."""
+
+    name: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ShardsFolder:
+    """A dataset of shards. description: dataset.json; digest: its SHA-256."""
+
+    name: str
+    description: Mapping[str, Any]
+    digest: str
+
+
+@dataclass
+class Study:
+    """All that was found under a folder, in the order of paths. unreadable: files that should have been read."""
+
+    root: Path
+    runs: list[Run] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    datasets: list[ShardsFolder] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def collect(root: Path) -> Study:
+    """Walk a folder (links are not followed). Raises ReportError where nothing is found."""
+    if not root.is_dir():
+        raise ReportError(f"{root}: no such folder")
+    study = Study(root)
+    for folder, files in _folders(root):
+        _collect_folder(study, folder, files)
+    if not (study.runs or study.models or study.results):
+        unreadable = f" ({len(study.unreadable)} files could not be read)" if study.unreadable else ""
+        raise ReportError(
+            f"{root} holds no run (config.yaml), no model (model.json) and no result of `cxr-eval bootstrap`"
+            f"{unreadable}: give the folder that they were written to"
+        )
+    return study
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, set[str]]]:
+    for path, folders, files in os.walk(root):
+        # A dataset of shards and a Zarr group hold nothing of their own to report, and many files.
+        inside = DATASET not in files and "zarr.json" not in files
+        folders[:] = sorted(f for f in folders if inside and f not in _NOT_ENTERED and not f.startswith("."))
+        yield Path(path), set(files)
+
+
+def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
+    name = study.root.resolve().name if folder == study.root else folder.relative_to(study.root).as_posix()
+    if DATASET in files:
+        description = _read_json(study, folder / DATASET)
+        if description is not None:
+            digest = hashlib.sha256((folder / DATASET).read_bytes()).hexdigest()
+            study.datasets.append(ShardsFolder(name, description, digest))
+        return
+    if MODEL not in files and CONFIG in files and files & {METRICS, LAST, BACKBONE, PATIENTS}:
+        study.runs.append(_run(study, folder, name, files))
+    elif MODEL in files or METRICS in files:
+        description = _read_json(study, folder / MODEL) if MODEL in files else None
+        study.models.append(Model(name, description, _read_metrics(study, folder)))
+    for file in sorted(files - {MODEL, LAST, BACKBONE}):
+        if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
+            content = _read_json(study, folder / file)
+            if content is not None and _is_result(content):
+                study.results.append(Result((folder / file).relative_to(study.root).as_posix(), content))
+
+
+def _is_result(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is one that `cxr-eval bootstrap` wrote."""
+    if not {"metric", "replicates", "level", "unit", "labels", "mean"} <= content.keys():
+        return False
+    labels, mean = content["labels"], content["mean"]
+    entries = [mean, *labels.values()] if isinstance(labels, dict) else []
+    return bool(entries) and all(isinstance(entry, dict) and "model" in entry for entry in entries)
+
+
+def _run(study: Study, folder: Path, name: str, files: set[str]) -> Run:
+    config, remarks = _read_config(study, folder / CONFIG)
+    return Run(
+        name=name,
+        config=config,
+        remarks=remarks,
+        last=_read_json(study, folder / LAST) if LAST in files else None,
+        backbone=_read_json(study, folder / BACKBONE) if BACKBONE in files else None,
+        metrics=_read_metrics(study, folder),
+        two_views=folder / TWO_VIEWS if TWO_VIEWS in files else None,
+    )
+
+
+def _read_json(study: Study, path: Path) -> dict[str, Any] | None:
+    """A JSON object; None, and noted as unreadable, where it is torn; None for JSON of another kind."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, OSError):
+        study.unreadable.append(path.relative_to(study.root).as_posix())
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _read_config(study: Study, path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        study.unreadable.append(path.relative_to(study.root).as_posix())
+        return {}, ()
+    remarks = tuple(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
+    return (content if isinstance(content, dict) else {}), remarks
+
+
+def _read_metrics(study: Study, folder: Path) -> tuple[Mapping[str, float], ...]:
+    """The lines of metrics.jsonl that are whole; a run that is being written may end in the middle of one."""
+    path = folder / METRICS
+    if not path.is_file():
+        return ()
+    lines = []
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            figures = json.loads(line)
+        except ValueError:
+            study.unreadable.append(path.relative_to(study.root).as_posix())
+            break
+        if isinstance(figures, dict):
+            lines.append(figures)
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""Metrics and their uncertainty: AUROC, bootstrap, DeLong, and the result as JSON."""

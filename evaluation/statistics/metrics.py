@@ -1,0 +1,30 @@
+"""The metrics that `cxr-eval bootstrap --metric` knows. A new one is one file with a class like WeightedAuroc.
+
+Knows nothing of files, arms or intervals.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.statistics.auroc import WeightedAuroc
+
+
+class ReplicatedMetric(Protocol):
+    """A metric of fixed rows, computed for many replicates at once."""
+
+    def __call__(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        """counts [units, replicates], how often each unit was drawn -> [replicates], NaN where undefined."""
+
+
+class Metric(Protocol):
+    """Prepares a metric for one label of one prediction: all that does not depend on the replicate."""
+
+    def __call__(
+        self, scores: NDArray[np.float64], truth: NDArray[np.bool_], unit: NDArray[np.int64], units: int
+    ) -> ReplicatedMetric:
+        """scores, truth, unit: [rows]; unit: which of the `units` resampled units a row belongs to."""
+
+
+METRICS: dict[str, Metric] = {"auroc": WeightedAuroc}

@@ -1,0 +1,1 @@
+"""Truth and predictions: tables read, ids matched, joined for comparison."""

@@ -1,0 +1,1 @@
+"""The demo, and what a person copies to begin with."""

@@ -1,0 +1,98 @@
+"""How much of MoCo's task BatchNorm gives away on one device, with `--batch-norm none` and with `split`.
+
+    python -m experiments.batch_norm_leak SHARDS
+
+Trains a ResNet-18 from random weights both ways on the same batches, and asks every so often how many queries are
+nearest to their own key: once with keys that were normalised in their own batch, and once in batches of which half the
+images are others. Encoders that know an image by itself do not mind; encoders that know it by its batch do.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor
+
+from shards.format.dataset import Dataset, open_dataset
+from shards.loading.loaders import TwoViewBatch, TwoViewLoader
+from training.backbones.networks import build_backbone, images_to_input
+from training.moco.health import of_logits
+from training.moco.model import MoCo
+from training.pretraining.options import PretrainOptions
+from training.pretraining.refusals import batch_norm_groups
+from training.pretraining.trainer import Trainer
+
+QUEUE_SIZE, MOMENTUM, RATE, PAIRS = 256, 0.99, 0.0075, 6
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--steps", default=400)
+@click.option("--every", default=200, help="Steps between two looks.")
+@click.option("--batch-size", default=16)
+@click.option("--image-size", default=64)
+@click.option("--threads", default=1)
+def main(shards: Path, steps: int, every: int, batch_size: int, image_size: int, threads: int) -> None:
+    """Print the two shares for both ways of BatchNorm while they train on the train split of SHARDS."""
+    torch.set_num_threads(threads)
+    dataset = open_dataset(shards)
+    trainers = {way: new_trainer(dataset, way, batch_size, threads) for way in ("none", "split")}
+    batches = endless(dataset, batch_size, image_size, seed=0)
+    for step in range(1, steps + 1):
+        batch = next(batches)
+        for way, trainer in trainers.items():
+            trainer.step(batch)
+            if step % every == 0:
+                own, other = (f"{share:.2f}" for share in shares(trainer, dataset, batch_size, image_size))
+                loss = sum(trainer.window.losses()[-50:]) / 50
+                click.echo(f"{way:>5} step {step}: loss {loss:.2f}; in their own batch {own}, half with others {other}")
+
+
+def new_trainer(dataset: Dataset, way: str, batch_size: int, threads: int) -> Trainer:
+    """SGD, since so short a run gets further with it than with the published Adam."""
+    options = PretrainOptions(
+        shards=(dataset.root,), output=Path("unused"), optimizer="sgd", lr=RATE, batch_size=batch_size,
+        queue_size=QUEUE_SIZE, momentum=MOMENTUM, schedule="constant", batch_norm=way, device="cpu", threads=threads,
+    )  # fmt: skip
+    groups = batch_norm_groups(options, batch_size)
+    moco = MoCo(
+        build_backbone("resnet18", 0), "resnet18", queue_size=QUEUE_SIZE, momentum=MOMENTUM,
+        temperature=options.temperature, seed=0, bn_groups=groups,
+    )  # fmt: skip
+    return Trainer(moco, options, mean=dataset.mean, std=dataset.std, steps_per_epoch=1)
+
+
+def endless(dataset: Dataset, batch_size: int, image_size: int, seed: int) -> Iterator[TwoViewBatch]:
+    """Batches of two views, epoch after epoch."""
+    loader = TwoViewLoader([dataset], image_size=image_size, batch_size=batch_size, seed=seed, threads=1)
+    while True:
+        yield from loader
+
+
+@torch.no_grad()
+def shares(trainer: Trainer, dataset: Dataset, batch_size: int, image_size: int) -> tuple[float, float]:
+    """Share of queries nearest to their key, of keys made in their own batch and in batches of half other images."""
+    statistics = {name: value.clone() for name, value in trainer.moco.state_dict().items()}
+    batches, moco = endless(dataset, batch_size, image_size, seed=1), trainer.moco
+    found: list[tuple[Tensor, Tensor]] = []
+    for _ in range(PAIRS):
+        both = [next(batches), next(batches)]
+        queries = torch.cat([moco.queries(images_to_input(batch.query, dataset.mean, dataset.std)) for batch in both])
+        images = torch.cat([images_to_input(batch.key, dataset.mean, dataset.std) for batch in both])
+        sample_ids = torch.cat([batch.sample_id for batch in both])
+        own = torch.cat([moco.keys(images[:batch_size]), moco.keys(images[batch_size:])])
+        other = torch.empty_like(own)
+        for half in (slice(0, None, 2), slice(1, None, 2)):  # every second image of either batch
+            other[half] = moco.keys(images[half])
+        own_share, other_share = (
+            of_logits(moco.logits(queries, keys, sample_ids), moco.temperature)["top1"] for keys in (own, other)
+        )
+        found.append((own_share, other_share))
+    moco.load_state_dict(statistics)  # looking has moved BatchNorm's running statistics
+    own_share, other_share = (torch.stack(part).mean() for part in zip(*found, strict=True))
+    return float(own_share), float(other_share)
+
+
+if __name__ == "__main__":
+    main()

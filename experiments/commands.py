@@ -1,0 +1,201 @@
+"""Walks the whole path by the project's own commands, in one process, so that torch and DALI are imported once.
+
+Each command is printed as a person would type it. Knows which commands follow on which, and nothing of their work.
+"""
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evaluation.cli.main import main as cxr_eval
+from ingest.cli.main import main as cxr_ingest
+from training.cli.main import main as cxr_train
+
+COMMANDS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
+
+MOCO, RANDOM, IMAGENET, LIGHTLY = "moco", "random", "imagenet", "lightly"
+
+
+def run(program: str, *words: object) -> None:
+    """Run one command in this process. Ends the walk with its message if it fails."""
+    line = [str(word) for word in words]
+    click.echo(click.style(f"\n$ {shlex.join([program, *line])}", bold=True))
+    try:
+        status = COMMANDS[program].main(line, prog_name=program, standalone_mode=False)
+    except click.ClickException as error:
+        raise SystemExit(f"{program} {line[0]} failed: {error.format_message()}") from error
+    if isinstance(status, int) and status:
+        raise SystemExit(status)
+
+
+def build_shards(data: Path, out: Path, short_side: int) -> dict[str, Path]:
+    """Shards of the radiographs in `data` (nih-as-chexpert/, kermany-as-chexpert/, shenzhen/), by name.
+
+    Those that are in `out` are kept.
+    """
+    shards = {name: out / "shards" / name for name in ("nih", "kermany", "shenzhen")}
+    for name in ("nih", "kermany"):
+        run(
+            "cxr-ingest", "build-shards", data / f"{name}-as-chexpert", shards[name], "--dataset", "chexpert",
+            "--name", name, "--short-side", short_side, "--test-fraction", 0.2,
+        )  # fmt: skip
+    run(
+        "cxr-ingest", "build-shards", data / "shenzhen", shards["shenzhen"], "--dataset", "shenzhen",
+        "--short-side", short_side,
+    )  # fmt: skip
+    return shards
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question to a backbone: labels of a dataset, by a method, at label fractions, in so many draws each."""
+
+    method: str
+    dataset: str
+    labels: tuple[str, ...]
+    fractions: tuple[float, ...]
+    draws: int = 1
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names the task's folders and results."""
+        return f"{self.method}-{self.dataset}-{'+'.join(self.labels)}".replace(" ", "_")
+
+
+@dataclass(frozen=True)
+class Study:
+    """folder: everything that is written. shards: folder of each dataset, by name. backbones: by arm, for
+    `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...). Predictions that are
+    there are kept: a folder belongs to one set of backbones."""
+
+    folder: Path
+    shards: dict[str, Path]
+    backbones: dict[str, str]
+    shared: tuple[str, ...]
+
+    def answer(self, task: Task) -> None:
+        """Train, predict and compare every arm with the random start, at each fraction."""
+        for fraction in task.fractions:
+            predictions = {arm: list(self._predictions(task, fraction, arm)) for arm in self.backbones}
+            for arm in self.backbones:
+                if arm != RANDOM:
+                    result = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
+                    compare(self.shards[task.dataset], predictions[arm], predictions[RANDOM], result)
+
+    def models(self, task: Task, fraction: float, arm: str) -> list[Path]:
+        """Model directories of an arm, one a draw; the whole set has no other draw."""
+        folder = self.folder / "models" / task.name / f"{fraction:g}"
+        return [folder / f"{arm}-{draw}" for draw in range(task.draws if fraction < 1 else 1)]
+
+    def fit(self, task: Task, fraction: float, arm: str) -> list[Path]:
+        """Train the models of an arm, and return their directories."""
+        # A pretraining run knows its own size.
+        shared = _without(self.shared, "--image-size") if Path(self.backbones[arm]).is_dir() else self.shared
+        models = self.models(task, fraction, arm)
+        for draw, model in enumerate(models):
+            run(
+                "cxr-train", task.method, "--shards", self.shards[task.dataset],
+                "--backbone-from", self.backbones[arm], "--labels", ",".join(task.labels),
+                "--label-fraction", f"{fraction:g}", "--draw", draw, *shared, *task.options, "--output", model,
+            )  # fmt: skip
+        return models
+
+    def _predictions(self, task: Task, fraction: float, arm: str) -> Iterator[Path]:
+        for model in self.fit(task, fraction, arm):
+            table = model / "test.csv"
+            if not table.with_name("test.csv.json").is_file():  # written after the table
+                run(
+                    "cxr-eval", "predict", "--shards", self.shards[task.dataset], "--model", model,
+                    "--output", table, *_given(self.shared, "--threads"),
+                )  # fmt: skip
+            yield table
+
+    def gains(self, tasks: Sequence[Task]) -> list[str]:
+        """The table of gains over the random start, a line a label and fraction, with ImageNet's column."""
+        lines = [
+            f"{'method':9} {'dataset':10} {'label':18} {'fraction':>8}  {'random':>6} {'ImageNet':>8} {'MoCo':>6}"
+            "   gain of MoCo (95 % interval)      p"
+        ]
+        for task in tasks:
+            for label in task.labels:
+                lines += [self._gain(task, label, fraction) for fraction in task.fractions]
+        return lines
+
+    def _gain(self, task: Task, label: str, fraction: float) -> str:
+        moco = self._result(task, fraction, MOCO)["labels"][label]
+        imagenet = "not run"
+        if IMAGENET in self.backbones:
+            imagenet = _number(self._result(task, fraction, IMAGENET)["labels"][label]["model"]["value"])
+        difference = moco["difference"]
+        value = "undef." if difference["value"] is None else f"{difference['value']:+.3f}"
+        interval = "" if difference["ci"] is None else f"({difference['ci'][0]:+.3f}, {difference['ci'][1]:+.3f})"
+        return (
+            f"{task.method:9} {task.dataset:10} {label:18} {fraction * 100:>7g}%  "
+            f"{_number(moco['baseline']['value']):>6} {imagenet:>8} {_number(moco['model']['value']):>6}"
+            f"   {value:>7} {interval:18}  {_number(difference['p_value']):>6}"
+        )
+
+    def _result(self, task: Task, fraction: float, arm: str) -> dict[str, Any]:
+        path = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+
+def compare(truth: Path, predictions: Sequence[Path], baseline: Sequence[Path], result: Path) -> None:
+    """Write a bootstrap comparison of two arms, each averaged over its tables of predictions."""
+    given = [word for path in predictions for word in ("--model", path)]
+    against = [word for path in baseline for word in ("--baseline", path)]
+    run("cxr-eval", "bootstrap", "--labels", truth, *given, *against, "--output", result)
+
+
+def arms(architecture: str, run_folder: Path) -> dict[str, str]:
+    """Backbones to compare: the pretrained one, its random start, and ImageNet's where its file is in the cache."""
+    from training.backbones.weight_files import (
+        imagenet_path,  # here, so that ingest's worker processes do not load torch
+    )
+
+    found = {RANDOM: RANDOM, MOCO: str(run_folder)}
+    if imagenet_path(architecture).is_file():
+        found[IMAGENET] = IMAGENET
+    return found
+
+
+class Stopwatch:
+    """Seconds since the last lap, kept by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """The time since the last lap was spent on `name`."""
+        now = time.monotonic()
+        self.laps[name] = now - self._last
+        self._last = now
+
+    def __str__(self) -> str:
+        parts = [f"{name} {seconds:.0f} s" for name, seconds in self.laps.items()]
+        return ", ".join([*parts, f"in all {sum(self.laps.values()):.0f} s"])
+
+
+def _given(words: Sequence[str], option: str) -> tuple[str, ...]:
+    """The option with its value, if it is among the words."""
+    place = words.index(option) if option in words else len(words)
+    return tuple(words[place : place + 2])
+
+
+def _without(words: Sequence[str], option: str) -> tuple[str, ...]:
+    """The words but for the option and its value."""
+    place = words.index(option) if option in words else len(words)
+    return (*words[:place], *words[place + 2 :])
+
+
+def _number(value: float | None) -> str:
+    return "undef." if value is None else f"{value:.3f}"

@@ -1,0 +1,159 @@
+"""What a small MoCo run on a CPU is worth: random starts, our pretraining and lightly's from each, probes, intervals.
+
+    python -m experiments.five_seeds DATA OUT [--seed 0 --seed 1 ...]
+
+DATA as for experiments.real_radiographs. Each seed is a random start; from its weights begin
+`cxr-train pretrain --config moco_small_cpu` and lightly's MoCo, over the same images and for as many of them. Run it
+again after an interruption: what is finished is kept, so several calls with a --seed each may share OUT, once the
+shards are there; a last one with all seeds then only compares.
+
+Intervals resample patients. Those over several seeds are of the mean of the seeds' AUROCs in each replicate, so they
+are conditional on these seeds; what the seeds themselves add stands beside, as the gains' standard deviation over them.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.lightly_moco import LightlySettings, lightly_is_there
+from experiments.commands import LIGHTLY, MOCO, RANDOM, Stopwatch, Study, Task, build_shards, compare, run
+from shards.format.dataset import open_datasets
+
+SHORT_SIDE = 80
+IMAGE_SIZE = 64
+DRAWS = 2
+RECIPE = "moco_small_cpu"
+PRETRAINED_ON = ("nih", "kermany")
+
+LIGHTLY_SETTINGS = LightlySettings(lr=0.03)
+"""The tutorial's, but for its rate, 0.06: the best that experiments.small_settings found, as the recipe is of ours."""
+
+QUESTIONS = (
+    ("kermany", ("Pneumonia",), (0.01, 0.1, 1.0)),
+    ("nih", ("Pneumonia", "Edema"), (1.0,)),
+    ("shenzhen", ("Tuberculosis",), (0.0625, 0.25, 1.0)),
+)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0, 1, 2, 3, 4))
+@click.option("--epochs", type=int, help="Of both sides.  [default: the recipe's]")
+@click.option("--threads", default=2, help="CPU threads of training, on both sides.")
+def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int | None, threads: int) -> None:
+    """Pretrain, probe and compare from each seed's random start on the radiographs in DATA, writing into OUT."""
+    watch = Stopwatch()
+    shards = build_shards(data, out, SHORT_SIDE)
+    watch.lap("shards")
+    tasks = questions(out)
+    studies = []
+    for seed in seeds:
+        study = seed_study(out, shards, seed, threads)
+        pretrain_both(study, seed, epochs, threads)
+        watch.lap(f"pretraining of seed {seed}")
+        for task in tasks:
+            study.answer(task)
+        watch.lap(f"probes of seed {seed}")
+        studies.append(study)
+    lines = [line for task in tasks for line in gains(out, studies, task)]
+    click.echo("\n" + "\n".join(lines) + f"\n\n{watch}")
+
+
+def questions(out: Path) -> list[Task]:
+    """What is asked of a backbone. Embeddings are kept in OUT."""
+    cache = ("--cache", str(out / "embeddings"))
+    return [Task("probe", dataset, labels, fractions, DRAWS, cache) for dataset, labels, fractions in QUESTIONS]
+
+
+def seed_study(out: Path, shards: dict[str, Path], seed: int, threads: int) -> Study:
+    """The study of one random start. Its arms: the start itself, ours, and lightly's where lightly is installed."""
+    folder = out / f"seed-{seed}"
+    backbones = {RANDOM: RANDOM, MOCO: str(folder / MOCO)}
+    if lightly_is_there() or (folder / LIGHTLY).is_dir():
+        backbones[LIGHTLY] = str(folder / LIGHTLY)
+    else:
+        click.echo("lightly is not installed, so its column stays empty: pip install lightly==1.6.0", err=True)
+    shared = ("--image-size", IMAGE_SIZE, "--seed", seed, "--device", "cpu", "--threads", threads)
+    return Study(folder, shards, backbones, tuple(str(word) for word in shared))
+
+
+def pretrain_both(study: Study, seed: int, epochs: int | None, threads: int) -> None:
+    """Our run from the random start, then lightly's: as many epochs, of batches and images as large."""
+    from experiments.lightly_run import pretrain_with_lightly  # here, so that ingest's workers do not load torch
+    from training.runs.directory import read_config
+
+    roots = [study.shards[name] for name in PRETRAINED_ON]
+    ours = Path(study.backbones[MOCO])
+    run(
+        "cxr-train", "pretrain", "--config", RECIPE, *(word for root in roots for word in ("--shards", root)),
+        *(() if epochs is None else ("--epochs", epochs)),
+        "--output", ours, "--seed", seed, "--device", "cpu", "--threads", threads,
+    )  # fmt: skip
+    config = read_config(ours)
+    assert config is not None
+    if LIGHTLY in study.backbones:
+        pretrain_with_lightly(
+            open_datasets(roots),
+            Path(study.backbones[LIGHTLY]),
+            settings=replace(LIGHTLY_SETTINGS, memory_bank=config["queue_size"]),
+            seed=seed,
+            epochs=config["epochs"],
+            batch_size=config["batch_size"],
+            image_size=config["image_size"],
+            threads=threads,
+        )
+
+
+def gains(out: Path, studies: Sequence[Study], task: Task) -> list[str]:
+    """Compare the arms over all seeds; lines for a person, one a label, fraction and pair of arms."""
+    pairs = [(MOCO, RANDOM)]
+    if all(LIGHTLY in study.backbones for study in studies):
+        pairs += [(LIGHTLY, RANDOM), (MOCO, LIGHTLY)]
+    lines = []
+    for fraction in task.fractions:
+        for arm, baseline in pairs:
+            path = out / "results" / f"{task.name}-{fraction:g}-{arm}-{baseline}.json"
+            predictions, against = (
+                [model / "test.csv" for study in studies for model in study.models(task, fraction, side)]
+                for side in (arm, baseline)
+            )
+            compare(studies[0].shards[task.dataset], predictions, against, path)
+            result = json.loads(path.read_text(encoding="utf-8"))["labels"]
+            for label in task.labels:
+                by_seed = [seed_gain(study, task, fraction, label, arm, baseline) for study in studies]
+                lines.append(
+                    f"{task.dataset:9} {label:12} {fraction * 100:>6g} %  {arm:>7} - {baseline:7} "
+                    + described(result[label], by_seed)
+                )
+    return lines
+
+
+def seed_gain(study: Study, task: Task, fraction: float, label: str, arm: str, baseline: str) -> float:
+    """Difference of two arms of one seed: of their gains over the random start, whose results the seed holds."""
+    found = [0.0, 0.0]
+    for side, name in enumerate((arm, baseline)):
+        if name != RANDOM:
+            path = study.folder / "results" / f"{task.name}-{fraction:g}-{name}.json"
+            found[side] = json.loads(path.read_text(encoding="utf-8"))["labels"][label]["difference"]["value"]
+    return found[0] - found[1]
+
+
+def described(result: dict[str, Any], by_seed: Sequence[float]) -> str:
+    """One label's comparison over all seeds: both arms, difference with its interval, each seed and their spread."""
+    difference = result["difference"]
+    low, high = difference["ci"]
+    spread = f"{statistics.stdev(by_seed):.3f}" if len(by_seed) > 1 else "-"
+    return (
+        f"{result['model']['value']:.3f} {result['baseline']['value']:.3f}  {difference['value']:+.3f} "
+        f"({low:+.3f}, {high:+.3f})  sd {spread}  seeds " + " ".join(f"{value:+.3f}" for value in by_seed)
+    )
+
+
+if __name__ == "__main__":
+    main()

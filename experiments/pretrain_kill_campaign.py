@@ -1,0 +1,225 @@
+"""Kills a pretraining run again and again until it is finished all the same, and compares it with an undisturbed one.
+
+    python -m experiments.pretrain_kill_campaign OUT [--kills 50] [--seed 0]
+
+OUT takes a small dataset and the runs. Each start of `cxr-train pretrain` is killed (SIGKILL, nothing milder): while it
+starts, in a step, or when a random share of a checkpoint's bytes is in its temporary file. A run that is finished is
+compared with the undisturbed one: both encoders, queue, optimizer, scaler, random state, the loader's place, lines of
+metrics (without the times in them) and the backbone, all bit for bit.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from tests.training.small_shards import write_small_dataset
+from training.runs.checkpoints import checkpoint_steps, load_checkpoint
+from training.runs.directory import read_last
+from training.runs.files import BACKBONE_WEIGHTS, CHECKPOINTS
+from training.runs.metrics_log import read_metrics
+
+OPTIONS = (
+    "--init", "random", "--image-size", "32", "--batch-size", "8", "--queue-size", "40", "--momentum", "0.9",
+    "--optimizer", "sgd", "--lr", "0.03", "--log-every", "5", "--threads", "1", "--device", "cpu",
+)  # fmt: skip
+CHECKPOINT_EVERY = 4
+"""Steps; beside the checkpoints after epochs, of 10 steps."""
+TIMES = ("images_per_second", "data_wait", "seconds")
+
+Process = subprocess.Popen[bytes]
+
+
+@dataclass
+class Campaign:
+    """The runs and what happened so far. expected: the content of the undisturbed run. kills: by moment."""
+
+    shards: Path
+    folder: Path
+    dice: random.Random
+    goal: int
+    epochs: int
+    expected: dict[str, Any] = field(default_factory=dict)
+    checkpoint_bytes: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    kills_of_runs: list[int] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Train undisturbed."""
+        run = self.folder / "undisturbed"
+        log = self.folder / "undisturbed.log"
+        _expect_success(self._start(run, log), log)
+        self.expected = content(run)
+        self.checkpoint_bytes = max(path.stat().st_size for path in (run / CHECKPOINTS).iterdir())
+
+    def round(self) -> None:
+        """Kill one run until it is finished, or has been killed often enough and finishes undisturbed; compare it."""
+        number = len(self.kills_of_runs)
+        run, log, before = self.folder / f"killed-{number}", self.folder / f"killed-{number}.log", self.kills.total()
+        while not self.finished:
+            process = self._start(run, log)
+            if not self._reaches_its_moment(process, run, log):
+                _expect_success(process, log)
+                break
+            process.kill()
+            if process.wait(60) != -signal.SIGKILL:
+                break  # it ended just now
+            self.kills[_moment(run, log)] += 1
+            click.echo(f"kill {self.kills.total()}: checkpoints of steps {checkpoint_steps(run)}", err=True)
+        _expect_success(self._start(run, log), log)
+        wrong = sorted(differences(content(run), self.expected))
+        if wrong:
+            raise click.ClickException(f"{run} is not what an undisturbed run makes: {', '.join(wrong[:9])}")
+        self.kills_of_runs.append(self.kills.total() - before)
+        shutil.rmtree(run)
+
+    @property
+    def finished(self) -> bool:
+        """Whether enough has been killed."""
+        return self.kills.total() >= self.goal
+
+    def _reaches_its_moment(self, process: Process, run: Path, log: Path) -> bool:
+        """Wait for a random moment; whether the process still runs then."""
+        aim = self.dice.random()
+        if aim < 0.1:
+            return _runs_for(process, self.dice.uniform(0, 6))
+        while process.poll() is None and not _trains(log):
+            time.sleep(0.005)
+        if aim < 0.4:
+            return _runs_for(process, self.dice.expovariate(1.5))
+        return self._writes(process, run, number=self.dice.choice((1, 2, 3)), share=self.dice.random())
+
+    def _writes(self, process: Process, run: Path, *, number: int, share: float) -> bool:
+        """Wait until a share of the number-th checkpoint (or of a later one) is in its temporary file."""
+        seen: set[str] = set()
+        while process.poll() is None:
+            for path in _temporary(run):
+                seen.add(path.name)
+                if len(seen) >= number and _bytes(path) >= share * self.checkpoint_bytes:
+                    return True
+            time.sleep(0.0005)
+        return False
+
+    def _start(self, run: Path, log: Path) -> Process:
+        program = "from training.cli.main import main; main()"
+        command = [sys.executable, "-c", program, "pretrain", "--shards", self.shards, "--output", run]
+        words = (*OPTIONS, "--epochs", self.epochs, "--checkpoint-every", CHECKPOINT_EVERY)
+        with log.open("wb") as file:
+            return subprocess.Popen([str(word) for word in (*command, *words)], stdout=file, stderr=subprocess.STDOUT)
+
+
+def content(run: Path) -> dict[str, Any]:
+    """What a finished run holds, but for times."""
+    last = read_last(run)
+    if last is None or not last.finished:
+        raise click.ClickException(f"{run} is not finished: {last}")
+    state = load_checkpoint(run, last.step)
+    del state["seconds"]
+    return {
+        "checkpoint": state,
+        "metrics": [{key: value for key, value in line.items() if key not in TIMES} for line in read_metrics(run)],
+        "backbone": (run / BACKBONE_WEIGHTS).read_bytes(),
+    }
+
+
+def differences(one: object, other: object, place: str = "") -> Iterator[str]:
+    """Where two nested values differ in a bit or a type."""
+    if type(one) is not type(other):
+        yield place
+    elif isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            if key in one and key in other:
+                yield from differences(one[key], other[key], f"{place}/{key}")
+            else:
+                yield f"{place}/{key}"
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            yield f"{place} (length)"
+        for number, (left, right) in enumerate(zip(one, other, strict=False)):
+            yield from differences(left, right, f"{place}/{number}")
+    elif isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        if one.dtype != other.dtype or not torch.equal(one, other):
+            yield place
+    elif one != other:
+        yield place
+
+
+def _expect_success(process: Process, log: Path) -> None:
+    if process.wait(1200) != 0:
+        raise click.ClickException(f"a run that nobody killed ended with {process.returncode}:\n{log.read_text()}")
+
+
+def _runs_for(process: Process, seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _trains(log: Path) -> bool:
+    """Whether the process has built everything, and said from where it trains."""
+    said = log.read_text()
+    return "goes on after step" in said or " weights, " in said
+
+
+def _temporary(run: Path) -> list[Path]:
+    """Files of a checkpoint that is being written, or whose writing was killed."""
+    return list((run / CHECKPOINTS).glob(".step-*.tmp"))
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it has its name now
+        return 0
+
+
+def _moment(run: Path, log: Path) -> str:
+    """Where a process was that has been killed, by what it left."""
+    if not _trains(log):
+        return "while it started"
+    if _temporary(run):
+        return "while a checkpoint was written" + ("" if checkpoint_steps(run) else ", the first")
+    last = read_last(run)
+    if last is None:
+        return "in a step, before the first checkpoint"
+    return "between a checkpoint and last.json" if last.step < checkpoint_steps(run)[-1] else "in a step"
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--kills", default=50, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of the moments; the clock has its part, too.")
+@click.option("--epochs", default=24, show_default=True, help="Of 10 steps. A longer run takes more of the kills.")
+def main(out: Path, kills: int, seed: int, epochs: int) -> None:
+    """Kill a pretraining run in OUT at random moments and compare what it ends with."""
+    out.mkdir(parents=True)
+    write_small_dataset(out / "shards", train=85)
+    campaign = Campaign(out / "shards", out, random.Random(seed), kills, epochs)
+    start = time.monotonic()
+    campaign.prepare()
+    click.echo(f"undisturbed: {epochs} epochs in {time.monotonic() - start:.0f} s")
+    while not campaign.finished:
+        campaign.round()
+    for moment, count in sorted(campaign.kills.items()):
+        click.echo(f"{count:5}  {moment}")
+    runs = ", ".join(map(str, campaign.kills_of_runs))
+    click.echo(
+        f"{campaign.kills.total()} kills (seed {seed}) in {time.monotonic() - start:.0f} s; runs with so many each, "
+        f"all equal bit for bit to the undisturbed one: {runs}"
+    )
+
+
+if __name__ == "__main__":
+    main()

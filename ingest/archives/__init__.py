@@ -1,0 +1,1 @@
+"""One reader an archive: its tables and file names to rows of samples."""

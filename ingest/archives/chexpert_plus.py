@@ -1,0 +1,147 @@
+"""CheXpert Plus (Chambon et al., arXiv:2405.19538): df_chexpert_plus_*.csv and CheXbert's labels in, samples out.
+
+The table: `path_to_image,path_to_dcm,frontal_lateral,ap_pa,deid_patient_id,...,age,sex,...,split`, with reports of many
+lines in quoted fields. The labels: findings_fixed.json, impression_fixed.json and report_fixed.json, each a JSON object
+a line with path_to_image (.jpg, whatever the images are) and the fourteen labels as 1.0, 0.0, -1.0 or null. Images: PNG
+below PNG/, DICOM below DICOM/Uncompressed/. Looked up in the README of the release (Stanford-AIMI/chexpert-plus), its
+tables on Redivis and public code that reads them.
+"""
+
+import json
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ingest.archives.assembly import assemble, find_layout
+from ingest.archives.chexpert import LAST_THREE
+from ingest.archives.chexpert_labels import LABELS
+from ingest.archives.source import SourceRows, find_folder, find_table
+from ingest.tables.csv_table import WHERE, read_table
+from ingest.tables.files import file_sha256, open_table
+from ingest.tables.joins import look_up
+from ingest.tables.rejections import REASON, mark, mark_paths
+from ingest.tables.vocabulary import ages, ap_pas, projections, sexes
+from shards.errors import DatasetError
+
+_TABLE = "df_chexpert_plus_*.csv*"
+# Of the three, the impression is what CheXpert's own labels were made from. The findings section is blank in three of
+# four reports, and CheXbert calls a blank text No Finding.
+_LABELS = ("impression", "report", "findings")
+_FOLDERS = ("", "chexbert_labels", "CheXpert Labels", "CheXpert_Labels", "labels")
+_PNG, _DICOM = ("PNG", "PNG/PNG", ""), ("DICOM/Uncompressed", "DICOM", "")
+_LONGEST_LINE = 1 << 20
+
+
+class ChexpertPlus:
+    """The table, one of the label files, and PNG or DICOM images, PNG where both are there."""
+
+    variant = "chexpert-plus"
+    licence = (
+        "Stanford University Dataset Research Use Agreement (CheXpert Plus; cite Chambon et al., arXiv:2405.19538)"
+    )
+    label_names: tuple[str, ...] = LABELS
+    valid_fraction = 0.0
+    test_fraction = 0.0
+    stratify: str | None = None
+
+    def __init__(self, source: Path, test_source: Path | None = None) -> None:
+        if test_source is not None:
+            raise DatasetError("CheXpert Plus has no test release of its own: build CheXpert's with --dataset chexpert")
+        folder = find_folder(source, _TABLE, "CheXpert Plus")
+        self.roots = {"source": folder}
+        self._table = find_table(folder, _TABLE)
+        names = [f"{section}{end}.json" for section in _LABELS for end in ("_fixed", "")]
+        found = [folder / below / name for name in names for below in _FOLDERS if (folder / below / name).is_file()]
+        if not found:
+            raise DatasetError(
+                f"{folder}: no labels; put {names[0]} of the release's CheXpert Labels beside the table (an empty file "
+                "of that name gives images without labels)"
+            )
+        self._labels = found[0]
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the table and of the label file that is used."""
+        return {path.name: file_sha256(path) for path in (self._table, self._labels)}
+
+    def read(self) -> SourceRows:
+        """One row an image; one that the label file does not name has no labels."""
+        needed = ("path_to_image", "frontal_lateral", "ap_pa", "deid_patient_id", "age", "sex", "split")
+        table, malformed = read_table(self._table, needed, ("path_to_dcm",), multiline=True)
+        path = table["path_to_image"]
+        parts = path.str.extract(LAST_THREE)
+        age = ages(table["age"])
+        rows = pd.DataFrame(
+            {
+                "key": parts["patient"] + "_" + parts["study"] + "_" + parts["stem"],
+                "patient_id": parts["patient"],
+                "study_id": parts["study"],
+                "projection": projections(table["frontal_lateral"]),
+                "ap_pa": ap_pas(table["ap_pa"]),
+                "sex": sexes(table["sex"]),
+                "age": age.where((age > 0) | (table["sex"].str.lower() != "unknown")),
+                "split": table["split"].str.lower(),
+                "source_split": table["split"],
+                "source_path": path,
+                "root": "source",
+                "where": table["where"],
+            }
+        )
+        mark_paths(rows, path)
+        mark_paths(rows, table["path_to_dcm"].where(table["path_to_dcm"] != "", path))
+        mark(rows, parts["patient"].isna(), "unusable path: '" + path + "' is not .../patient/study/image.jpg")
+        patient = table["deid_patient_id"]
+        mark(rows, patient != parts["patient"], "conflicting rows: '" + path + "' is said to be of '" + patient + "'")
+        mark(rows, ~rows["split"].isin(["train", "valid", "test"]), "no split: the table says '" + table["split"] + "'")
+        stem = path.str.replace(r"\.[^./]*$", "", regex=True)
+        dicom = table["path_to_dcm"].where(table["path_to_dcm"] != "", stem + ".dcm")
+        layouts = [(folder, stem + ".png") for folder in _PNG] + [(folder, dicom) for folder in _DICOM]
+        files = [f"{folder}/" + name if folder else name for folder, name in (*layouts, ("", path))]
+        rows["file"] = find_layout(self.roots["source"], rows, files)
+        labels, bad_lines = _read_labels(self._labels)
+        found = look_up(rows, path, labels, LABELS)
+        rows = pd.concat([rows, found[list(LABELS)].astype("float32")], axis=1)
+        return assemble(rows, [malformed, bad_lines], LABELS)
+
+
+def _read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of each line key (path_to_image), WHERE, labels and REASON where one of them is none; and lines that are none."""
+    keys: list[str] = []
+    places: list[str] = []
+    reasons: list[str | None] = []
+    values = array("f")
+    malformed: list[tuple[str, str]] = []
+    with open_table(path) as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            place = f"{path.name} line {number}"
+            try:
+                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8")) if line.strip() else None
+            except (ValueError, RecursionError):
+                record = line
+            if record is None:
+                continue
+            if not isinstance(record, dict) or not isinstance(record.get("path_to_image"), str):
+                malformed.append((place, f"malformed line: no JSON object with path_to_image ({place})"))
+                continue
+            keys.append(record["path_to_image"])
+            places.append(place)
+            reasons.append(_wrong(record))
+            given = (None if reasons[-1] else record.get(label) for label in LABELS)
+            values.extend(np.nan if value is None else float(value) for value in given)
+    labels = pd.DataFrame(np.array(values, dtype="float32").reshape(-1, len(LABELS)), columns=LABELS)
+    table = labels.assign(key=pd.Series(keys, dtype=object), where=pd.Series(places, dtype=object))
+    table[REASON] = pd.Series(reasons, dtype=object)
+    return table[["key", WHERE, REASON, *LABELS]], pd.DataFrame(malformed, columns=["path", "reason"], dtype=object)
+
+
+def _wrong(record: dict[str, object]) -> str | None:
+    """What is wrong with the first value that is no label."""
+    for label in LABELS:
+        value = record.get(label)
+        if value is None or (type(value) in (int, float) and (value in (1, 0, -1) or value != value)):
+            continue
+        return f"label out of range: {label} is {str(value)[:40]!r}, not 1, 0, -1 or null"
+    return None

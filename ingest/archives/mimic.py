@@ -1,0 +1,96 @@
+"""MIMIC-CXR-JPG (Johnson et al. 2019), releases 2.0.0 and 2.1.0: its gzipped tables in, samples out.
+
+metadata: `dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,...,
+ViewCodeSequence_CodeMeaning,...`, a row an image. split: `dicom_id,study_id,subject_id,split` with train, validate and
+test. chexpert and negbio: `subject_id,study_id` and the fourteen labels, a row a study, 1.0, 0.0, -1.0 or blank. Read
+from PhysioNet's description and torchxrayvision's datasets.py. Sex and age are in MIMIC-IV, so they are unknown here.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ingest.archives.assembly import assemble
+from ingest.archives.chexpert_labels import LABELS
+from ingest.archives.source import SourceRows, find_folder, find_table
+from ingest.tables.csv_table import read_table
+from ingest.tables.files import file_sha256
+from ingest.tables.joins import look_up
+from ingest.tables.rejections import mark, mark_labels
+from ingest.tables.vocabulary import ap_pas, or_none, projections
+from shards.errors import DatasetError
+
+_METADATA = "mimic-cxr-*-metadata.csv*"
+_SPLITS = {"train": "train", "validate": "valid", "test": "test"}
+_VIEW_CODES = {"postero-anterior": "PA", "antero-posterior": "AP", "lateral": "LATERAL", "left lateral": "LL"}
+
+
+class Mimic:
+    """metadata, split and chexpert (or, without that, negbio) beside the folder `files`."""
+
+    variant = "mimic"
+    licence = (
+        "PhysioNet Credentialed Health Data License (MIMIC-CXR-JPG: access only for who has signed; cite Johnson et "
+        "al., arXiv:1901.07042, and PhysioNet)"
+    )
+    label_names: tuple[str, ...] = LABELS
+    valid_fraction = 0.0
+    test_fraction = 0.0
+    stratify: str | None = None
+
+    def __init__(self, source: Path, test_source: Path | None = None) -> None:
+        if test_source is not None:
+            raise DatasetError("MIMIC-CXR-JPG's split table names its test images: leave --test-source out")
+        folder = find_folder(source, _METADATA, "MIMIC-CXR-JPG")
+        self.roots = {"source": folder}
+        labeller = "chexpert" if any(folder.glob("mimic-cxr-*-chexpert.csv*")) else "negbio"
+        self._metadata = find_table(folder, _METADATA)
+        self._split = find_table(folder, "mimic-cxr-*-split.csv*")
+        self._labels = find_table(folder, f"mimic-cxr-*-{labeller}.csv*")
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the three tables."""
+        return {path.name: file_sha256(path) for path in (self._metadata, self._split, self._labels)}
+
+    def read(self) -> SourceRows:
+        """One row an image, with the labels of its study; a study without labels has none."""
+        ids = ("dicom_id", "subject_id", "study_id")
+        table, malformed = read_table(self._metadata, ids, ("ViewPosition", "ViewCodeSequence_CodeMeaning"))
+        coded = table["ViewCodeSequence_CodeMeaning"].str.lower().map(_VIEW_CODES).fillna("")
+        view = table["ViewPosition"].where(table["ViewPosition"] != "", coded)
+        patient, study = "p" + table["subject_id"], "s" + table["study_id"]
+        path = "files/" + patient.str[:3] + "/" + patient + "/" + study + "/" + table["dicom_id"] + ".jpg"
+        rows = pd.DataFrame(
+            {
+                "key": patient + "_" + study + "_" + table["dicom_id"],
+                "patient_id": patient,
+                "study_id": study,
+                "projection": projections(view),
+                "ap_pa": ap_pas(view),
+                "source_path": path,
+                "root": "source",
+                "file": path,
+                "where": table["where"],
+                "dicom_id": table["dicom_id"],
+            }
+        )
+        numbers = table["subject_id"].str.fullmatch(r"[0-9]{2,}") & table["study_id"].str.fullmatch(r"[0-9]+")
+        mark(rows, ~numbers, "unusable path: subject '" + table["subject_id"] + "', study '" + table["study_id"] + "'")
+        mark(
+            rows, ~table["dicom_id"].str.fullmatch(r"[0-9a-zA-Z-]+"), "unusable path: dicom '" + table["dicom_id"] + "'"
+        )
+        splits, bad_splits = read_table(self._split, ("dicom_id", "split"))
+        split = look_up(rows, table["dicom_id"], splits.rename(columns={"dicom_id": "key"}), ["split"])["split"]
+        rows["source_split"] = or_none(split)
+        rows["split"] = or_none(split.map(_SPLITS))
+        mark(rows, rows["split"].isna(), f"no split: {self._split.name} does not say train, validate or test")
+        labels, bad_labels = self._read_labels()
+        found = look_up(rows, table["subject_id"] + "/" + table["study_id"], labels, LABELS)
+        rows = pd.concat([rows, found[list(LABELS)].astype("float32")], axis=1)
+        return assemble(rows, [malformed, bad_splits, bad_labels], LABELS, identity=["dicom_id"])
+
+    def _read_labels(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        table, malformed = read_table(self._labels, ("subject_id", "study_id", *LABELS))
+        labels = pd.DataFrame({"key": table["subject_id"] + "/" + table["study_id"], "where": table["where"]})
+        labels[list(LABELS)] = mark_labels(labels, table[list(LABELS)])
+        return labels, malformed

@@ -1,0 +1,145 @@
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017): Data_Entry_2017*.csv and the official lists in, samples out.
+
+Header as in the release on nihcc.app.box.com: `Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient
+Gender,View Position,...`; 2017 has ages like 058Y, v2020 like 58, and some copies `Patient Sex`. The columns after
+those (`OriginalImage[Width,Height]` is two) are not read.
+
+A label that an image's list lacks is 0, not missing: the paper (section 3) defines the labels as a vector of 0 and 1
+in which all zeros are `No Finding`.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ingest.archives.assembly import assemble
+from ingest.archives.source import SourceRows, find_folder, find_table, list_names
+from ingest.tables.csv_table import read_header, read_table
+from ingest.tables.files import file_sha256, read_bytes
+from ingest.tables.rejections import mark, mark_paths
+from ingest.tables.vocabulary import ages, ap_pas, projections, sexes
+from shards.errors import DatasetError
+
+NO_FINDING = "No Finding"
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+_LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+_NAME = r"^(?P<patient>[0-9]+)_(?P<study>[0-9]+)\.(?i:png|jpe?g)$"
+
+
+class Nih:
+    """The table, the two official lists where they are, and images/ or images_001 to images_012."""
+
+    variant = "nih"
+    licence = (
+        "NIH Clinical Center: no restriction on use; link to the download page, cite Wang et al., CVPR 2017, and name "
+        "the NIH Clinical Center as the provider"
+    )
+    label_names: tuple[str, ...] = (*FINDINGS, NO_FINDING)
+    valid_fraction = 0.125  # of train_val: 10 % of the whole, as in the paper (70/10/20)
+    test_fraction = 0.0
+    stratify: str | None = None
+
+    def __init__(self, source: Path, test_source: Path | None = None) -> None:
+        if test_source is not None:
+            raise DatasetError("ChestX-ray14's test images are in its own folder: leave --test-source out")
+        folder = find_folder(source, "Data_Entry_2017*.csv*", "NIH ChestX-ray14")
+        self.roots = {"source": folder}
+        self._table = find_table(folder, "Data_Entry_2017*.csv*")
+        self._lists = {split: folder / name for split, name in _LISTS.items() if (folder / name).exists()}
+        if len(self._lists) == 1:
+            raise DatasetError(f"{folder}: only one of {' and '.join(_LISTS.values())} is there; get both or none")
+        if not self._lists:
+            self.valid_fraction, self.test_fraction = 0.10, 0.20
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the table and the lists."""
+        return {path.name: file_sha256(path) for path in (self._table, *self._lists.values())}
+
+    def read(self) -> SourceRows:
+        """One row an image; splits of the official lists, all train where there are none."""
+        sex = "Patient Sex" if "Patient Sex" in read_header(self._table) else "Patient Gender"
+        needed = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", sex, "View Position")
+        table, malformed = read_table(self._table, needed)
+        names = table["Image Index"]
+        parts = names.str.extract(_NAME)
+        rows = pd.DataFrame(
+            {
+                "key": names.str.replace(r"\.[^.]*$", "", regex=True),
+                "patient_id": parts["patient"],
+                "study_id": parts["study"],
+                "projection": projections(table["View Position"]),
+                "ap_pa": ap_pas(table["View Position"]),
+                "sex": sexes(table[sex]),
+                "age": ages(table["Patient Age"]),
+                "split": "train",
+                "source_path": names,
+                "root": "source",
+                "file": names.map(self._images()).fillna("images/" + names),
+                "where": table["where"],
+            }
+        )
+        mark_paths(rows, names)
+        mark(rows, parts["patient"].isna(), "unusable path: '" + names + "' is not <patient>_<number>.png")
+        other = parts["patient"].str.lstrip("0") != table["Patient ID"].str.lstrip("0")
+        mark(rows, other, "conflicting rows: '" + names + "' is said to be of patient '" + table["Patient ID"] + "'")
+        self._assign_splits(rows)
+        rows = pd.concat([rows, _labels(rows, table["Finding Labels"])], axis=1)
+        return assemble(rows, [malformed], self.label_names)
+
+    def _assign_splits(self, rows: pd.DataFrame) -> None:
+        if not self._lists:
+            return
+        listed = {split: rows["source_path"].isin(_read_list(path)) for split, path in self._lists.items()}
+        mark(rows, listed["train"] & listed["test"], f"conflicting rows: in both {' and '.join(_LISTS.values())}")
+        mark(rows, ~(listed["train"] | listed["test"]), f"no split: in neither {' nor '.join(_LISTS.values())}")
+        rows["split"] = rows["split"].where(~listed["test"], "test")
+        rows["source_split"] = rows["split"].map({"train": "train_val", "test": "test"})
+
+    def _images(self) -> dict[str, str]:
+        """Path below the root of each image, by its name: the archive's twelve parts may lie apart or together."""
+        root = self.roots["source"]
+        parts = sorted(path.name for path in root.glob("images_*") if path.is_dir())
+        folders = ["images", "images/images", *(f"{part}/images" for part in parts), *parts]
+        found: dict[str, str] = {}
+        for folder in folders:
+            if (root / folder).is_dir():
+                for name in list_names(root / folder):
+                    found.setdefault(name, f"{folder}/{name}")
+        return found
+
+
+def _labels(rows: pd.DataFrame, text: pd.Series) -> pd.DataFrame:
+    """A column a label, float32, from `A|B`; lists that cannot be are marked. There are some hundred different ones."""
+    labels: dict[str, list[float]] = {}
+    wrong: dict[str, str] = {}
+    for cell in text.unique():
+        words = set(cell.split("|"))
+        unknown = sorted(words - {*FINDINGS, NO_FINDING})
+        blank = cell == ""
+        labels[cell] = [float("nan") if blank else float(word in words) for word in (*FINDINGS, NO_FINDING)]
+        if unknown and not blank:
+            wrong[cell] = f"label out of range: '{unknown[0]}' is none of ChestX-ray14's labels"
+        elif NO_FINDING in words and len(words) > 1:
+            wrong[cell] = f"label out of range: '{cell}' has a finding and none"
+    mark(rows, text.isin(wrong), text.map(wrong).astype(object))
+    frame = pd.DataFrame.from_dict(labels, orient="index", columns=[*FINDINGS, NO_FINDING], dtype="float32")
+    return frame.reindex(text.to_numpy()).set_index(rows.index)
+
+
+def _read_list(path: Path) -> set[str]:
+    return {line.strip() for line in read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()}

@@ -1,0 +1,134 @@
+"""VinDr-CXR 1.0.0 (Nguyen et al., Scientific Data 2022;9:429): annotations/*.csv in, samples out.
+
+image_labels_train.csv: `image_id,rad_id` and 28 columns of 0 and 1, a row an image and radiologist, three for each
+image. image_labels_test.csv: `image_id` and the same, the consensus of five. The last column but one is `Other
+diseases` in train and `Other disease` in test. Images are train/<image_id>.dicom and test/<image_id>.dicom.
+
+Three readings become one label: 1 where most say so, 0 where all say no, -1 (uncertain) where a minority says yes. So
+`--uncertain zeros` of training is the majority vote, `--uncertain ones` is any reader, and `ignore` the clear cases.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ingest.archives.assembly import assemble, find_layout
+from ingest.archives.source import SourceRows, find_folder
+from ingest.tables.csv_table import WHERE, read_header, read_table
+from ingest.tables.files import file_sha256
+from ingest.tables.rejections import REASON, mark, mark_conflicts, mark_labels, split_off
+from shards.errors import DatasetError
+
+OTHER = "Other diseases"
+LABELS = (
+    "Aortic enlargement",
+    "Atelectasis",
+    "Calcification",
+    "Cardiomegaly",
+    "Clavicle fracture",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Enlarged PA",
+    "ILD",
+    "Infiltration",
+    "Lung Opacity",
+    "Lung cavity",
+    "Lung cyst",
+    "Mediastinal shift",
+    "Nodule/Mass",
+    "Pleural effusion",
+    "Pleural thickening",
+    "Pneumothorax",
+    "Pulmonary fibrosis",
+    "Rib fracture",
+    "Other lesion",
+    "COPD",
+    "Lung tumor",
+    "Pneumonia",
+    "Tuberculosis",
+    OTHER,
+    "No finding",
+)
+_TRAIN, _TEST = "annotations/image_labels_train.csv", "annotations/image_labels_test.csv"
+
+
+class Vindr:
+    """Both tables of image labels, and the folders train and test."""
+
+    variant = "vindr"
+    licence = (
+        "PhysioNet Credentialed Health Data License (VinDr-CXR: access only for who has signed; cite Nguyen et al., "
+        "Scientific Data 2022;9:429, and PhysioNet)"
+    )
+    label_names: tuple[str, ...] = LABELS
+    valid_fraction = 0.10
+    test_fraction = 0.0
+    stratify: str | None = None
+
+    def __init__(self, source: Path, test_source: Path | None = None) -> None:
+        if test_source is not None:
+            raise DatasetError("VinDr-CXR's test images are in its own folder: leave --test-source out")
+        folder = find_folder(source, _TRAIN, "VinDr-CXR")
+        self.roots = {"source": folder}
+        self._tables = {"train": folder / _TRAIN}
+        if (folder / _TEST).exists():
+            self._tables["test"] = folder / _TEST
+        else:
+            self.test_fraction = 0.20
+
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of the tables."""
+        return {path.name: file_sha256(path) for path in self._tables.values()}
+
+    def read(self) -> SourceRows:
+        """One row an image. The tables know no patients: each image counts as one of its own."""
+        frames, rejected = [], []
+        for split, path in self._tables.items():
+            readings, malformed = _read_readings(path)
+            usable, bad = split_off(readings)
+            frames.append(_vote(usable).assign(split=split, source_split=split))
+            rejected += [malformed, bad]
+        images = pd.concat(frames, ignore_index=True)
+        name = images["split"] + "/" + images["image_id"]
+        rows = images.assign(
+            key=images["image_id"],
+            patient_id=images["image_id"],
+            projection="frontal",  # all 18,000 are PA, says the paper
+            ap_pa="PA",
+            source_path=name,
+            root="source",
+        )
+        mark(rows, ~images["image_id"].str.fullmatch(r"[0-9a-zA-Z_-]+"), "unusable path: image '" + name + "'")
+        rows["file"] = find_layout(
+            self.roots["source"], rows, [name + end for end in (".dicom", ".dcm", ".png", ".jpg")]
+        )
+        return assemble(rows, rejected, LABELS, identity=["image_id"])
+
+
+def _read_readings(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of each line image_id, rad_id ('' in a consensus), WHERE, source_path and labels, the bad ones marked."""
+    other = "Other disease" if "Other disease" in read_header(path) else OTHER
+    readers = ("rad_id",) if path.name == Path(_TRAIN).name else ()
+    columns = [other if label == OTHER else label for label in LABELS]
+    table, malformed = read_table(path, ("image_id", *readers, *columns), ("rad_id",))
+    table = table.rename(columns={other: OTHER})
+    rows = table[["image_id", "rad_id", WHERE]].assign(source_path=table["image_id"])
+    rows[list(LABELS)] = mark_labels(rows, table[list(LABELS)])
+    mark_conflicts(rows, ["image_id", "rad_id"], LABELS)
+    again = rows[rows[REASON].isna()].duplicated(["image_id", "rad_id"]).reindex(rows.index, fill_value=False)
+    mark(rows, again, "duplicate key: '" + rows["image_id"] + "' was read by '" + rows["rad_id"] + "' before")
+    return rows, malformed
+
+
+def _vote(readings: pd.DataFrame) -> pd.DataFrame:
+    """One row an image: its id, the line of its first reading and its labels. A blank or -1 is no vote."""
+    image = readings.groupby("image_id", sort=False)
+    yes = (readings[list(LABELS)] == 1).groupby(readings["image_id"], sort=False).sum()
+    no = (readings[list(LABELS)] == 0).groupby(readings["image_id"], sort=False).sum()
+    votes = (yes + no).to_numpy()
+    values = np.where(yes.to_numpy() == 0, 0.0, np.where(2 * yes.to_numpy() > votes, 1.0, -1.0))
+    labels = pd.DataFrame(np.where(votes > 0, values, np.nan), columns=LABELS, dtype="float32")
+    first = image[[WHERE]].first().reset_index()
+    return pd.concat([first, labels], axis=1)

@@ -1,0 +1,175 @@
+"""A whole build, or one task's part of it: plan, fill, finalize.
+
+Options and folders flow in; a dataset comes out, the same whatever the number of workers, tasks or restarts.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.archives.source import Source
+from ingest.build.done_records import is_finished
+from ingest.build.fill import Job, fill_shard
+from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
+from ingest.build.plan import MAX_REJECTED, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
+from ingest.workers import run
+from shards.errors import DatasetError
+from shards.format.dataset import DESCRIPTION
+from shards.terminal.progress import progress
+
+
+@dataclass(frozen=True)
+class Task:
+    """Part of an array: task `index` of `count` fills every count-th shard."""
+
+    index: int
+    count: int
+
+
+def build(
+    out: Path, source: Source, options: Options, *, workers: int, max_rejected: float, salt: bytes | None = None
+) -> Finished | None:
+    """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables.
+
+    salt: keys the hashes that replace identifiers, where options.hash_identifiers asks for them.
+    """
+    with _told_plainly(out):
+        header = plan_header(source, options)
+        if is_built(out, header):
+            return None
+        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
+        fill(out, plan, source, plan.shards, workers)
+        return finalize(out, plan, max_rejected)
+
+
+def build_part(
+    out: Path,
+    source: Source,
+    options: Options,
+    task: Task,
+    *,
+    workers: int,
+    max_rejected: float = MAX_REJECTED,
+    salt: bytes | None = None,
+) -> int | None:
+    """Plan, if no other task has, and fill one task's shards. Returns how many it filled, None as `build` does.
+
+    max_rejected: is noted in the plan for `finish`, and not judged here.
+    """
+    with _told_plainly(out):
+        header = plan_header(source, options)
+        if is_built(out, header):
+            return None
+        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
+        return fill(out, plan, source, plan.shards[task.index :: task.count], workers)
+
+
+def finish(out: Path, max_rejected: float | None = None) -> Finished | None:
+    """Finalize what tasks have filled. None where the dataset is finished already.
+
+    max_rejected: None judges as the tasks were told to.
+    """
+    if (out / DESCRIPTION).is_file():
+        clear(out)
+        return None
+    plan = read_plan(out)
+    if plan is None:
+        raise DatasetError(f"{out}: neither a dataset nor a build in progress is there; begin with build-shards")
+    with _told_plainly(out):
+        return finalize(out, plan, plan.max_rejected if max_rejected is None else max_rejected)
+
+
+def ensure_plan(
+    out: Path,
+    source: Source,
+    options: Options,
+    header: dict[str, Any],
+    *,
+    salt: bytes | None = None,
+    max_rejected: float = MAX_REJECTED,
+) -> Plan:
+    """The plan of this build: the one that is there, if it is of the same options and tables, else a new one.
+
+    Two tasks that plan at once write the same bytes. Raises DatasetError where a plan of something else is there.
+    """
+    plan = read_plan(out)
+    if plan is None:
+        strangers = sorted(out.glob("*.tar")) if out.is_dir() else []
+        # Another task may have planned, and filled, since this one looked.
+        if strangers and not plan_path(out).is_file() and not (out / DESCRIPTION).is_file():
+            raise DatasetError(f"{out} holds {strangers[0].name} but no build in progress: choose an empty folder")
+        click.echo("Planning ...", err=True)
+        plan = write_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
+    differing = differences(plan.header, header)
+    if differing:
+        raise DatasetError(
+            f"{out} holds a build in progress of something else: {'; '.join(differing)}. Go on with the options and "
+            "tables it was begun with, or build into another folder."
+        )
+    return plan
+
+
+def is_built(out: Path, header: dict[str, Any]) -> bool:
+    """Whether `out` is a finished dataset of this header. Raises DatasetError where it is one of another."""
+    path = out / DESCRIPTION
+    if not path.is_file():
+        return False
+    try:
+        description = json.loads(path.read_bytes())
+        options = dict(description["options"])
+        tables = options.pop("source_tables")
+        there = {
+            "variant": description["variant"],
+            "options": options | {"name": description["name"], "seed": description["seed"]},
+            "source_tables": tables,
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is not a dataset that build-shards made ({error!r}): choose another OUT") from error
+    differing = differences(there, {key: header[key] for key in there})
+    if differing:
+        raise DatasetError(
+            f"{out} is a finished dataset of something else: {'; '.join(differing)}. Build into another folder, or "
+            "delete this one first."
+        )
+    clear(out)
+    return True
+
+
+def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: int) -> int:
+    """Fill those of the shards that are not finished. Returns how many that were."""
+    shards = list(shards)
+    clear_abandoned(out)
+    todo = [shard for shard in shards if not is_finished(out, plan, shard, source.roots)]
+    if len(todo) < len(shards):
+        click.echo(f"{len(shards) - len(todo)} of {len(shards)} shards are there already.", err=True)
+    job = Job(out, plan, source.roots)
+    rejected = 0
+    with progress(plan.count(todo), "Filling shards", "images") as bar:
+
+        def report(read: int, refused: int) -> None:
+            nonlocal rejected
+            rejected += refused
+            bar.advance(read, rejected=rejected)
+
+        run(partial(fill_shard, job), todo, workers, report)
+    if (out / DESCRIPTION).is_file():  # another task had the same shards, and the build has ended meanwhile
+        clear(out)
+    return len(todo)
+
+
+@contextlib.contextmanager
+def _told_plainly(out: Path) -> Iterator[None]:
+    """Turn the operating system's errors (disk full, no permission) into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{out}: {error}. Nothing half-written counts: see to it and run the same command again; finished shards "
+            "are kept."
+        ) from error

@@ -1,0 +1,127 @@
+"""A shard's done-record: written after its tar and index are in place, read to know what need not be done again.
+
+`OUT/.build/done/<shard>.json` says what the shard is and what was rejected, `<shard>.parquet` holds its rows, each
+with a digest of its pixels. The JSON comes last and knows the other by its SHA-256. Knows nothing of images.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.build.plan import BUILD_FOLDER, Plan
+from shards.durable import write_atomically, write_json_atomically
+from shards.format.dataset import ShardSummary
+from shards.format.schema import schema
+
+PIXELS = "pixels"
+"""Column of the done-rows beside those of samples.parquet: equal where the decoded images are equal."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """One input without a place in its shard. stamp: size and modification time of the file, None where absent."""
+
+    path: str
+    reason: str
+    root: str
+    file: str
+    stamp: list[int] | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one planned shard. summary is None where every row was rejected: then there is no tar.
+
+    histogram: gray levels of its pixels, 256 counts; zeros where it is not of the train split. rows_sha256: of the
+    file of its rows.
+    """
+
+    plan: str
+    shard: str
+    summary: ShardSummary | None
+    rejected: tuple[Rejection, ...]
+    histogram: tuple[int, ...]
+    rows_sha256: str
+
+
+def write_done(
+    out: Path,
+    plan: Plan,
+    shard: str,
+    summary: ShardSummary | None,
+    rejected: Sequence[Rejection],
+    histogram: Sequence[int],
+    rows: list[dict[str, Any]],
+) -> None:
+    """Record a finished shard: its rows (those of samples.parquet, with PIXELS) first, then the record."""
+    columns = schema(plan.header["labels"]).append(pa.field(PIXELS, pa.string(), nullable=False))
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=columns), buffer, compression="zstd")
+    content = buffer.getvalue()
+    path = _record(out, shard)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path.with_suffix(".parquet")) as file:
+        file.write(content)
+    digest = hashlib.sha256(content).hexdigest()
+    done = Done(plan.digest, shard, summary, tuple(rejected), tuple(histogram), digest)
+    write_json_atomically(path, asdict(done))
+
+
+def forget(out: Path, shard: str) -> None:
+    """Remove the record of a shard that is about to be filled again."""
+    _record(out, shard).unlink(missing_ok=True)
+
+
+def read_done(out: Path, plan: Plan, shard: str) -> Done | None:
+    """The record of a shard; None where it is not finished: no record, one of another plan, or files are not there."""
+    path = _record(out, shard)
+    try:
+        content = json.loads(path.read_bytes())
+        if content["plan"] != plan.digest:
+            return None
+        rows = path.with_suffix(".parquet").read_bytes()
+        if hashlib.sha256(rows).hexdigest() != content["rows_sha256"]:
+            return None
+        summary = ShardSummary(**content["summary"]) if content["summary"] else None
+        if summary is not None and not _in_place(out, summary):
+            return None
+        content |= {"rejected": tuple(Rejection(**entry) for entry in content["rejected"])}
+        return Done(**content | {"summary": summary, "histogram": tuple(content["histogram"])})
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_rows(out: Path, shard: str) -> pa.Table:
+    """The completed rows of a finished shard, with the column PIXELS."""
+    return pq.read_table(_record(out, shard).with_suffix(".parquet"))
+
+
+def stamp(path: Path) -> list[int] | None:
+    """Size and modification time (ns) of a file, None where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def is_finished(out: Path, plan: Plan, shard: str, roots: dict[str, Path]) -> bool:
+    """Whether a shard need not be filled again: it is done, and no file that it rejected has changed since."""
+    done = read_done(out, plan, shard)
+    return done is not None and all(stamp(roots[r.root] / r.file) == r.stamp for r in done.rejected)
+
+
+def _record(out: Path, shard: str) -> Path:
+    return out / BUILD_FOLDER / "done" / f"{shard}.json"
+
+
+def _in_place(out: Path, summary: ShardSummary) -> bool:
+    tar = stamp(out / f"{summary.name}.tar")
+    return tar is not None and tar[0] == summary.bytes and (out / f"{summary.name}.idx").is_file()

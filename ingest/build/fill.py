@@ -1,0 +1,116 @@
+"""Fills one planned shard: reads, shrinks and packs its images. The unit of work of a build.
+
+A plan's rows flow in; a tar, its index and a done-record come out. What is written depends on nothing but the rows
+and the image files, so that whoever fills a shard, and however often, the bytes are the same.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ingest.build.done_records import PIXELS, Rejection, forget, is_finished, stamp, write_done
+from ingest.build.plan import Plan
+from ingest.build.shard_image import Ingested, ingest_image
+from ingest.build.source_file import read_source_file
+from shards.errors import DatasetError
+from shards.format.dataset import DESCRIPTION, ShardSummary
+from shards.format.schema import COLUMNS, WRITER_COLUMNS
+from shards.format.shard_writer import ShardWriter
+from shards.images.unusable_image import UnusableImage, most_bytes
+
+_REPORT_EVERY = 16
+
+Report = Callable[[int, int], None]
+"""Called now and then with how many more rows were read and how many of them were rejected."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every shard of a build shares."""
+
+    out: Path
+    plan: Plan
+    roots: dict[str, Path]
+
+
+def fill_shard(job: Job, shard: str, report: Report) -> None:
+    """Write one shard and, last, its done-record. A shard whose every row is rejected leaves a record only.
+
+    Does nothing where another task has filled it meanwhile, or has even ended the build. Raises DatasetError where
+    the disk is full, and where a file cannot be read for a reason that may pass.
+    """
+    try:
+        if is_finished(job.out, job.plan, shard, job.roots):
+            report(job.plan.count([shard]), 0)
+        else:
+            _fill(job, shard, report)
+    except OSError as error:
+        if (job.out / DESCRIPTION).is_file():  # what this one still needed went with .build
+            return
+        raise DatasetError(
+            f"{shard} could not be written: {error.strerror}. Nothing half-written counts: see to it and run the same "
+            "command again; finished shards are kept."
+        ) from error
+
+
+def _fill(job: Job, shard: str, report: Report) -> None:
+    cv2.setNumThreads(1)
+    labels: list[str] = job.plan.header["labels"]
+    kept = (*(column for column in COLUMNS if column not in WRITER_COLUMNS), *labels)
+    rejected: list[Rejection] = []
+    histogram = np.zeros(256, dtype=np.int64)
+    rows: list[dict[str, Any]] = []
+    digests: list[str] = []
+    summary: ShardSummary | None = None
+    images = _images(job, job.plan.rows(shard), rejected, report)
+    first = next(images, None)
+    # From here on no record may speak of a tar that is about to be another one.
+    forget(job.out, shard)
+    if first is None:
+        for extension in ("tar", "idx"):
+            (job.out / f"{shard}.{extension}").unlink(missing_ok=True)
+    else:
+        with ShardWriter(job.out, shard, job.plan.header["options"]["name"], labels) as writer:
+            for row, image in itertools.chain([first], images):
+                complete = row | {"height": image.height, "width": image.width, "excluded": None}
+                writer.add({column: complete[column] for column in kept}, image.jpeg)
+                digests.append(image.pixels)
+                if writer.split == "train":
+                    histogram += image.histogram
+        rows, summary = writer.rows, writer.summary
+    for row, digest in zip(rows, digests, strict=True):
+        row[PIXELS] = digest
+    write_done(job.out, job.plan, shard, summary, rejected, histogram.tolist(), rows)
+
+
+def _images(
+    job: Job, rows: list[dict[str, Any]], rejected: list[Rejection], report: Report
+) -> Iterator[tuple[dict[str, Any], Ingested]]:
+    """Rows with their image, in order; the others are appended to `rejected`."""
+    options = job.plan.header["options"]
+    limit = most_bytes(options["max_pixels"])
+    real_roots = {name: os.path.realpath(root) for name, root in job.roots.items()}
+    read, refused = 0, 0
+    for row in rows:
+        read += 1
+        try:
+            real_root = real_roots[row["root"]]
+            content = read_source_file(f"{real_root}/{row['file']}", real_root, limit)
+            image = ingest_image(content, options["short_side"], options["max_pixels"])
+        except UnusableImage as reason:
+            refused += 1
+            # Where identifiers are hashed there is no path to tell.
+            path, file = row["source_path"] or row["key"], job.roots[row["root"]] / row["file"]
+            rejected.append(Rejection(path, f"{reason} ({row['where']})", row["root"], row["file"], stamp(file)))
+        else:
+            yield row, image
+        if read == _REPORT_EVERY:
+            report(read, refused)
+            read, refused = 0, 0
+    report(read, refused)

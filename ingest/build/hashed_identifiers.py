@@ -1,0 +1,55 @@
+"""Replaces patients, studies and keys by hashes keyed with a salt: rows flow in, rows that name nobody flow out.
+
+Who has the salt and the source can make the hashes again; who has only the dataset cannot, not even by trying all
+numbers a patient could have. Where an image is found stays in the rows (the build needs it) and goes no further.
+"""
+
+import hashlib
+import hmac
+
+import pandas as pd
+
+from ingest.archives.source import SourceRows
+from ingest.tables.rejections import REASON
+from shards.errors import DatasetError
+
+_DIGITS = 20  # 80 bits: two of 400,000 images share a hash once in 10**13 datasets
+_KIND = r"^([^:]*):"
+_WHERE = r"(\((?:[^()/]* line \d+|CXR_png)\))$"
+
+
+def hash_identifiers(found: SourceRows, salt: bytes) -> SourceRows:
+    """patient_id, study_id and key as 20 hexadecimal digits each, source_path None, rejections without names.
+
+    Equal patients stay equal; a study's hash is made from its patient too, so that `study1` of two patients differs.
+    The path of a rejected row becomes a hash, and of its reason only the kind and the line of the table are left.
+    The splits that fractions carve out follow the hash of the patient, so they are others than without a salt.
+    """
+    samples = found.samples
+    hashed = samples.assign(
+        patient_id=_hashes("patient", samples["patient_id"], salt),
+        study_id=_hashes("study", samples["patient_id"].astype(object) + "/" + samples["study_id"], salt),
+        key=_hashes("key", samples["key"], salt),
+        source_path=pd.Series(None, index=samples.index, dtype=object),
+    )
+    for column in ("patient_id", "key"):
+        if hashed[column].nunique() != samples[column].nunique():
+            raise DatasetError(f"two values of {column} have the same hash under this salt: take another salt")
+    reasons = found.rejected[REASON].astype("str")
+    kind = reasons.str.extract(_KIND)[0].fillna("rejected")
+    where = reasons.str.extract(_WHERE)[0].fillna("")
+    rejected = found.rejected.assign(
+        path=_hashes("path", found.rejected["path"], salt), reason=(kind + ": " + where).str.strip()
+    )
+    return SourceRows(hashed, rejected)
+
+
+def _hashes(kind: str, values: pd.Series, salt: bytes) -> pd.Series:
+    """HMAC-SHA256 of each value under the salt, None where it is unknown. Values of two kinds never share a hash."""
+    known = values.dropna().unique()
+    table = {
+        value: hmac.new(salt, f"{kind}/{value}".encode(errors="backslashreplace"), hashlib.sha256).hexdigest()[:_DIGITS]
+        for value in known
+    }
+    hashed = values.astype(object).map(table)
+    return hashed.where(hashed.notna(), None)

@@ -1,0 +1,225 @@
+"""Which sample goes to which shard, at which place: computed from tables and file names alone, written once.
+
+Options and a source's rows flow in; `OUT/.build/plan.parquet` comes out, one row group a shard, the rejected rows
+last. A plan is a pure function of its options and tables: any task may write it, all write the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
+from ingest.build.hashed_identifiers import hash_identifiers
+from ingest.build.shard_image import JPEG_QUALITY
+from ingest.build.splits import carve, check_patients
+from shards.durable import write_atomically
+from shards.errors import DatasetError
+from shards.format.schema import SPLITS
+from shards.images.gray import MAX_PIXELS
+
+BUILD_FOLDER = ".build"
+MAX_REJECTED = 0.01
+"""Share of a source's rows that may be missing unless somebody says otherwise."""
+
+_OTHER_LICENCE = "not known: another dataset in the layout of {}; see its own terms"
+_LIBRARIES = ("simplejpeg", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pyarrow")
+_TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a build that change its bytes.
+
+    short_side: pixels, None keeps the source's size. max_pixels: a larger image is taken for a decompression bomb.
+    hash_identifiers: None, or the hex SHA-256 of the salt that patients, studies and keys are hashed with.
+    """
+
+    name: str
+    short_side: int | None
+    samples_per_shard: int
+    seed: int
+    valid_fraction: float
+    test_fraction: float
+    max_pixels: int = MAX_PIXELS
+    drop_duplicates: bool = False
+    hash_identifiers: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A written plan. header: what it was made from and for; digest: SHA-256 of that.
+
+    shards: their names in storage order; the rows of shards[i] are row group i of the file. max_rejected: share of
+    the rows that may be missing, as whoever planned said; finalize may be told another.
+    """
+
+    path: Path
+    header: Mapping[str, Any]
+    digest: str
+    shards: tuple[str, ...]
+    samples: int
+    rejected: int
+    max_rejected: float
+
+    def rows(self, shard: str) -> list[dict[str, Any]]:
+        """The planned rows of a shard, in order of position, None where unknown.
+
+        Raises DatasetError where the file is no longer this plan: another command has planned something else.
+        """
+        with pq.ParquetFile(self.path) as file:
+            if header_digest(_metadata(file)["header"]) != self.digest:
+                raise DatasetError(f"{self.path}: another command has begun a build of something else in this folder")
+            rows: list[dict[str, Any]] = file.read_row_group(self.shards.index(shard)).to_pylist()
+        return rows
+
+    def count(self, shards: Sequence[str]) -> int:
+        """How many rows are planned for these shards."""
+        groups = pq.read_metadata(self.path)
+        return sum(groups.row_group(self.shards.index(shard)).num_rows for shard in shards)
+
+    def rejections(self) -> list[dict[str, str]]:
+        """path and reason of the rows that never got a place."""
+        if not self.rejected:
+            return []
+        with pq.ParquetFile(self.path) as file:
+            table = file.read_row_group(len(self.shards), columns=["source_path", "reason"])
+        return [{"path": row["source_path"], "reason": row["reason"]} for row in table.to_pylist()]
+
+
+def plan_path(out: Path) -> Path:
+    """Where the plan of a build into `out` is."""
+    return out / BUILD_FOLDER / "plan.parquet"
+
+
+def plan_header(source: Source, options: Options) -> dict[str, Any]:
+    """What a plan is made from: everything that changes the dataset's bytes but the images themselves.
+
+    ingest: version of this project, so that no build is begun by one release and ended by another.
+    """
+    return {
+        "variant": source.variant,
+        "licence": source.licence if options.name == source.variant else _OTHER_LICENCE.format(source.variant),
+        "labels": list(source.label_names),
+        "options": asdict(options) | {"jpeg_quality": JPEG_QUALITY},
+        "source_tables": source.fingerprint(),
+        "versions": {library: version(library) for library in _LIBRARIES},
+        "ingest": version("cxr-moco"),
+    }
+
+
+def read_plan(out: Path) -> Plan | None:
+    """The plan of a build in progress, None where there is none."""
+    path = plan_path(out)
+    if not path.is_file():
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            content = _metadata(file)
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build anew") from error
+    header = content["header"]
+    shards = tuple(content["shards"])
+    counts = {name: content[name] for name in ("samples", "rejected", "max_rejected")}
+    return Plan(path, header, header_digest(header), shards, **counts)
+
+
+def write_plan(
+    out: Path,
+    source: Source,
+    options: Options,
+    header: Mapping[str, Any],
+    *,
+    salt: bytes | None = None,
+    max_rejected: float = MAX_REJECTED,
+) -> Plan:
+    """Make the plan and write it, whole or not at all. Raises DatasetError where nothing can be ingested.
+
+    salt: what options.hash_identifiers is the SHA-256 of; it goes no further than this function.
+    """
+    found = source.read()
+    if salt is not None:
+        found = hash_identifiers(found, salt)
+    rejected = len(found.rejected)
+    if found.samples.empty:
+        why = f"; the first of {rejected} rejected rows: {found.rejected['reason'].iloc[0]}" if rejected else ""
+        raise DatasetError(f"no row of the source can be ingested{why}")
+    samples = place(found.samples, source, options)
+    shards = list(dict.fromkeys(samples["shard"]))
+    schema = _schema(source.label_names)
+    metadata = {
+        "header": header,
+        "shards": shards,
+        "samples": len(samples),
+        "rejected": rejected,
+        "max_rejected": max_rejected,
+    }
+    schema = schema.with_metadata({"plan": json.dumps(metadata)})
+    planned = pa.Table.from_pandas(samples.assign(reason=None), schema=schema, preserve_index=False)
+    refused = found.rejected.rename(columns={"path": "source_path"}).reindex(columns=schema.names)
+    plan_path(out).parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(plan_path(out)) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        start = 0
+        for size in samples.groupby("shard", sort=False).size():
+            writer.write_table(planned.slice(start, size))
+            start += size
+        if rejected:
+            writer.write_table(pa.Table.from_pandas(refused, schema=schema, preserve_index=False))
+    plan = read_plan(out)
+    if plan is None:
+        raise DatasetError(f"{plan_path(out)} vanished while it was written: is another command deleting {out}?")
+    return plan
+
+
+def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFrame:
+    """Rows in storage order with their split and shard.
+
+    Within a split the order is that of SHA-256(seed/name/key): a shuffle over the whole dataset that depends on
+    nothing but the seed and the samples themselves, not even on the order of the tables.
+    """
+    check_patients(samples)
+    samples = samples.assign(
+        split=carve(samples, options.name, options.valid_fraction, options.test_fraction, source.stratify)
+    )
+    prefix = f"{options.seed}/{options.name}/"
+    samples["order"] = [hashlib.sha256(f"{prefix}{key}".encode()).digest() for key in samples["key"]]
+    samples["rank"] = samples["split"].map({split: rank for rank, split in enumerate(SPLITS)})
+    samples = samples.sort_values(["rank", "order"], ignore_index=True).drop(columns=["rank", "order"])
+    number = samples.groupby("split").cumcount() // options.samples_per_shard
+    samples["shard"] = samples["split"] + "-" + number.astype(str).str.zfill(6)
+    return samples
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What differs between two headers, for people."""
+    found = []
+    for key in sorted(there.keys() | here.keys()):
+        one, other = there.get(key), here.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += [f"{key}: {text}" for text in differences(one, other)]
+        elif one != other:
+            short = [str(value)[:12] if len(str(value)) == 64 else str(value) for value in (one, other)]
+            found.append(f"{key} is {short[0]} there and {short[1]} here")
+    return found
+
+
+def header_digest(header: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of a plan's header: done-records name the plan they belong to by it."""
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+
+
+def _metadata(file: pq.ParquetFile) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.schema_arrow.metadata[b"plan"])
+    return content
+
+
+def _schema(label_names: tuple[str, ...]) -> pa.Schema:
+    text = [pa.field(name, pa.string()) for name in ("shard", *_TEXT_COLUMNS, "reason")]
+    return pa.schema([*text, *(pa.field(name, pa.float32()) for name in ("age", *label_names))])

@@ -1,0 +1,100 @@
+"""Image files in, small gray JPEGs out: average down and encode, or pass through as they are.
+
+Bytes and sizes only: knows nothing of paths, tables or shards.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import cv2
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from shards.images.decode import JPEG, jpeg_structure
+from shards.images.gray import Gray, read_gray, target_size
+from shards.images.jpeg_markers import JpegStructureError, without_metadata
+from shards.images.unusable_image import UnusableImage
+
+JPEG_QUALITY = 95
+
+_EXACT = 1 << 24  # OpenCV counts in float32, ten times as fast as numpy
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """One image as a shard stores it.
+
+    histogram: int64 [256], gray levels of the decoded JPEG. pixels: 32 hex digits, equal for equal decoded JPEGs, and
+    different for others but by a chance that no archive meets. passed_through: whether the JPEG's own data were kept.
+    """
+
+    jpeg: bytes
+    height: int
+    width: int
+    histogram: npt.NDArray[np.int64]
+    pixels: str
+    passed_through: bool
+
+
+def ingest_image(content: bytes, short_side: int | None, max_pixels: int) -> Ingested:
+    """A file's bytes as a small gray JPEG with its statistics.
+
+    A gray JPEG that is small enough already keeps its data and loses its metadata; anything else is decoded, shrunk
+    and encoded. Either way the result is decoded once, whole: that is its check and its statistics. Raises
+    UnusableImage.
+    """
+    jpeg = _passed_through(content, short_side, max_pixels)
+    passed_through = jpeg is not None
+    if jpeg is None:
+        jpeg = encode_gray(read_gray(content, short_side, max_pixels))
+    try:
+        decoded = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")
+    except ValueError as error:
+        raise UnusableImage(f"unreadable image: {error}") from error
+    height, width = decoded.shape[:2]
+    histogram = _histogram(decoded)
+    return Ingested(jpeg, height, width, histogram, _digest(decoded, histogram), passed_through)
+
+
+def encode_gray(image: Gray) -> bytes:
+    """JPEG of a uint8 [H, W] image: gray, quality 95, no metadata."""
+    jpeg: bytes = simplejpeg.encode_jpeg(
+        image[:, :, None], quality=JPEG_QUALITY, colorspace="GRAY", colorsubsampling="Gray"
+    )
+    return jpeg
+
+
+def _histogram(image: Gray) -> npt.NDArray[np.int64]:
+    """How often each gray level occurs, int64 [256]."""
+    if image.size <= _EXACT:
+        return cv2.calcHist([image], [0], None, [256], [0, 256]).reshape(-1).astype(np.int64)
+    return np.bincount(image.reshape(-1), minlength=256)
+
+
+def _digest(image: Gray, histogram: npt.NDArray[np.int64]) -> str:
+    """32 hex digits of shape, gray levels and their places: a SHA-256 of all pixels would take ten times as long.
+
+    Radiographs of one histogram are rare enough; crc32c tells those that are mirrored, turned or otherwise rearranged.
+    """
+    places = google_crc32c.value(image.reshape(-1))
+    told = f"{image.shape[:2]} {places} ".encode() + histogram.astype("<i8").tobytes()
+    return hashlib.sha256(told).hexdigest()[:32]
+
+
+def _passed_through(content: bytes, short_side: int | None, max_pixels: int) -> bytes | None:
+    """A gray, upright JPEG that need not shrink, without its metadata; None for anything else.
+
+    Only of the common processes: the shards are to be read by any decoder, a GPU's too.
+    """
+    if not content.startswith(JPEG):
+        return None
+    found = jpeg_structure(content, max_pixels)
+    shrinks = target_size(found.height, found.width, short_side) != (found.height, found.width)
+    if shrinks or found.components != 1 or not found.common or found.orientation != 1:
+        return None
+    try:
+        return without_metadata(content)
+    except JpegStructureError as error:
+        raise UnusableImage(f"unreadable image: not a whole JPEG: {error}") from error

@@ -1,0 +1,1 @@
+"""Look at a finished dataset: counts, contact sheets, histograms."""

@@ -1,0 +1,93 @@
+"""Draws gray-level histograms of a finished dataset: of all images, of each split, of the commonest labels.
+
+Images are read from the shards. A page of small plots comes out, on which a wrong window, an inverted film or a split
+that looks like no other can be seen before a model is trained on it.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from ingest.inspection.preview import evenly_spaced, read_image
+from shards.contact_sheet import contact_sheet
+from shards.format.dataset import Dataset
+from shards.format.schema import SPLITS
+
+LABELS_SHOWN = 8
+_SIDE = 256  # a column of the plot for each gray level
+_COLUMNS = 4
+_PAPER, _BAR, _LINE, _TICK = 255, 170, 0, 90
+
+Counts = npt.NDArray[np.int64]
+
+
+def draw_histograms(dataset: Dataset, count: int) -> Image.Image:
+    """A page of histograms over at most `count` images, evenly spaced over the storage order.
+
+    A plot's bars are its own images, the line is all of them, so that where they part can be seen. The vertical axis
+    is the share of pixels, cut off where the black and white ends stand above everything else; the captions say what
+    share they are.
+    """
+    rows = evenly_spaced(dataset.samples, count).reset_index(drop=True)
+    counts = np.stack([gray_levels(read_image(dataset, row)) for row in rows.to_dict("records")])  # [images, 256]
+    groups = _groups(rows, dataset.label_names)
+    everything = counts.sum(axis=0)
+    top = _top(everything)
+    plots, captions = [], []
+    for name, mask in groups.items():
+        own = counts[mask.to_numpy()].sum(axis=0)
+        plots.append(plot(own, everything, top))
+        captions.append(f"{name}: {int(mask.sum()):,} images\n{_describe(own)}")
+    title = f"{dataset.name}: gray levels of {len(rows):,} of {len(dataset.samples):,} images (line: all of them)"
+    return contact_sheet(plots, captions, _COLUMNS, title, cell=_SIDE)
+
+
+def gray_levels(image: npt.NDArray[np.uint8]) -> Counts:
+    """How often each gray level occurs: int64 [256]."""
+    return np.bincount(image.reshape(-1), minlength=256).astype(np.int64)
+
+
+def plot(own: Counts, everything: Counts, top: float) -> npt.NDArray[np.uint8]:
+    """Bars of `own` under a line of `everything`, uint8 [256, 256]; the share `top` reaches the upper edge."""
+    canvas = np.full((_SIDE, _SIDE), _PAPER, dtype=np.uint8)
+    height = np.arange(_SIDE)[::-1, None]  # [256, 1]: of each row above the axis
+    canvas[height < _shares(own)[None, :] / top * _SIDE] = _BAR
+    line = np.clip(_shares(everything) / top * _SIDE, 0, _SIDE - 1)  # [256]
+    low, high = np.minimum(line, np.roll(line, 1)), np.maximum(line, np.roll(line, 1))
+    low[0], high[0] = line[0], line[0]
+    canvas[(height >= np.floor(low)) & (height <= np.floor(high))] = _LINE
+    canvas[-6:, ::64] = _TICK
+    canvas[-1, :] = _TICK
+    return canvas
+
+
+def _groups(rows: pd.DataFrame, label_names: tuple[str, ...]) -> dict[str, pd.Series]:
+    """Masks of the rows that each plot shows, by its name."""
+    groups = {"all": pd.Series(data=True, index=rows.index)}
+    groups |= {split: rows["split"] == split for split in SPLITS}
+    groups |= {value: rows["projection"] == value for value in ("frontal", "lateral")}
+    positives = {label: rows[label] == 1 for label in label_names}
+    common = sorted(positives, key=lambda label: -int(positives[label].sum()))[:LABELS_SHOWN]
+    groups |= {f"{label} positive": positives[label] for label in common}
+    return {name: mask for name, mask in groups.items() if mask.any()}
+
+
+def _shares(counts: Counts) -> npt.NDArray[np.float64]:
+    shares: npt.NDArray[np.float64] = counts / counts.sum()
+    return shares
+
+
+def _top(counts: Counts) -> float:
+    """A scale on which the middle fills the plot: borders and collimators make the ends many times as high."""
+    return float(max(_shares(counts)[2:254].max(), 1 / 256)) * 1.25
+
+
+def _describe(counts: Counts) -> str:
+    shares = _shares(counts)
+    levels: Any = np.arange(256)
+    mean = float((levels * shares).sum())
+    deviation = float(np.sqrt(((levels - mean) ** 2 * shares).sum()))
+    return f"{mean:.1f} ± {deviation:.1f}, black {shares[:2].sum():.1%}, white {shares[254:].sum():.1%}"

@@ -1,0 +1,178 @@
+"""Reads a source's CSV as text, line by line accounted for: a line that cannot be a row is named, never lost.
+
+A CSV file, plain or gzipped, flows in; a frame of text columns with the line each row stands on comes out, and the
+lines that are no rows, each with its reason. Knows no dataset.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from ingest.tables.files import open_table, read_bytes
+from shards.errors import DatasetError
+
+WHERE = "where"
+"""Column that says where a row stands, for people: `train.csv line 12` (the header is line 1)."""
+
+_LONGEST_HEADER = 1 << 20
+_IN_WORDS = {"unexpected end of data": "a quote is not closed"}
+_NOT_UTF_8 = "not UTF-8: the line has bytes that are no UTF-8 text"
+
+
+def read_table(
+    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, multiline: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a UTF-8 CSV whose header has at least the `required` columns.
+
+    multiline: whether a quoted field may hold line breaks (reports do). Where it may not, a quote that is not closed
+    costs its own line only; where it may, at most the lines to the next quote, all named together.
+
+    Returns the rows (the text columns `required` and `optional`, '' where blank or where the table lacks an optional
+    one, and WHERE) and the lines that cannot be rows (columns path, reason): too few or too many fields, quotes that
+    do not match, bytes that are not UTF-8. Raises DatasetError where no row can be trusted: the file is absent, not
+    UTF-8 in any line, or lacks a required column.
+    """
+    columns = read_header(path)
+    missing = [column for column in required if column not in columns]
+    if missing:
+        raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; its header is: {', '.join(columns)}")
+    wanted = list(dict.fromkeys([*required, *(column for column in optional if column in columns)]))
+    read = None if multiline else _read_fast(path, columns, wanted)
+    if read is None:
+        read = _read_carefully(path, columns, wanted, multiline=multiline)
+    rows, lines, malformed = read
+    if not lines and any(why == _NOT_UTF_8 for _, why in malformed):
+        raise DatasetError(f"{path} is not UTF-8 in any of its lines: save it as UTF-8 and try again")
+    rows = rows.apply(lambda column: column.str.strip())
+    blank = (rows == "").all(axis=1)
+    rows[WHERE] = f"{path.name} line " + pd.Series(lines, dtype="int64", index=rows.index).astype(str)
+    for column in optional:
+        if column not in rows:
+            rows[column] = pd.Series("", index=rows.index, dtype="str")
+    places = [f"{path.name} line {line}" for line, _ in malformed]
+    rejected = pd.DataFrame(
+        {"path": places, "reason": [f"{why} ({at})" for (_, why), at in zip(malformed, places, strict=True)]}, dtype=str
+    )
+    return rows[~blank].reset_index(drop=True), rejected
+
+
+def read_header(path: Path) -> list[str]:
+    """Column names of a CSV. Raises DatasetError where there is none to be trusted."""
+    with open_table(path) as file:
+        line = file.readline(_LONGEST_HEADER)
+    # A file without a line feed may still have Mac line ends.
+    first = line.split(b"\r")[0].rstrip(b"\n")
+    if b"\0" in line or line.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DatasetError(f"{path} is not UTF-8 text but looks like UTF-16: save it as UTF-8 and try again")
+    try:
+        columns = [name.strip() for name in next(csv.reader([first.decode("utf-8-sig")], strict=True), [])]
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 (line 1): save it as UTF-8 and try again") from error
+    except csv.Error as error:
+        raise DatasetError(f"{path}: its header is no line of a CSV ({error})") from error
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise DatasetError(f"{path}: column {', '.join(map(repr, repeated))} occurs more than once in the header")
+    return columns
+
+
+_Read = tuple[pd.DataFrame, Sequence[int], list[tuple[int, str]]]
+"""Text columns, the line of each row, and line and reason of what is no row."""
+
+
+def _read_fast(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> _Read | None:
+    """All at once with Arrow; None where the file needs to be looked at line by line."""
+    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return None
+    malformed: list[tuple[int, str]] = []
+
+    def note(row: pa.csv.InvalidRow) -> str:
+        malformed.append((row.number, _wrong_count(row.actual_columns, row.expected_columns)))
+        return "skip"
+
+    try:
+        table = pa.csv.read_csv(
+            io.BytesIO(content),
+            # One block: a line that does not fit into a block would stop the rest.
+            read_options=pa.csv.ReadOptions(
+                use_threads=False, block_size=len(content) + 1, column_names=list(columns), skip_rows=1
+            ),
+            parse_options=pa.csv.ParseOptions(invalid_row_handler=note, ignore_empty_lines=False),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=list(wanted),
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except (pa.ArrowException, OverflowError):
+        return None
+    ends = content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+    lines = ends + (not content.endswith((b"\n", b"\r")))
+    if table.num_rows + len(malformed) != lines - 1:  # a quote ran over the end of its line
+        return None
+    bad_lines = {number for number, _ in malformed}
+    return table.to_pandas(), [n for n in range(2, lines + 1) if n not in bad_lines], malformed
+
+
+def _read_carefully(path: Path, columns: Sequence[str], wanted: Sequence[str], *, multiline: bool) -> _Read:
+    """One record after the other, in the memory that the wanted columns need."""
+    places = [columns.index(column) for column in wanted]
+    cells: list[list[str]] = [[] for _ in wanted]
+    lines: list[int] = []
+    malformed: list[tuple[int, str]] = []
+    with open_table(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        for line, record in _records(text, multiline=multiline):
+            if isinstance(record, csv.Error):
+                malformed.append((line, f"malformed line: {_IN_WORDS.get(str(record), str(record))}"))
+            elif len(record) not in (0, len(columns)):
+                malformed.append((line, _wrong_count(len(record), len(columns))))
+            elif record:
+                values = [record[place] for place in places]
+                if all(map(_is_text, values)):
+                    lines.append(line)
+                    for column, value in zip(cells, values, strict=True):
+                        column.append(value)
+                else:
+                    malformed.append((line, _NOT_UTF_8))
+    frame = {column: pd.Series(values, dtype="str") for column, values in zip(wanted, cells, strict=True)}
+    return pd.DataFrame(frame), lines, malformed
+
+
+def _records(text: io.TextIOWrapper, *, multiline: bool) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Line at which a record begins and its fields, or what is wrong with it, without the header."""
+    if not multiline:
+        for number, content in enumerate(text, start=1):
+            if number > 1:
+                try:
+                    yield number, next(csv.reader([content], strict=True), [])
+                except csv.Error as error:
+                    yield number, error
+        return
+    reader = csv.reader(text, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            record: list[str] | csv.Error = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the next record begins with the next line
+            record = error
+        if line > 1:
+            yield line, record
+
+
+def _wrong_count(found: int, expected: int) -> str:
+    return f"malformed line: {found} fields where the header has {expected}"
+
+
+def _is_text(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

@@ -1,0 +1,28 @@
+"""Looks up what a second table says of a row: labels by study, splits by image.
+
+Rows and a table with a key column flow in; the table's columns come out, in the order of the rows. A row about which
+the second table contradicts itself is marked, with both places.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ingest.tables.csv_table import WHERE
+from ingest.tables.rejections import REASON, mark, mark_conflicts
+
+
+def look_up(rows: pd.DataFrame, keys: pd.Series, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """`columns` and WHERE of the table's line with each row's key, NaN where it has none.
+
+    rows: marked where needed. keys: of the rows, same index. table: columns `key`, WHERE, `columns` and perhaps
+    REASON, which is passed on to the rows: what is wrong with the line is wrong with what it describes.
+    """
+    table = table.copy()
+    mark_conflicts(table, ["key"], columns)
+    bad_first = pd.concat([table[table[REASON].notna()], table[table[REASON].isna()]])
+    table = bad_first.drop_duplicates("key").set_index("key")
+    found = table.reindex(keys.to_numpy())
+    found.index = rows.index
+    mark(rows, found[REASON].notna(), found[REASON].astype(object) + ", at " + found[WHERE].astype(object))
+    return found[[*columns, WHERE]]

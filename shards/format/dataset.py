@@ -1,0 +1,235 @@
+"""A finished dataset on disk: dataset.json and samples.parquet, read, checked and written.
+
+Knows nothing of pixels: tars are only checked for presence and size here (`shards.format.verify` reads them).
+"""
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.durable import json_bytes, write_atomically
+from shards.errors import DatasetError
+from shards.format.quarantine import Quarantined, read_quarantine
+from shards.format.schema import FORMAT_VERSION, SPLITS, schema
+
+DESCRIPTION = "dataset.json"
+SAMPLES = "samples.parquet"
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What dataset.json says of one shard. bytes: of the tar; sha256, idx_sha256: hex, of tar and index."""
+
+    name: str
+    split: str
+    samples: int
+    bytes: int
+    sha256: str
+    idx_sha256: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished dataset.
+
+    digest: hex SHA-256 of dataset.json. mean, std: of the train split's pixels, 0..255.
+    samples: samples.parquet in storage order (split, shard, position), index 0..N-1. quarantine: samples that were
+    found damaged since, by key.
+    """
+
+    root: Path
+    digest: str
+    description: Mapping[str, Any]
+    samples: pd.DataFrame
+    quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The dataset's name: part of every sample id and patient."""
+        return str(self.description["name"])
+
+    @property
+    def variant(self) -> str:
+        """Which reader made it: chexpert, shenzhen, ..."""
+        return str(self.description["variant"])
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the label columns, in order."""
+        return tuple(self.description["labels"])
+
+    @property
+    def mean(self) -> float:
+        """Mean of the train split's pixels, 0..255."""
+        return self._pixels("mean")
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the train split's pixels, 0..255."""
+        return self._pixels("std")
+
+    def _pixels(self, figure: str) -> float:
+        value = self.description["pixels"][figure]
+        if value is None:
+            raise DatasetError(f"{self.root} has no pixel {figure}: it was built without a train split")
+        return float(value)
+
+    @cached_property
+    def shards(self) -> list[ShardSummary]:
+        """The shards in storage order."""
+        return [ShardSummary(**shard) for shard in self.description["shards"]]
+
+    def shard_path(self, shard: str) -> Path:
+        """Path of a shard's tar."""
+        return self.root / f"{shard}.tar"
+
+    @property
+    def citation(self) -> dict[str, str]:
+        """Name and digest, as results and run directories refer to the dataset."""
+        return {"name": self.name, "digest": self.digest}
+
+
+def open_dataset(root: Path, *, check_shards: bool = True) -> Dataset:
+    """Read a finished dataset. check_shards: see that each tar is there and has the recorded size.
+
+    Raises DatasetError where there is none, its format is another, samples.parquet is not the recorded one, or a
+    shard is missing or of another size.
+    """
+    path = root / DESCRIPTION
+    if not path.is_file():
+        hint = "its build is unfinished: run `cxr-ingest finalize` on it" if root.is_dir() else "no such folder"
+        raise DatasetError(f"{root}: no {DESCRIPTION} ({hint})")
+    content = path.read_bytes()
+    try:
+        description = json.loads(content)
+    except ValueError as error:
+        raise DatasetError(f"{path} is not JSON: {error}. Build the dataset anew.") from error
+    version = description.get("format_version") if isinstance(description, dict) else None
+    if version != FORMAT_VERSION:
+        raise DatasetError(f"{path}: format version {version!r}; this release reads {FORMAT_VERSION}")
+    samples = _read_samples(root, description)
+    digest = hashlib.sha256(content).hexdigest()
+    quarantine = read_quarantine(root, str(description["name"]), digest)
+    dataset = Dataset(root, digest, description, samples, quarantine)
+    for shard in dataset.shards if check_shards else ():
+        _check_present(dataset.shard_path(shard.name), shard.bytes)
+    return dataset
+
+
+def open_datasets(roots: Sequence[Path]) -> list[Dataset]:
+    """Read several datasets for one run. Two of one name, or one sample in two of them, are refused."""
+    datasets = [open_dataset(root) for root in roots]
+    by_name: dict[str, Dataset] = {}
+    for dataset in datasets:
+        other = by_name.setdefault(dataset.name, dataset)
+        if other is not dataset:
+            raise DatasetError(
+                f"{other.root} and {dataset.root} are both called {dataset.name!r}: give one of them another "
+                "--name when it is built, unless they hold the same images"
+            )
+    ids = np.concatenate([d.samples["sample_id"].to_numpy() for d in datasets]) if datasets else np.empty(0)
+    values, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise DatasetError(f"sample_id {values[counts > 1][0]} occurs more than once in this run's datasets")
+    return datasets
+
+
+def write_dataset(
+    directory: Path,
+    *,
+    name: str,
+    variant: str,
+    licence: str,
+    label_names: Sequence[str],
+    seed: int,
+    options: Mapping[str, Any],
+    versions: Mapping[str, str],
+    histogram: npt.NDArray[np.int64],
+    shards: Sequence[ShardSummary],
+    samples: pa.Table,
+) -> str:
+    """Finish a dataset: samples.parquet, then dataset.json, last and atomically. Returns its digest.
+
+    histogram: int64 [256], how often each gray level occurs in the train split. samples: `schema(label_names)`,
+    in storage order. options, versions: only what changes bytes.
+    """
+    expected = schema(label_names)
+    if not samples.schema.equals(expected):
+        raise ValueError(f"samples are not of the format's schema:\n{samples.schema}\nexpected\n{expected}")
+    buffer = io.BytesIO()
+    pq.write_table(samples.replace_schema_metadata(None), buffer, compression="zstd")
+    parquet = buffer.getvalue()
+    with write_atomically(directory / SAMPLES) as file:
+        file.write(parquet)
+    frame = samples.select(["split", "patient_id"]).to_pandas()
+    mean, std = pixel_statistics(histogram)
+    description = {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "variant": variant,
+        "licence": licence,
+        "labels": list(label_names),
+        "splits": {
+            split: {
+                "samples": int((frame["split"] == split).sum()),
+                "patients": int(frame.loc[frame["split"] == split, "patient_id"].nunique()),
+                "shards": sum(s.split == split for s in shards),
+            }
+            for split in SPLITS
+        },
+        "seed": seed,
+        "options": dict(options),
+        "versions": dict(versions),
+        "pixels": {"mean": mean, "std": std, "count": int(histogram.sum())},
+        "samples": {"rows": samples.num_rows, "sha256": hashlib.sha256(parquet).hexdigest()},
+        "shards": [asdict(shard) for shard in shards],
+    }
+    content = json_bytes(description)
+    with write_atomically(directory / DESCRIPTION) as file:
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def pixel_statistics(histogram: npt.NDArray[np.int64]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (population) of gray levels 0..255 counted in an int64 [256] histogram.
+
+    Sums are exact integers, so they do not depend on the order of shards. None, None where nothing was counted.
+    """
+    counts = [int(n) for n in histogram]
+    total = sum(counts)
+    if total == 0:
+        return None, None
+    first = sum(level * n for level, n in enumerate(counts))
+    second = sum(level * level * n for level, n in enumerate(counts))
+    return first / total, math.sqrt(total * second - first * first) / total
+
+
+def _read_samples(root: Path, description: Mapping[str, Any]) -> pd.DataFrame:
+    path = root / SAMPLES
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: copy it again, or build the dataset anew")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != description["samples"]["sha256"]:
+        raise DatasetError(f"{path} is not the file that {DESCRIPTION} records: copy both again")
+    frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
+    return frame
+
+
+def _check_present(path: Path, size: int) -> None:
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: copy it again, or build the dataset anew")
+    actual = path.stat().st_size
+    if actual != size:
+        raise DatasetError(f"{path} has {actual} bytes, {DESCRIPTION} says {size}: copy it again")

@@ -1,0 +1,72 @@
+"""Subsets of a dataset: sets of rows, never copies. A split, a label fraction of a draw."""
+
+from fractions import Fraction
+
+import pandas as pd
+
+from shards.errors import SubsetError
+from shards.format.dataset import Dataset
+from shards.format.identity import patient_hash
+from shards.format.schema import SPLITS
+
+
+def select(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
+    """Rows of a split (or of all) in storage order, without excluded and quarantined ones; the index is kept.
+
+    Raises SubsetError for an unknown split. A split without samples gives no rows.
+    """
+    rows = planned(dataset, split)
+    return rows[~rows["key"].isin(dataset.quarantine)] if dataset.quarantine else rows
+
+
+def planned(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
+    """The same with the quarantined ones: what the dataset's digest stands for, whatever was damaged since.
+
+    The order of an epoch is one of these rows, so that a sample that is left out does not change that of the others.
+    """
+    rows = dataset.samples
+    if split is not None:
+        if split not in SPLITS:
+            raise SubsetError(f"{split!r} is no split: choose one of {', '.join(SPLITS)}")
+        rows = rows[rows["split"] == split]
+    return rows[rows["excluded"].isna()]
+
+
+def label_fraction(
+    rows: pd.DataFrame, name: str, fraction: float, draw: int, stratify: str | None = None
+) -> pd.DataFrame:
+    """The rows of label fraction `fraction` of draw `draw`, in their present order.
+
+    Patients in the order of hash(draw, name, patient_id), the shortest prefix that reaches fraction x len(rows)
+    samples; with `stratify` (a label column) within each class of patients, so that each class is reached. So
+    fractions of a draw are nested, patients whole, and the same on every machine. Raises SubsetError for a
+    fraction outside (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise SubsetError(f"label fraction {fraction}: expected a number above 0 and at most 1")
+    if stratify is None:
+        kept = _patient_prefix(rows, name, fraction, draw)
+    else:
+        positive = (rows[stratify] == 1).groupby(rows["patient_id"]).transform("max")
+        kept = _patient_prefix(rows[positive], name, fraction, draw)
+        kept |= _patient_prefix(rows[~positive], name, fraction, draw)
+    return rows[rows["patient_id"].isin(kept)]
+
+
+def single_label(dataset: Dataset) -> str | None:
+    """The label that fractions are stratified by: of a set with a single label, that one."""
+    return dataset.label_names[0] if len(dataset.label_names) == 1 else None
+
+
+def _patient_prefix(rows: pd.DataFrame, name: str, fraction: float, draw: int) -> set[str]:
+    counts = rows["patient_id"].value_counts()
+    # Decimal, as it was typed: 0.07 of 100 samples are 7, in floating point 7.000000000000001.
+    wanted = Fraction(str(fraction)) * len(rows)
+    reached = 0
+    kept: set[str] = set()
+    for patient in sorted(counts.index, key=lambda patient: patient_hash(name, patient, draw)):
+        if reached >= wanted:
+            break
+        kept.add(patient)
+        reached += int(counts[patient])
+    return kept

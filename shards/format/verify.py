@@ -1,0 +1,156 @@
+"""Checks that a dataset's bytes are those that were written, and names the shard and the key where they are not.
+
+A shard whose SHA-256 is right needs no more. In one whose SHA-256 is wrong each sample is rebuilt from its row and
+its JPEG and compared, so that damage in an image, its metadata or a tar header is pinned to one key.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import pandas as pd
+import simplejpeg
+
+from shards.format.dataset import DESCRIPTION, SAMPLES, Dataset, ShardSummary, open_dataset
+from shards.format.sample import BLOCK, pack_sample
+
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. kind: missing, size, bytes, index, jpeg or decode; key: None for a whole shard."""
+
+    kind: str
+    shard: str
+    key: str | None
+    message: str
+
+    @property
+    def unreadable(self) -> str | None:
+        """The key of a sample that must not be trained on; None for damage that reading samples does not meet."""
+        return self.key if self.kind in ("jpeg", "decode") else None
+
+
+def verify(
+    root: Path, *, decode: bool = False, threads: int = 2, on_shard: Callable[[ShardSummary], None] | None = None
+) -> list[Finding]:
+    """Read every byte of a dataset and compare it with dataset.json and samples.parquet.
+
+    decode: also decode each JPEG. on_shard is called after each shard (for progress). Returns the findings in
+    storage order; an empty list means that all is well. Raises DatasetError where dataset.json or samples.parquet
+    themselves cannot be read.
+    """
+    dataset = open_dataset(root, check_shards=False)
+    rows_by_shard = dict(list(dataset.samples.groupby("shard", sort=False)))
+    findings: list[Finding] = []
+    with ThreadPoolExecutor(threads) as pool:
+        work = pool.map(lambda s: list(verify_shard(dataset, s, rows_by_shard[s.name], decode)), dataset.shards)
+        for shard, found in zip(dataset.shards, work, strict=True):
+            findings += found
+            if on_shard is not None:
+                on_shard(shard)
+    return findings
+
+
+def verify_shard(dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, decode: bool) -> Iterator[Finding]:
+    """The findings of one shard. rows: its rows of samples.parquet, in order of position."""
+    yield from _verify_index(dataset, shard)
+    path = dataset.shard_path(shard.name)
+    if not path.is_file():
+        yield Finding("missing", shard.name, None, f"{path} is missing: copy it again, or build the dataset anew")
+        return
+    size = path.stat().st_size
+    if size != shard.bytes:
+        cut = f"{path} has {size:,} bytes, {DESCRIPTION} says {shard.bytes:,}: copy it again"
+        yield Finding("size", shard.name, _first_cut_key(rows, size, dataset.label_names), cut)
+        return
+    damaged = set()
+    if _sha256(path) != shard.sha256:
+        for finding in _locate_damage(path, shard, rows, dataset.label_names):
+            damaged.add(finding.key)
+            yield finding
+    if decode:
+        yield from _decode_all(path, shard, rows[~rows["key"].isin(damaged)])
+
+
+def _verify_index(dataset: Dataset, shard: ShardSummary) -> Iterator[Finding]:
+    path = dataset.shard_path(shard.name).with_suffix(".idx")
+    if not path.is_file():
+        yield Finding("index", shard.name, None, f"{path} is missing: copy it again, or make it with `wds2idx`")
+    elif _sha256(path) != shard.idx_sha256:
+        yield Finding("index", shard.name, None, f"{path} is not the index that was written: copy it again")
+
+
+def _locate_damage(
+    path: Path, shard: ShardSummary, rows: pd.DataFrame, label_names: tuple[str, ...]
+) -> Iterator[Finding]:
+    located = False
+    with path.open("rb") as file:
+        end = 0
+        for row in _records(rows):
+            key = row["key"]
+            file.seek(row["offset"])
+            jpeg = file.read(row["bytes"])
+            start = row["offset"] - BLOCK
+            # What is excluded may have become so after its shard was written (duplicates are found at the end).
+            packed = [pack_sample(one, jpeg, label_names, start) for one in (row, row | {"excluded": None})]
+            file.seek(start)
+            there = file.read(max(len(one.content) for one in packed))
+            matching = [one for one in packed if there.startswith(one.content)]
+            end = start + len((matching or packed)[0].content)
+            if google_crc32c.value(jpeg) != row["crc32c"]:
+                located = True
+                yield Finding("jpeg", shard.name, key, f"{path}: the image of {key} is not what was written (crc32c)")
+            elif not matching:
+                located = True
+                yield Finding("bytes", shard.name, key, f"{path}: the metadata of {key} is not what was written")
+        file.seek(end)
+        if any(file.read()):
+            located = True
+            yield Finding("bytes", shard.name, None, f"{path}: something stands after the last sample")
+    if not located:
+        message = f"{path}: SHA-256 differs from {DESCRIPTION}, though each sample agrees with {SAMPLES}"
+        yield Finding("bytes", shard.name, None, message)
+
+
+def _decode_all(path: Path, shard: ShardSummary, rows: pd.DataFrame) -> Iterator[Finding]:
+    columns = [rows[name].tolist() for name in ("key", "offset", "bytes", "height", "width")]
+    with path.open("rb") as file:
+        for key, offset, length, height, width in zip(*columns, strict=True):
+            file.seek(offset)
+            try:
+                image = simplejpeg.decode_jpeg(file.read(length), colorspace="GRAY")
+            except ValueError as error:
+                yield Finding("decode", shard.name, key, f"{path}: {key} cannot be decoded: {error}")
+                continue
+            if image.shape[:2] != (height, width):
+                size = f"{image.shape[1]} x {image.shape[0]}, {SAMPLES} says {width} x {height}"
+                yield Finding("decode", shard.name, key, f"{path}: {key} is {size}")
+
+
+def _records(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows as dictionaries, unknown cells None as the writer had them."""
+    for record in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        yield {str(column): value for column, value in record.items()}
+
+
+def _first_cut_key(rows: pd.DataFrame, size: int, label_names: tuple[str, ...]) -> str | None:
+    """The first sample that does not fit into a tar of `size` bytes, its metadata included."""
+    for row in _records(rows):
+        start = row["offset"] - BLOCK
+        if start + len(pack_sample(row, bytes(row["bytes"]), label_names, start).content) > size:
+            return str(row["key"])
+    return None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

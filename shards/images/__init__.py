@@ -1,0 +1,1 @@
+"""A radiograph file's bytes (JPEG, PNG, DICOM) to gray pixels. Loads neither torch nor DALI."""

@@ -1,0 +1,83 @@
+"""The DALI graph: one JPEG decode, then one warp a view by the view's matrix. The same function for CPU and GPU.
+
+Encoded samples, their ids and their views' matrices flow in from a source, once a batch; uint8 views and ids flow out.
+DALI neither shuffles nor draws: order, draws and matrices come with the source (`shards.loading.augmentation`). As
+operators of DALI draws and matrices cost a microsecond each an image, a tenth of the whole; the source has them for a
+batch at a time.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from nvidia.dali import fn, types
+from nvidia.dali.pipeline import Pipeline
+
+Device = Literal["cpu", "gpu"]
+EncodedBatch = tuple[list[npt.NDArray[np.uint8]] | npt.NDArray[Any], ...]
+"""JPEG bytes, one array a sample; id words, uint32 [N, 2]; where images are shrunk, their (height, width) then, float32
+[N, 2]; one array of matrices a view, float32 [N, 3, 3]."""
+
+PREFETCH = 2
+"""Batches that DALI works ahead."""
+
+MAX_GRAPHS = 8
+"""Each holds some 75 MB at 320 px in batches of 64."""
+
+
+def threads_of_graphs(device: Device, threads: int) -> list[int]:
+    """How many threads each of the graphs has that share a loader's batches: on a GPU there is one graph.
+
+    On a CPU one a thread, up to MAX_GRAPHS. The threads of one graph wait for each other after every operator, and for
+    what it does on one thread; graphs do not (`python -m benchmarks.loader` has the limit both ways).
+    """
+    graphs = min(threads, MAX_GRAPHS) if device == "cpu" else 1
+    return [threads // graphs + (number < threads % graphs) for number in range(graphs)]
+
+
+def build_pipeline(
+    source: Callable[[], EncodedBatch],
+    *,
+    views: int,
+    image_size: int,
+    batch_size: int,
+    shrink: bool,
+    device: Device,
+    device_id: int | None,
+    threads: int,
+) -> Pipeline:
+    """A built pipeline whose outputs are one uint8 batch [N, image_size, image_size, 1] a view, then ids [N, 1].
+
+    source: called once a batch, in order, PREFETCH batches ahead; StopIteration ends the data.
+    batch_size: the largest batch. shrink: whether the source gives sizes for an antialiased resize before the warps.
+    """
+    pipeline = Pipeline(
+        batch_size=batch_size,
+        num_threads=threads,
+        device_id=device_id if device == "gpu" else None,
+        prefetch_queue_depth=PREFETCH,
+    )
+    numbers = int(shrink) + views
+    with pipeline:
+        jpeg, words, *rest = fn.external_source(
+            source=source,
+            num_outputs=2 + numbers,
+            batch=True,
+            dtype=[types.UINT8, types.UINT32] + [types.FLOAT] * numbers,
+            ndim=[1, 1] + [1] * shrink + [2] * views,
+        )
+        image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
+        # Sizes and matrices stay on the CPU whatever the device: they are a few numbers an image.
+        if shrink:
+            image = fn.resize(image, size=rest.pop(0), interp_type=types.INTERP_LINEAR, antialias=True)
+        warped = [
+            # inverse_map=False: the matrix maps the image to the view. 'corner' is the default pixel origin.
+            fn.experimental.warp_perspective(
+                image, matrix=matrix, size=(image_size, image_size), inverse_map=False, fill_value=0
+            )
+            for matrix in rest
+        ]
+        pipeline.set_outputs(*warped, fn.reinterpret(words, dtype=types.INT64))
+    pipeline.build()
+    return pipeline

@@ -1,0 +1,48 @@
+"""The order of an epoch: a permutation that is a pure function of (samples, seed, epoch).
+
+Blocks of neighbouring samples are dealt to windows like cards, then samples are permuted within each window: mixed
+over the whole split, while a window's reads are runs of neighbours that a file system can fetch ahead.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from shards.loading.hashes import hash64
+
+BLOCK = 16
+"""Neighbouring samples that are read together: about 300 KB at 320 pixels."""
+WINDOW = 512 * BLOCK
+"""Samples, at most about, that are mixed with each other: 160 MB at 320 pixels, all of them read ahead."""
+
+_BLOCKS, _SAMPLES, _PHASE, _DEALER = 1, 2, 3, 5  # what a hash is for; `shards.loading.random_draws` has 4
+
+Places = npt.NDArray[np.int64]
+
+
+def epoch_order(samples: int, seed: int, epoch: int) -> Places:
+    """Places (0..samples-1, in storage order) in the order in which epoch `epoch` visits them. int64 [samples]."""
+    return np.concatenate(epoch_windows(samples, seed, epoch))
+
+
+def epoch_windows(samples: int, seed: int, epoch: int) -> list[Places]:
+    """The same order, cut where no sample is mixed with those beyond."""
+    places = np.arange(samples, dtype=np.uint64)
+    # The first block is cut short by a phase that differs between epochs: neighbours do not always travel together.
+    phase = hash64(_PHASE, seed, epoch)[0] % np.uint64(BLOCK)
+    block = ((places + phase) // np.uint64(BLOCK)).astype(np.int64)
+    window = _window_of_block(int(block[-1]) + 1 if samples else 0, -(-samples // WINDOW) or 1, seed, epoch)[block]
+    order = np.lexsort((hash64(_SAMPLES, seed, epoch, places), window)).astype(np.int64)
+    return np.split(order, np.cumsum(np.bincount(window, minlength=1))[:-1])
+
+
+def _window_of_block(blocks: int, windows: int, seed: int, epoch: int) -> Places:
+    """Deal blocks, int64 [blocks], in hands of as many as there are windows: each gets one of each hand, by chance.
+
+    So a window holds as much of the beginning of the storage as of its end, and place does not follow storage.
+    """
+    every = np.arange(blocks)
+    dealt = np.lexsort((hash64(_BLOCKS, seed, epoch, every.astype(np.uint64)), every // windows))
+    first = int(hash64(_DEALER, seed, epoch)[0] % np.uint64(windows))  # the last hand may not reach everyone
+    window = np.empty(blocks, dtype=np.int64)
+    window[dealt] = (every + first) % windows
+    return window

@@ -1,0 +1,319 @@
+"""Loaders: iterators of typed uint8 batches, for pretraining (two views) and evaluation (one fixed view).
+
+Datasets flow in, batches on the training device flow out. Order and draws are pure functions of (seed, epoch,
+sample), so that a loader's whole state is a few numbers. Knows nothing of labels or networks.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import Tensor
+
+from shards.errors import ResumeError, SubsetError
+from shards.format.dataset import Dataset
+from shards.format.subsets import planned
+from shards.loading.augmentation import ViewRange, draw_numbers
+from shards.loading.dali_graph import Device
+from shards.loading.dali_runner import GraphOptions, Places, RunningGraphs, needs_shrinking
+from shards.loading.epoch_order import epoch_windows
+from shards.loading.random_draws import streams
+from shards.loading.sample_reader import SampleReader
+
+STATE_FORMAT = 2
+"""Changes with the meaning of a state, or with the order or the views that it stands for."""
+
+
+@dataclass(frozen=True)
+class TwoViewBatch:
+    """MoCo's two views. query, key: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+
+    query: Tensor
+    key: Tensor
+    sample_id: Tensor
+
+
+@dataclass(frozen=True)
+class OneViewBatch:
+    """One view, augmented or fixed. image: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+
+    image: Tensor
+    sample_id: Tensor
+
+
+class _TrainingLoader:
+    """Augmented views of some rows of one or more datasets, epoch after epoch, without end.
+
+    Each epoch visits len(self) x batch_size samples, each once; the remainder is dropped, another one each epoch.
+    Each rank gets every world_size-th sample of a global batch. Quarantined samples are stepped over where they
+    stand in the order. State: the epoch, and what of its order was handed out.
+    """
+
+    def __init__(
+        self,
+        subsets: Sequence[tuple[Dataset, pd.DataFrame]],
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        view_ranges: tuple[ViewRange, ...],
+        device: Device,
+        device_id: int | None,
+        threads: int,
+        rank: int,
+        world_size: int,
+        verify_checksums: bool,
+    ) -> None:
+        self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
+        self.samples, self.quarantined = int(self._usable.sum()), int((~self._usable).sum())
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} of {world_size}")
+        if batch_size < 1 or batch_size % world_size:
+            raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
+        if self.samples < batch_size:
+            names = ", ".join(dataset.name for dataset, _ in subsets)
+            raise SubsetError(
+                f"{names}: {self.samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
+            )
+        self._reader = SampleReader(subsets, verify_checksums=verify_checksums)
+        self._rank, self._world_size = rank, world_size
+        self._view_ranges = view_ranges
+        self._identity = {
+            "format": STATE_FORMAT,
+            "seed": seed,
+            "batch_size": batch_size,
+            "image_size": image_size,
+            "views": [[view.degrees, view.flip, *view.scale, view.translate] for view in view_ranges],
+            "digests": {dataset.name: dataset.digest for dataset, _ in subsets},
+            "samples": hashlib.sha256(self._reader.sample_ids.tobytes()).hexdigest(),
+        }
+        self._graph_options = GraphOptions(
+            image_size, batch_size // world_size, needs_shrinking(subsets, image_size), device, device_id, threads
+        )
+        self._batch = 0  # batches of the epoch that were handed out
+        self._passed = 0  # samples of the epoch's order that were handed out or stepped over with them
+        self._graph: RunningGraphs | None = None
+
+    def __len__(self) -> int:
+        return self.samples // self.batch_size
+
+    @property
+    def samples_consumed(self) -> int:
+        """Samples of the current epoch that were handed out, over all ranks."""
+        return self._batch * self.batch_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: plain numbers and text, under a kilobyte.
+
+        samples: SHA-256 of the ids that the order is one of. passed: samples of the epoch's order that are behind.
+        """
+        return {
+            **self._identity,
+            "epoch": self.epoch,
+            "samples_consumed": self.samples_consumed,
+            "passed": self._passed,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken: the same ids and pixels, at another world size too.
+
+        What was quarantined since is left out of what is to come. Raises ResumeError where the state is of another
+        format, seed, batch or image size, of other views, or of other samples.
+        """
+        for key, own in self._identity.items():
+            if (saved := state.get(key)) != own:
+                raise ResumeError(
+                    f"the loader's saved {key} is {saved!r}, here it is {own!r}: start a new run, "
+                    f"or give the {key} that the run began with"
+                )
+        self.epoch, self._passed = int(state["epoch"]), int(state["passed"])
+        self._batch = int(state["samples_consumed"]) // self.batch_size
+        self._graph = None  # what it had decoded ahead belongs to another place
+
+    def close(self) -> None:
+        """Free the graph and close the tars. The loader opens them again when it is used."""
+        self._graph = None
+        self._reader.close()
+
+    def _rest_of_epoch(self) -> Iterator[tuple[Tensor, ...]]:
+        """The views and ids of each batch that is left of the epoch; at its end the next epoch begins."""
+        if self._graph is None:
+            self._graph = RunningGraphs(self._reader, self._places(), self._view_ranges, self._graph_options)
+        for passed in self._plan(self.epoch, self._passed).passed:
+            try:
+                tensors = self._graph.run()
+            except BaseException:
+                self._graph = None  # what it had read ahead would be left out
+                raise
+            self._batch, self._passed = self._batch + 1, int(passed)
+            yield tensors
+        self.epoch, self._batch, self._passed = self.epoch + 1, 0, 0
+
+    def _plan(self, epoch: int, passed: int) -> "_Plan":
+        """The whole batches that are left of an epoch of whose order `passed` samples are behind."""
+        windows = epoch_windows(len(self._usable), self.seed, epoch)
+        order = np.concatenate(windows)
+        spots = np.flatnonzero(self._usable[order])
+        spots = spots[np.searchsorted(spots, passed) :]
+        batches = spots[: len(spots) // self.batch_size * self.batch_size].reshape(-1, self.batch_size)
+        ends = np.cumsum([len(window) for window in windows])
+        return _Plan(order[batches], batches[:, -1] + 1, np.searchsorted(ends, batches[:, -1], side="right"))
+
+    def _places(self) -> Iterator[Places]:
+        """This rank's part of each global batch from the current place on, without end."""
+        epoch, passed = self.epoch, self._passed
+        while True:
+            plan = self._plan(epoch, passed)
+            own = plan.batches[:, self._rank :: self._world_size]
+            stream = streams(self.seed, epoch, draw_numbers(self._view_ranges))
+            asked = int(plan.window[0]) if len(own) else 0
+            for places, window in zip(own, plan.window, strict=True):
+                while asked <= window + 1:  # the next window is fetched while this one is used
+                    self._reader.read_ahead(own[plan.window == asked].ravel())
+                    asked += 1
+                yield Places(places, stream)
+            epoch, passed = epoch + 1, 0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Batches that are to come. batches: places, int64 [M, global batch]. passed: samples of the epoch's order that are
+    behind after each, int64 [M]. window: of the order that each ends in, int64 [M]."""
+
+    batches: npt.NDArray[np.int64]
+    passed: npt.NDArray[np.int64]
+    window: npt.NDArray[np.int64]
+
+
+class TwoViewLoader(_TrainingLoader):
+    """The train split (or another) of one or more datasets as batches of MoCo's two views.
+
+    Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global. device_id:
+    of the GPU, with device="gpu". threads: DALI's, on the CPU. verify_checksums: of each JPEG, before it is decoded; a
+    flipped bit in one decodes without an error.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+        rank: int = 0,
+        world_size: int = 1,
+        views: ViewRange | None = None,
+        split: str = "train",
+        verify_checksums: bool = True,
+    ) -> None:
+        super().__init__(
+            # By name: --shards A --shards B and the other way round are the same run.
+            [(dataset, planned(dataset, split)) for dataset in sorted(datasets, key=lambda dataset: dataset.name)],
+            image_size=image_size,
+            batch_size=batch_size,
+            seed=seed,
+            view_ranges=(views or ViewRange(),) * 2,
+            device=device,
+            device_id=device_id,
+            threads=threads,
+            rank=rank,
+            world_size=world_size,
+            verify_checksums=verify_checksums,
+        )
+
+    def __iter__(self) -> Iterator[TwoViewBatch]:
+        for query, key, sample_id in self._rest_of_epoch():
+            yield TwoViewBatch(query, key, sample_id)
+
+
+class OneViewLoader(_TrainingLoader):
+    """Some rows of a dataset as batches of one augmented view, as supervised training takes them.
+
+    rows: of `dataset.samples`, as the functions of `shards.format.subsets` give them. Otherwise as TwoViewLoader.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: pd.DataFrame,
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+        views: ViewRange | None = None,
+    ) -> None:
+        super().__init__(
+            [(dataset, rows)],
+            image_size=image_size,
+            batch_size=batch_size,
+            seed=seed,
+            view_ranges=(views or ViewRange(),),
+            device=device,
+            device_id=device_id,
+            threads=threads,
+            rank=0,
+            world_size=1,
+            verify_checksums=True,
+        )
+
+    def __iter__(self) -> Iterator[OneViewBatch]:
+        for image, sample_id in self._rest_of_epoch():
+            yield OneViewBatch(image, sample_id)
+
+
+class EvaluationLoader:
+    """Rows of a dataset as batches of the fixed view: every row once, in the rows' order, the last batch partial.
+
+    Iterating begins anew each time. rows: of `dataset.samples`, as the functions of `shards.format.subsets` give them;
+    of several ranks, each has every world_size-th of them.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: pd.DataFrame,
+        *,
+        image_size: int,
+        batch_size: int,
+        device: Device = "cpu",
+        device_id: int | None = None,
+        threads: int = 2,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} of {world_size}")
+        rows = rows.iloc[rank::world_size]
+        self._reader = SampleReader([(dataset, rows)])
+        self._graph_options = GraphOptions(
+            image_size, batch_size, needs_shrinking([(dataset, rows)], image_size), device, device_id, threads
+        )
+
+    def __len__(self) -> int:
+        return -(-len(self._reader) // self._graph_options.batch_size)
+
+    def __iter__(self) -> Iterator[OneViewBatch]:
+        if not len(self._reader):
+            return
+        graph = RunningGraphs(self._reader, self._places(), (None,), self._graph_options)
+        for _ in range(len(self)):
+            image, sample_id = graph.run()
+            yield OneViewBatch(image, sample_id)
+        self._reader.close()
+
+    def _places(self) -> Iterator[Places]:
+        every = np.arange(len(self._reader))
+        stream = np.zeros(0, dtype=np.uint32)
+        for start in range(0, len(every), self._graph_options.batch_size):
+            yield Places(every[start : start + self._graph_options.batch_size], stream)

@@ -1,0 +1,123 @@
+"""How fast the loader is on these shards and this machine, and how near to what the machine could do at all.
+
+Datasets flow in, images/s and CPU milliseconds an image come out, of the loader and of its parts alone, measured in
+turn, so that a busy minute of the machine hits all of them alike. Knows no network.
+"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shards.format.dataset import Dataset
+from shards.format.subsets import select
+from shards.loading.dali_graph import PREFETCH, Device, threads_of_graphs
+from shards.loading.loaders import TwoViewLoader
+from shards.loading.sample_reader import SampleReader
+from shards.loading.speed_limit import limit_batches
+
+LOADER, LIMIT, READING = "two views", "limit: decode and two warps", "reading and checksums"
+
+_IN_MEMORY = 1024
+"""Images that the limit decodes over and over: about 25 MB at 320 pixels."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of one side. images_per_second and cpu_ms (of all threads, an image): medians; spread: least and most images/s.
+
+    cpu_ms does not know the work of a GPU.
+    """
+
+    name: str
+    images_per_second: float
+    cpu_ms: float
+    spread: tuple[float, float]
+
+
+def loader_speed(
+    datasets: Sequence[Dataset],
+    *,
+    image_size: int,
+    batch_size: int,
+    device: Device,
+    threads: int,
+    seconds: float,
+    rounds: int,
+) -> list[Speed]:
+    """Speeds of the loader, of the limit and of reading alone; each is measured `rounds` times `seconds` long."""
+    device_id = 0 if device == "gpu" else None
+    loader = TwoViewLoader(
+        datasets, image_size=image_size, batch_size=batch_size, seed=0, device=device, device_id=device_id,
+        threads=threads,
+    )  # fmt: skip
+    reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
+    shape = np.median(np.concatenate([select(d, "train")[["height", "width"]].to_numpy() for d in datasets]), axis=0)
+    jpegs = itertools.cycle([reader.read(place) for place in _spread_out(len(reader))])
+    shares = threads_of_graphs(device, threads)
+    limit = limit_batches(
+        lambda: list(itertools.islice(jpegs, batch_size)),
+        image_shape=(float(shape[0]), float(shape[1])),
+        image_size=image_size,
+        batch_size=batch_size,
+        device=device,
+        device_id=device_id,
+        shares=shares,
+    )
+    places = itertools.cycle(np.random.default_rng(0).permutation(len(reader)).tolist())
+
+    def read_batch() -> None:
+        reader.read_batch(np.fromiter(itertools.islice(places, batch_size), dtype=np.int64))
+
+    views = _endless(loader)
+    sides: dict[str, Callable[[], object]] = {
+        LOADER: lambda: next(views),
+        LIMIT: lambda: next(limit),
+        READING: read_batch,
+    }
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, run in sides.items():
+            for _ in range(PREFETCH * len(shares) + 1):
+                run()  # what was prepared while others ran
+            figures = _measure(run, batch_size, seconds, device)
+            if number:  # the first round fills caches
+                measured[name].append(figures)
+    loader.close()
+    reader.close()
+    return [_speed(name, figures) for name, figures in measured.items()]
+
+
+def _measure(run: Callable[[], object], batch_size: int, seconds: float, device: Device) -> tuple[float, float]:
+    """Images/s and CPU ms an image."""
+    _wait(device)
+    start, cpu, images = time.perf_counter(), time.process_time(), 0
+    while not images or time.perf_counter() - start < seconds:
+        run()
+        images += batch_size
+    _wait(device)
+    return images / (time.perf_counter() - start), 1000 * (time.process_time() - cpu) / images
+
+
+def _wait(device: Device) -> None:
+    if device == "gpu":
+        torch.cuda.synchronize()
+
+
+def _endless(loader: TwoViewLoader) -> Iterator[object]:
+    while True:
+        yield from loader
+
+
+def _spread_out(samples: int) -> npt.NDArray[np.int64]:
+    return np.unique(np.linspace(0, samples - 1, min(samples, _IN_MEMORY)).astype(np.int64))
+
+
+def _speed(name: str, figures: Sequence[tuple[float, float]]) -> Speed:
+    rates = [rate for rate, _ in figures]
+    return Speed(name, statistics.median(rates), statistics.median(cpu for _, cpu in figures), (min(rates), max(rates)))

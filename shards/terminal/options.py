@@ -1,0 +1,201 @@
+"""Build a command's options from a frozen dataclass: one field holds default, click type, help text and heading.
+
+    @dataclass(frozen=True, kw_only=True)
+    class ProbeOptions:
+        lr: float = option(1e-4, Positive(), help="Learning rate for the global batch.", group="Optimization")
+
+    @click.command(cls=OptionsCommand)
+    @takes(ProbeOptions)
+    def probe(options: ProbeOptions) -> None: ...
+
+The same dataclass is what Python code passes to the work, so that an option keeps its type on the way.
+"""
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shards.terminal.recipes import print_config_option, recipe_option, show_config
+
+REQUIRED = dataclasses.MISSING
+"""Default of an option that must be given."""
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_KEY = "option"
+_LAST_GROUP = "Recipes and help"
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """What the command line knows of a field. names: the option's, where they are not made from the field's name.
+
+    argument: a positional argument. group: heading in --help. changes_weights: whether a run with another value is
+    another run. unset: what --help shows where the default is None ("the cores granted").
+    """
+
+    type: click.ParamType[Any] | None
+    help: str
+    group: str
+    names: tuple[str, ...]
+    metavar: str | None
+    multiple: bool
+    argument: bool
+    changes_weights: bool
+    unset: str | None
+
+
+def option(
+    default: Any = REQUIRED,  # noqa: ANN401 - of the field's own type
+    type: click.ParamType[Any] | None = None,  # noqa: A002 - click's own name
+    *,
+    help: str,  # noqa: A002
+    group: str = "Options",
+    names: Sequence[str] = (),
+    metavar: str | None = None,
+    multiple: bool = False,
+    changes_weights: bool = True,
+    unset: str | None = None,
+) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A field of an options dataclass. type: None takes a flag for bool, else click's type for the field's."""
+    spec = OptionSpec(type, help, group, tuple(names), metavar, multiple, False, changes_weights, unset)
+    if default is REQUIRED:
+        return dataclasses.field(metadata={_KEY: spec})
+    return dataclasses.field(default=default, metadata={_KEY: spec})
+
+
+def argument(type: click.ParamType[Any], *, help: str, metavar: str | None = None) -> Any:  # noqa: A002, ANN401
+    """A positional argument of the command, always required."""
+    return dataclasses.field(metadata={_KEY: OptionSpec(type, help, "", (), metavar, False, True, True, None)})
+
+
+def free_keys(options: type[Any]) -> frozenset[str]:
+    """Fields of an options dataclass whose values change no weight: a run may be resumed with others."""
+    return frozenset(name for name, spec in specs(options).items() if not spec.changes_weights)
+
+
+def specs(options: type[Any]) -> dict[str, OptionSpec]:
+    """The options of a dataclass by field name, in the order of its fields."""
+    return {field.name: field.metadata[_KEY] for field in dataclasses.fields(options) if _KEY in field.metadata}
+
+
+def takes(options: type[Any], *, recipe: bool = False) -> Decorator:
+    """Decorator: declares the options of a dataclass and calls the command with one instance of it.
+
+    recipe: add --config and --print-config too. Functions that are wrapped may take a click.Context first
+    (click.pass_context below this decorator).
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **values: Any) -> Any:  # noqa: ANN401 - click's own values
+            shown, _ = values.pop("print_config", False), values.pop("config", None)
+            own = {name: values.pop(name) for name in specs(options)}
+            made = options(**{name: _plain(value) for name, value in own.items()})
+            if shown:
+                return show_config(dataclasses.asdict(made))
+            return command(*args, made, **values)
+
+        parameters: list[Decorator] = [
+            _parameter(field) for field in dataclasses.fields(options) if _KEY in field.metadata
+        ]
+        declared: Callable[..., Any] = wrapped
+        if recipe:
+            parameters += [recipe_option, print_config_option]
+        for declare in reversed(parameters):
+            declared = declare(declared)
+        return declared
+
+    return decorate
+
+
+class OptionsCommand(click.Command):
+    """A command whose --help lists the options under the headings of their groups, in the order of the fields."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section a group; --config, --print-config and --help come last."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", None) or _LAST_GROUP, []).append(record)
+        last = groups.pop(_LAST_GROUP, [])
+        for heading, records in [*groups.items(), (_LAST_GROUP if len(last) > 1 else "Help", last)]:
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+class GroupedOption(click.Option):
+    """An option that knows the heading it stands under."""
+
+    group: str = "Options"
+
+
+class Number(click.FloatRange):
+    """A finite number, perhaps within bounds: NaN and infinity are no value of any option."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Parse and check the number."""
+        number = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return float(super().convert(number, param, ctx))
+
+
+def _parameter(field: "dataclasses.Field[Any]") -> Decorator:
+    spec: OptionSpec = field.metadata[_KEY]
+    if spec.argument:
+        return click.argument(field.name, type=spec.type, metavar=spec.metavar)
+    dashed = field.name.replace("_", "-")
+    keywords: dict[str, Any] = {"help": spec.help, "cls": GroupedOption}
+    names = list(spec.names) or [f"--{dashed}"]
+    if field.type is bool:
+        names = list(spec.names) or [f"--{dashed}/--no-{dashed}" if field.default else f"--{dashed}"]
+        keywords["is_flag"] = True
+    else:
+        keywords |= {"type": spec.type or _click_type(field.type), "multiple": spec.multiple}
+        if spec.metavar:
+            keywords["metavar"] = spec.metavar
+    if field.default is REQUIRED:
+        keywords["required"] = True
+    else:
+        keywords["default"] = field.default
+        flag_off = field.type is bool and field.default is False
+        keywords["show_default"] = spec.unset if spec.unset else field.default is not None and not flag_off
+    declare = click.option(*names, field.name, **keywords)
+
+    def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+        declared = declare(command)
+        declared.__click_params__[-1].group = spec.group  # type: ignore[attr-defined]
+        return declared
+
+    return grouped
+
+
+def _click_type(annotation: Any) -> click.ParamType[Any]:  # noqa: ANN401 - a type
+    """click's type for that of a field without a type of its own: int, float (finite), str or Path, also with None."""
+    if isinstance(annotation, types.UnionType):
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    found: dict[Any, click.ParamType[Any]] = {
+        int: click.INT,
+        float: Number(),
+        str: click.STRING,
+        Path: click.Path(path_type=Path),
+    }
+    return found[annotation]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - click's own values
+    """A list that click gives for several values as the tuple that the dataclass holds."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,131 @@
+"""The headline table: which result goes to which row and column."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from evaluation.report.gains import IMAGENET, MEAN, MOCO, RANDOM, gain_tables
+from evaluation.report.study import Result
+
+Sidecars = Sequence[dict[str, Any] | None]
+
+
+def sidecar(initial: str, **changes: object) -> dict[str, Any]:
+    """What `cxr-eval predict` writes beside predictions."""
+    model: dict[str, Any] = {
+        "initial": initial,
+        "method": "probe",
+        "label_fraction": 0.1,
+        "dataset": {"name": "chexpert"},
+    }
+    model["provenance"] = {"init": "imagenet" if initial == "moco" else "none", "seed": 0}
+    top: dict[str, Any] = {"dataset": {"name": "chexpert"}, "split": "test", "aggregate": "study", "model": model}
+    for name, value in changes.items():
+        (top if name in top else model)[name] = value
+    return top
+
+
+def estimate(value: float) -> dict[str, Any]:
+    return {"value": value, "ci": [value - 0.05, value + 0.05]}
+
+
+def result(
+    model: Sidecars,
+    baseline: Sidecars | None = None,
+    name: str = "r.json",
+    value: float = 0.8,
+    labels: tuple[str, ...] = ("Edema",),
+) -> Result:
+    entry: dict[str, Any] = {"n": 50, "positives": 9, "undefined_replicates": 0, "model": estimate(value)}
+    if baseline is not None:
+        entry["baseline"] = estimate(0.7)
+        entry["difference"] = {**estimate(value - 0.7), "p_value": 0.01, "delong_p_value": None}
+    mean = {key: entry[key] for key in ("model", "baseline", "difference") if key in entry}
+    arms = {"model": model} | ({"baseline": baseline} if baseline is not None else {})
+    return Result(name, {"labels": dict.fromkeys(labels, entry), "mean": mean, "arms": arms})
+
+
+def test_a_comparison_fills_both_arms_and_their_difference() -> None:
+    (table,), others = gain_tables([result([sidecar("moco")], [sidecar("random")])])
+    (row,) = table.rows
+    assert not others
+    assert (row.label, row.method, row.fraction, row.n, row.positives) == ("Edema", "probe", 0.1, 50, 9)
+    assert {arm: e["value"] for arm, e in row.arms.items()} == {MOCO: 0.8, RANDOM: 0.7}
+    assert list(row.differences) == [(MOCO, RANDOM)]
+    assert (table.setting.dataset, table.setting.split, table.setting.aggregate) == ("chexpert", "test", "study")
+
+
+def test_imagenet_has_a_column_though_nobody_ran_it() -> None:
+    (table,), _ = gain_tables([result([sidecar("moco")], [sidecar("random")])])
+    assert table.arms == [MOCO, RANDOM, IMAGENET]
+
+
+def test_two_comparisons_of_one_arm_share_a_row() -> None:
+    moco = [sidecar("moco")]
+    (table,), _ = gain_tables([result(moco, [sidecar("random")], "a"), result(moco, [sidecar("imagenet")], "b")])
+    (row,) = table.rows
+    assert set(row.arms) == {MOCO, RANDOM, IMAGENET}
+    assert row.sources == ["a", "b"]
+    assert table.differences == [(MOCO, IMAGENET), (MOCO, RANDOM)]
+
+
+def test_results_that_disagree_on_an_arm_keep_rows_of_their_own() -> None:
+    pair = ([sidecar("moco")], [sidecar("random")])
+    (table,), _ = gain_tables([result(*pair, "a", 0.8), result(*pair, "b", 0.9)])
+    assert [row.arms[MOCO]["value"] for row in table.rows] == [0.8, 0.9]
+
+
+def test_the_mean_comes_first_and_only_where_there_are_several_labels() -> None:
+    pair = ([sidecar("moco")], [sidecar("random")])
+    (table,), _ = gain_tables([result(*pair, labels=("Edema", "Atelectasis"))])
+    assert [row.label for row in table.rows] == [MEAN, "Edema", "Atelectasis"]
+    assert table.rows[0].n is None
+
+
+def test_rows_are_in_order_of_label_method_and_fraction() -> None:
+    settings = [("finetune", 0.01), ("probe", 1.0), ("probe", 0.01)]
+    results = [result([sidecar("moco", method=m, label_fraction=f)]) for m, f in settings]
+    (table,), _ = gain_tables(results)
+    assert [(row.method, row.fraction) for row in table.rows] == [("probe", 0.01), ("probe", 1.0), ("finetune", 0.01)]
+
+
+def test_draws_are_counted_by_arm() -> None:
+    (table,), _ = gain_tables([result([sidecar("moco", draw=d) for d in range(5)], [sidecar("random")])])
+    assert table.rows[0].draws == {MOCO: 5, RANDOM: 1}
+
+
+def test_validation_and_test_never_share_a_table() -> None:
+    results = [result([sidecar("moco", split=split)], name=split) for split in ("valid", "test")]
+    tables, _ = gain_tables(results)
+    assert [table.setting.split for table in tables] == ["test", "valid"]
+
+
+def test_transfer_says_where_the_labels_came_from() -> None:
+    (table,), _ = gain_tables([result([sidecar("moco", dataset={"name": "shenzhen"})])])
+    assert (table.setting.dataset, table.setting.trained_on) == ("shenzhen", "chexpert")
+
+
+def test_moco_names_its_start_where_a_study_has_several() -> None:
+    starts = ["imagenet", "random"]
+    results = [result([sidecar("moco", provenance={"init": init})], name=init) for init in starts]
+    (table,), _ = gain_tables(results)
+    assert {arm for row in table.rows for arm in row.arms} == {"MoCo from ImageNet", "MoCo from Random"}
+
+
+@pytest.mark.parametrize(
+    ("model", "baseline"),
+    [
+        ([None], None),
+        ([sidecar("moco")], [None]),
+        ([sidecar("moco", label_fraction=0.01)], [sidecar("random", label_fraction=1.0)]),
+        ([sidecar("moco")], [sidecar("random", method="finetune")]),
+        ([sidecar("moco"), sidecar("random")], None),
+        ([sidecar("moco")], [sidecar("moco")]),
+        ([{"split": "test"}], None),
+    ],
+)
+def test_what_is_not_the_same_setting_on_both_sides_is_listed_apart(model: Sidecars, baseline: Sidecars | None) -> None:
+    tables, others = gain_tables([result(model, baseline, "odd.json")])
+    assert not tables
+    assert [other.name for other in others] == ["odd.json"]

@@ -1,0 +1,274 @@
+"""`cxr-eval report`: what the page says of full, partial and empty folders."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from evaluation.cli.report import report
+from evaluation.report.page import write_report
+from evaluation.report.study import ReportError, collect
+from evaluation.report.text import duration, p_value_text, settings
+from shards.terminal.group import Group
+from tests.evaluation.files import write_csv
+from tests.evaluation.study import DRAWS
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(Group(commands=[report]), ["report", *map(str, arguments)])
+
+
+class _Page(HTMLParser):
+    """What a page asks for from elsewhere, its ids, and its tags left open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.ids: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.asked += [str(named[name]) for name in ("src", "href", "xlink:href") if name in named]
+        self.ids += [str(named["id"])] if "id" in named else []
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(report_file: Path) -> str:
+    return report_file.read_text(encoding="utf-8")
+
+
+def text_of(html: str) -> str:
+    """The page's words, tags and repeated blanks left out."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html.split("</head>")[1])).replace("&#39;", "'")
+
+
+def test_the_page_asks_for_nothing_from_elsewhere_and_is_well_formed(page: str) -> None:
+    parsed = _Page(page)
+    assert all(asked.startswith("#") for asked in parsed.asked)
+    assert not re.search(r"url\((?!#)|@import|<script", page)
+    assert not parsed.open
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {asked[1:] for asked in parsed.asked} <= set(parsed.ids)
+
+
+def test_the_table_of_gains_repeats_the_results_to_three_decimals(page: str, study_folder: Path) -> None:
+    content = json.loads((study_folder / "results" / "chexpert-probe-1.json").read_text())
+    text = text_of(page)
+    for entry in (content["mean"], *content["labels"].values()):
+        difference = entry["difference"]
+        assert "{:+.3f} ({:+.3f}, {:+.3f})".format(difference["value"], *difference["ci"]).replace("-", "−") in text
+        assert "{:.3f} ({:.3f}, {:.3f})".format(entry["model"]["value"], *entry["model"]["ci"]) in text
+
+
+def test_only_differences_whose_interval_excludes_zero_are_bold(page: str, study_folder: Path) -> None:
+    bold: set[str] = set()
+    plain: set[str] = set()
+    for path in (study_folder / "results").iterdir():
+        content = json.loads(path.read_text())
+        entries = [*content["labels"].values(), *([content["mean"]] if len(content["labels"]) > 1 else [])]
+        for difference in (entry["difference"] for entry in entries):
+            low, high = difference["ci"]
+            value = f"{difference['value']:+.3f}".replace("-", "−")
+            (bold if low > 0 or high < 0 else plain).add(value)
+    shown_bold = set(re.findall(r"<b>([+−][\d.]+)</b>", page))
+    shown_plain = set(re.findall(r'<td class="number">([+−][\d.]+) <span', page))
+    assert plain, "the study should hold a difference that is not clear"
+    assert (shown_bold, shown_plain) == (bold, plain)
+
+
+def test_the_page_says_plainly_what_it_does_not_show(page: str) -> None:
+    text = text_of(page)
+    assert "95 % percentile intervals of 200 bootstrap replicates, in which patients were drawn" in text
+    assert "conditional on those draws" in text
+    assert "All pretraining here has one seed (0)" in text
+    assert "The ImageNet arm was not run" in text
+    assert "not corrected for the number of comparisons" in text
+    assert text.count("not run") >= 36  # the ImageNet cell of every row
+
+
+def test_runs_finished_and_unfinished_are_shown_as_such(page: str) -> None:
+    text = text_of(page)
+    assert "finished after 1,200 steps, 20 epochs" in text
+    assert "unfinished: its newest checkpoint is of step 400" in text
+    assert "Not finished when this page was made: pretrain/moco-densenet." in text
+    assert "torch 2.14.1" in text
+
+
+def test_the_page_holds_no_path_of_the_machine(page: str, study_folder: Path) -> None:
+    assert "somewhere" not in page
+    assert str(study_folder.parent) not in page
+
+
+def test_datasets_are_shown_with_digest_and_counts(page: str, study_folder: Path) -> None:
+    text = text_of(page)
+    for dataset in collect(study_folder).datasets:
+        assert dataset.digest[:16] in text
+    assert "60 20 180 130" in text  # CheXpert's images by split, and patients
+    assert "40 none 120 80" in text
+
+
+def test_names_are_text_never_markup(page: str) -> None:
+    assert "<b>study" not in page
+    assert "<h1>a &lt;b&gt;study</h1>" in page
+
+
+def test_pictures_are_there_only_when_asked_for(page: str, study_folder: Path, tmp_path: Path) -> None:
+    assert "data:image" not in page
+    assert "--with-images" in page
+    write_report(study_folder / "pretrain", tmp_path / "report.html", with_images=True)
+    with_images = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert with_images.count("data:image/png;base64,") == 1
+
+
+def test_there_is_a_figure_for_each_label_method_and_curve(page: str) -> None:
+    fractions = (1 + 5) * 2 + 1 * 2
+    runs = 2 * 4
+    tuning = 2 * 3 * 2
+    assert page.count("<svg") == fractions + runs + tuning
+    assert page.count(">training labels<") == fractions
+    for tick in ("1 %", "10 %", "100 %", "6.25 %"):
+        assert f">{tick}<" in page
+
+
+def test_models_are_averaged_over_draws(page: str) -> None:
+    text = text_of(page)
+    assert re.search(rf"shenzhen linear probe 25 % MoCo {DRAWS} 15 no validation split 0\.\d{{3}} Tuberculosis", text)
+
+
+def test_the_command_says_what_it_found(study_folder: Path, tmp_path: Path) -> None:
+    done = run(study_folder / "pretrain", "--output", tmp_path / "new" / "report.html")
+    assert done.exit_code == 0, done.output
+    assert "0 results, 0 models and 2 pretraining runs" in done.output
+    assert (tmp_path / "new" / "report.html").is_file()
+
+
+def test_a_run_that_has_only_begun_is_enough_for_a_page(study_folder: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "study" / "run"
+    begun.mkdir(parents=True)
+    shutil.copy(study_folder / "pretrain" / "moco" / "config.yaml", begun)
+    (begun / "patients.parquet").write_bytes(b"")
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=True)
+    text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "run unfinished: it has no checkpoint yet" in text
+    assert "No metrics have been written yet" in text
+    assert "no result of cxr-eval bootstrap in this folder yet" in re.sub(r"\s+", " ", text)
+
+
+def test_a_run_may_be_the_folder_itself_and_is_called_by_its_name(study_folder: Path) -> None:
+    study = collect(study_folder / "pretrain" / "moco")
+    assert [run.name for run in study.runs] == ["moco"]
+
+
+def test_an_interrupted_fine_tuning_is_shown_as_unfinished(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study" / "tuned").mkdir(parents=True)
+    shutil.copy(
+        study_folder / "models" / "shenzhen-finetune-moco-100-draw0" / "metrics.jsonl", tmp_path / "study" / "tuned"
+    )
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    assert "Not finished when this page was made: tuned." in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_result_alone_is_enough_for_a_page(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
+    content["arms"] = {arm: [None] * DRAWS for arm in content["arms"]}
+    (tmp_path / "study" / "other.json").write_text(json.dumps(content))
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Other comparisons" in text
+    assert "other.json Tuberculosis" in text
+
+
+def test_an_undefined_auroc_is_a_word(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
+    nothing = {"value": None, "ci": None}
+    entry = content["labels"]["Tuberculosis"]
+    entry |= {"model": nothing, "baseline": nothing, "undefined_replicates": 200}
+    entry["difference"] = {**nothing, "p_value": None, "delong_p_value": None}
+    (tmp_path / "study" / "r.json").write_text(json.dumps(content))
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert text.count("undefined") >= 3
+    assert "AUROC is undefined" in text
+
+
+def test_a_dataset_without_a_test_split_is_named_and_validation_is_not_shown_as_test(
+    study_folder: Path, tmp_path: Path
+) -> None:
+    for path in (study_folder / "models").glob("*-probe-*/model.json"):
+        described = json.loads(path.read_text())
+        for of_label in described["results"].values():
+            of_label["test"] = None
+        (tmp_path / "study" / path.parent.name).mkdir(parents=True)
+        (tmp_path / "study" / path.parent.name / "model.json").write_text(json.dumps(described))
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Without a test split: chexpert and shenzhen." in text
+    assert text.count("no test split") == 2 * 3 * 2  # datasets, fractions, arms
+
+
+def test_a_torn_result_is_named_and_the_rest_is_shown(study_folder: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    (study / "results").mkdir(parents=True)
+    shutil.copy(study_folder / "results" / "shenzhen-probe-100.json", study / "results")
+    (study / "results" / "chexpert-probe-1.json").write_text('{"metric": "au')
+    done = run(study, "--output", tmp_path / "report.html")
+    assert done.exit_code == 0
+    assert "results/chexpert-probe-1.json cannot be read" in done.output
+    assert (
+        "Could not be read and are left out: results/chexpert-probe-1.json." in (tmp_path / "report.html").read_text()
+    )
+
+
+def test_patients_seen_in_training_are_pointed_out(study_folder: Path, tmp_path: Path) -> None:
+    content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
+    content["arms"]["model"][0]["seen_patients"] = 4
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "seen.json").write_text(json.dumps(content))
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    assert "had seen patients they were tested on, by request: seen.json" in (tmp_path / "report.html").read_text()
+
+
+def test_a_folder_without_anything_to_report_is_refused(tmp_path: Path) -> None:
+    write_csv(tmp_path / "study" / "truth.csv", ["key", "x"], [["a", 1]])
+    (tmp_path / "study" / "some.json").write_text("{}")
+    with pytest.raises(ReportError, match=r"holds no run .* and no result of `cxr-eval bootstrap`"):
+        collect(tmp_path / "study")
+    done = run(tmp_path / "study", "--output", tmp_path / "report.html")
+    assert done.exit_code == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelled"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3599, "1 h 0 min"), (12_000, "3 h 20 min"), (187_200, "2 d 4 h")],
+)
+def test_durations_are_said_as_people_do(seconds: float, spelled: str) -> None:
+    assert duration(seconds) == spelled
+
+
+def test_settings_name_no_path() -> None:
+    config = {"shards": ["/x/y"], "output": "/x", "init": "/home/someone/weights.pth", "steps": [12, 18], "cap": None}
+    assert settings(config) == [("init", "weights.pth"), ("steps", "12, 18")]
+
+
+@pytest.mark.parametrize(("p_value", "spelled"), [(None, ""), (0.0004, "< 0.001"), (0.0249, "0.025"), (1.0, "1.000")])
+def test_p_values_have_three_decimals(p_value: float | None, spelled: str) -> None:
+    assert p_value_text(p_value) == spelled

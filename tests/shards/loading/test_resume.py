@@ -1,0 +1,180 @@
+"""A loader built anew from a saved state gives what the old one would have given, id for id and pixel for pixel."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shards.errors import ResumeError
+from shards.format.dataset import Dataset, open_dataset
+from shards.format.quarantine import Quarantined
+from shards.loading.augmentation import ViewRange
+from shards.loading.loaders import TwoViewBatch, TwoViewLoader
+from tests.shards.loading.test_loaders import two_views
+from tests.shards.small_datasets import write_small_dataset
+
+PER_EPOCH = 4
+"""Batches of four from 17 samples."""
+
+
+def endless(loader: TwoViewLoader) -> Iterator[TwoViewBatch]:
+    while True:
+        yield from loader
+
+
+def equal(one: TwoViewBatch, other: TwoViewBatch) -> bool:
+    return (
+        torch.equal(one.sample_id, other.sample_id)
+        and torch.equal(one.query, other.query)
+        and torch.equal(one.key, other.key)
+    )
+
+
+@pytest.mark.parametrize("stop", range(2 * PER_EPOCH + 2))
+def test_a_run_stopped_after_any_batch_goes_on_with_the_same_ids_and_pixels(dataset: Dataset, stop: int) -> None:
+    expected = list(itertools.islice(endless(two_views(dataset)), 3 * PER_EPOCH))
+    stopped = two_views(dataset)
+    list(itertools.islice(endless(stopped), stop))
+    state = json.loads(json.dumps(stopped.state_dict()))
+    resumed = two_views(dataset)
+    resumed.load_state_dict(state)
+    found = list(itertools.islice(endless(resumed), 3 * PER_EPOCH - stop))
+    assert all(map(equal, found, expected[stop:]))
+    assert len(found) == 3 * PER_EPOCH - stop
+
+
+def test_a_state_counts_what_was_handed_out_not_what_was_read_ahead(dataset: Dataset) -> None:
+    loader = two_views(dataset)
+    places = [(loader.epoch, loader.samples_consumed)]
+    for _ in range(2):
+        for _ in loader:
+            places.append((loader.epoch, loader.samples_consumed))
+        places.append((loader.epoch, loader.samples_consumed))
+    assert places == [(0, 0), (0, 4), (0, 8), (0, 12), (0, 16), (1, 0), (1, 4), (1, 8), (1, 12), (1, 16), (2, 0)]
+
+
+def test_a_loader_in_use_can_be_set_back_and_forth(dataset: Dataset) -> None:
+    loader = two_views(dataset)
+    first = list(loader)
+    start = {**loader.state_dict(), "epoch": 0}
+    second = list(loader)
+    loader.load_state_dict(start)
+    assert all(map(equal, loader, first))
+    loader.load_state_dict({**start, "epoch": 1, "samples_consumed": 8, "passed": 8})
+    assert all(map(equal, loader, second[2:]))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])
+@pytest.mark.parametrize("stop", [1, PER_EPOCH, PER_EPOCH + 3])
+def test_another_world_size_goes_on_with_the_same_global_batches(
+    dataset: Dataset, before: int, after: int, stop: int
+) -> None:
+    expected = list(itertools.islice(endless(two_views(dataset)), stop + 5))[stop:]
+    stopped = two_views(dataset, rank=before - 1, world_size=before)
+    list(itertools.islice(endless(stopped), stop))
+    for rank in range(after):
+        resumed = two_views(dataset, rank=rank, world_size=after)
+        resumed.load_state_dict(stopped.state_dict())
+        for found, whole in zip(itertools.islice(endless(resumed), 5), expected, strict=True):
+            part = TwoViewBatch(whole.query[rank::after], whole.key[rank::after], whole.sample_id[rank::after])
+            assert equal(found, part)
+
+
+def test_a_state_is_small_and_plain(dataset: Dataset) -> None:
+    loader = two_views(dataset)
+    next(iter(loader))
+    state = loader.state_dict()
+    assert json.loads(json.dumps(state)) == state
+    assert len(json.dumps(state)) < 10_000
+
+
+def other_seed(dataset: Dataset, _: Path) -> dict[str, Any]:
+    return two_views(dataset, seed=6).state_dict()
+
+
+def other_bytes(_: Dataset, folder: Path) -> dict[str, Any]:
+    other = write_small_dataset(folder / "other", changes={0: {"Edema": -1.0}})
+    return two_views(open_dataset(other)).state_dict()
+
+
+def one_dataset_more(dataset: Dataset, folder: Path) -> dict[str, Any]:
+    more = open_dataset(write_small_dataset(folder / "more", name="more"))
+    return two_views(dataset, more).state_dict()
+
+
+def other_format(dataset: Dataset, _: Path) -> dict[str, Any]:
+    return {**two_views(dataset).state_dict(), "format": 0}
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (other_seed, "saved seed is 6, here it is 5"),
+        (other_bytes, "saved digests"),
+        (one_dataset_more, "saved digests .*'more'"),
+        (other_format, "saved format is 0, here it is 2"),
+    ],
+)
+def test_what_cannot_be_continued_is_refused_with_both_values(
+    dataset: Dataset, tmp_path: Path, make: Callable[[Dataset, Path], dict[str, Any]], complaint: str
+) -> None:
+    loader = two_views(dataset)
+    with pytest.raises(ResumeError, match=complaint):
+        loader.load_state_dict(make(dataset, tmp_path))
+    assert (loader.epoch, loader.samples_consumed) == (0, 0)
+
+
+def test_a_state_of_other_batches_views_or_samples_is_refused(dataset: Dataset) -> None:
+    saved = two_views(dataset).state_dict()
+    for other, complaint in (
+        (two_views(dataset, batch_size=2), "saved batch_size is 4, here it is 2"),
+        (two_views(dataset, image_size=40), "saved image_size is 32, here it is 40"),
+        (two_views(dataset, views=ViewRange(flip=False)), "saved views"),
+        (two_views(dataset, split="valid"), "saved samples"),
+    ):
+        with pytest.raises(ResumeError, match=complaint):
+            other.load_state_dict(saved)
+
+
+def quarantined(dataset: Dataset, sample_ids: Sequence[int]) -> Dataset:
+    """The dataset with some samples left out, as one that is opened after `verify --quarantine`."""
+    keys = dataset.samples.loc[dataset.samples["sample_id"].isin(sample_ids), "key"]
+    return dataclasses.replace(dataset, quarantine={key: Quarantined(key, "train-000000", "damaged") for key in keys})
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2])
+def test_a_run_goes_on_without_what_was_quarantined_and_with_everything_else(dataset: Dataset, stop: int) -> None:
+    epoch = ids_in_order(two_views(dataset, batch_size=1))  # 17 ids
+    behind, ahead = epoch[0], epoch[15]
+    stopped = two_views(dataset)
+    list(itertools.islice(stopped, stop))
+    resumed = two_views(quarantined(dataset, [behind, ahead]))
+    resumed.load_state_dict(stopped.state_dict())
+    assert (resumed.samples, resumed.quarantined) == (15, 2)
+    rest = [sample_id for sample_id in epoch[4 * stop :] if sample_id not in (behind, ahead)]
+    assert ids_in_order(resumed) == rest[: len(rest) // 4 * 4]
+    assert resumed.epoch == 1
+    following = ids_in_order(two_views(dataset, batch_size=1), epoch=1)
+    kept = [sample_id for sample_id in following if sample_id not in (behind, ahead)]
+    assert ids_in_order(resumed) == kept[:12]
+
+
+def test_quarantined_samples_do_not_change_the_views_of_the_others(dataset: Dataset) -> None:
+    everyone = two_views(dataset, batch_size=1)
+    queries = {int(batch.sample_id): batch.query for batch in everyone}
+    fewer = two_views(quarantined(dataset, list(queries)[:3]), batch_size=1)
+    found = {int(batch.sample_id): batch.query for batch in fewer}
+    assert len(found) == 14
+    assert all(torch.equal(queries[sample_id], query) for sample_id, query in found.items())
+
+
+def ids_in_order(loader: TwoViewLoader, epoch: int | None = None) -> list[int]:
+    """Ids of the rest of the epoch, or of another one."""
+    if epoch is not None:
+        loader.load_state_dict({**loader.state_dict(), "epoch": epoch})
+    return [sample_id for batch in loader for sample_id in batch.sample_id.tolist()]

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from training.backbones.architectures import ARCHITECTURES
+from training.backbones.networks import (
+    backbone_weights,
+    build_backbone,
+    feature_dimension,
+    feature_network,
+    head_name,
+    images_to_input,
+    stream_seed,
+)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_backbone_ends_in_features_of_the_stated_length(architecture: str) -> None:
+    network = build_backbone(architecture, seed=0)
+    assert network(torch.zeros(2, 3, 33, 47)).shape == (2, feature_dimension(architecture))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_weights_have_torchvisions_names_and_no_head(architecture: str) -> None:
+    plain = torchvision.models.get_model(architecture, weights=None)
+    expected = [name for name in plain.state_dict() if not name.startswith(head_name(architecture))]
+    assert list(backbone_weights(plain, architecture)) == expected
+    assert list(build_backbone(architecture, seed=0).state_dict()) == expected
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_the_process_random_state_alone() -> None:
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first, again, other = (build_backbone("resnet18", seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_random_weights_are_torchvisions_own_for_that_seed() -> None:
+    torch.manual_seed(11)
+    plain = torchvision.models.resnet18(weights=None).state_dict()
+    ours = build_backbone("resnet18", seed=11).state_dict()
+    assert all(torch.equal(ours[name], plain[name]) for name in ours)
+
+
+def test_a_feature_network_shows_what_the_head_is_given_and_leaves_the_original_its_head() -> None:
+    network = torchvision.models.resnet18(weights=None).eval()
+    images = torch.rand(2, 3, 40, 40)
+    features = feature_network(network, "resnet18")
+    assert isinstance(network.fc, nn.Linear)
+    assert torch.equal(network.fc(features(images)), network(images))
+
+
+def test_input_is_normalised_gray_in_three_equal_channels() -> None:
+    batch = torch.randint(0, 256, (3, 1, 5, 7), dtype=torch.uint8)
+    result = images_to_input(batch, mean=128.4, std=60.1)
+    expected = (batch.numpy().astype(np.float64) - 128.4) / 60.1
+    assert result.dtype == torch.float32
+    assert result.shape == (3, 3, 5, 7)
+    for channel in range(3):
+        np.testing.assert_allclose(result[:, channel : channel + 1].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "batch", [torch.zeros(2, 1, 4, 4), torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.zeros(4, 4, dtype=torch.uint8)]
+)
+def test_input_that_is_not_gray_bytes_is_refused(batch: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"expected uint8 \[N, 1, H, W\]"):
+        images_to_input(batch, 0.0, 1.0)
+
+
+def test_streams_of_a_seed_differ_from_each_other_and_from_those_of_the_next_seed() -> None:
+    seeds = {stream_seed(seed, stream) for seed in range(5) for stream in range(5)}
+    assert len(seeds) == 25
+    assert all(0 <= seed < 2**63 for seed in seeds)

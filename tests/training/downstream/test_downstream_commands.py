@@ -1,0 +1,171 @@
+"""`cxr-train probe` and `cxr-train finetune` as a person types them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+import yaml
+
+from shards.format.dataset import open_dataset
+from tests.training.labelled_shards import BACKBONE, make_model, run
+from training.backbones.backbone import untrained_provenance
+from training.backbones.networks import backbone_weights
+from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
+from training.runs.directory import write_last
+from training.seen_patients import read_patients, train_patients, write_patients
+
+METHODS = ["probe", "finetune"]
+QUICK = {"probe": (), "finetune": ("--epochs", 1, "--min-steps", 1, "--batch-size", 16)}
+
+
+@pytest.fixture(scope="module")
+def pretrained(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory as `cxr-train pretrain` hands it on, with gray levels and patients of its own."""
+    folder = tmp_path_factory.mktemp("runs") / "moco"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("{}\n")
+    start = load_backbone("random", seed=7, mean=1.0, std=1.0)
+    patients = train_patients([open_dataset(labelled_root)])
+    write_patients(folder, patients.assign(dataset="elsewhere"))
+    described = describe_backbone(
+        architecture="resnet18",
+        image_size=32,
+        mean=90.0,
+        std=45.0,
+        provenance={**untrained_provenance("random", 7), "method": "moco-v2", "epochs": 2, "steps": 12},
+    )
+    save_backbone(folder, backbone_weights(start.network, "resnet18"), described)
+    write_last(folder, 12, 2, finished=True)
+    return folder
+
+
+def described(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "model.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_help_says_what_is_read_and_what_is_written(method: str) -> None:
+    result = run(method, "--help")
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    assert "Reads a dataset of shards and a backbone" in text
+    assert "model.safetensors, model.json (with the AUROC on valid and test)" in text
+    assert "patients.parquet" in text
+    for option in ("--label-fraction", "--draw", "--uncertain", "--missing", "--backbone-from", "--seed", "--config"):
+        assert option in text
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_takes_size_gray_levels_and_patients_from_its_run(
+    method: str, labelled_root: Path, pretrained: Path, embeddings_cache: Path, tmp_path: Path
+) -> None:
+    words: tuple[object, ...] = (
+        "--backbone-from", pretrained, "--labels", "Edema", "--label-fraction", 0.5, "--draw", 1,
+        "--uncertain", "ones", "--device", "cpu", "--threads", 1, *QUICK[method],
+    )  # fmt: skip
+    if method == "probe":
+        words += ("--cache", embeddings_cache)
+    make_model(method, labelled_root, tmp_path / "out", *words)
+    found = described(tmp_path / "out")
+    assert (found["method"], found["initial"], found["image_size"], found["mean"], found["std"]) == (
+        *(method, "moco", 32, 90.0, 45.0),
+    )
+    assert (found["label_fraction"], found["draw"], found["uncertain"], found["missing"]) == (0.5, 1, "ones", "ignore")
+    assert found["provenance"]["method"] == "moco-v2"
+    assert set(read_patients(tmp_path / "out")["dataset"]) == {"elsewhere", "labelled"}
+    weights = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
+    before = safetensors.torch.load_file(pretrained / "backbone.safetensors")
+    same = all(torch.equal(weights[name], value) for name, value in before.items())
+    assert same == (method == "probe"), "a probe's backbone is frozen, a fine-tuned one is not"
+
+
+def test_the_same_command_again_does_nothing_and_another_is_refused(
+    labelled_root: Path, embeddings_cache: Path, tmp_path: Path
+) -> None:
+    words = ("--shards", labelled_root, "--labels", "Edema", "--cache", embeddings_cache, "--output", tmp_path / "out")
+    first = run("probe", *words, *BACKBONE)
+    assert first.exit_code == 0, first.output
+    assert "AUROC" in first.output
+    assert f"wrote {tmp_path / 'out'}" in first.output
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    again = run("probe", *words, *BACKBONE)
+    assert (again.exit_code, "holds this probe already" in again.output) == (0, True)
+    other = run("probe", *words, *BACKBONE, "--draw", 1)
+    assert other.exit_code == 1
+    assert "holds a model made with other options (draw: 0 there, 1 here). Give another --output." in other.output
+    method = run("finetune", *words[:4], *words[6:], *BACKBONE)
+    assert method.exit_code == 1
+    assert "method: 'probe' there, 'finetune' here" in method.output
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_results_are_printed_with_what_has_no_split(capsys: pytest.CaptureFixture[str]) -> None:
+    from training.downstream.start import print_results
+
+    result = {"auroc": 0.87654, "n": 10, "positives": 3}
+    print_results(
+        {"Edema": {"valid": result, "test": None}, "Mass": {"valid": {**result, "auroc": None}, "test": result}},
+        Path("out"),
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["AUROC", "valid", "test"],
+        ["Edema", "0.877", "no", "split"],
+        ["Mass", "undef.", "0.877"],
+        ["wrote", "out"],
+    ]
+
+
+def test_a_recipe_fills_the_options_and_a_flag_beats_it(labelled_root: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text(yaml.safe_dump({"epochs": 1, "min_steps": 1, "batch-size": 16, "lr": 0.5, "draw": 2}))
+    words = ("--config", recipe, "--labels", "Edema", "--lr", 1e-4, *BACKBONE)
+    make_model("finetune", labelled_root, tmp_path / "out", *words)
+    options = described(tmp_path / "out")["options"]
+    assert (options["epochs"], options["batch_size"], options["lr"], options["draw"]) == (1, 16, 1e-4, 2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("changed", "status", "message"),
+    [
+        pytest.param({"--labels": "Oedema"}, 1, "Error: labelled has no label 'Oedema'; it has: Edema,", id="label"),
+        pytest.param({"--shards": "nowhere"}, 1, "Error: nowhere: no dataset.json (no such folder)", id="shards"),
+        pytest.param({"--backbone-from": "nofile.pth"}, 1, "no file of weights at nofile.pth", id="backbone"),
+        pytest.param({"--label-fraction": 0.02}, 1, "nothing can be learned about Edema (", id="one class"),
+        pytest.param({"--label-fraction": 0}, 2, "--label-fraction", id="fraction"),
+        pytest.param({"--uncertain": "maybe"}, 2, "'ignore', 'zeros', 'ones'", id="policy"),
+        pytest.param({"--draw": -1}, 2, "--draw", id="draw"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    method: str,
+    changed: dict[str, object],
+    status: int,
+    message: str,
+    labelled_root: Path,
+    embeddings_cache: Path,
+    tmp_path: Path,
+) -> None:
+    words = dict(zip(BACKBONE[::2], BACKBONE[1::2], strict=True))
+    words |= {"--shards": labelled_root, "--labels": "Edema", "--output": tmp_path / "out"}
+    if method == "probe":
+        words["--cache"] = embeddings_cache
+    result = run(method, *(word for pair in (words | changed).items() for word in pair))
+    assert result.exit_code == status, result.output
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_not_written_over_its_own_backbone(labelled_root: Path, pretrained: Path) -> None:
+    before = {path.name: path.read_bytes() for path in pretrained.iterdir()}
+    words = ("--shards", labelled_root, "--backbone-from", pretrained, "--labels", "Edema", "--device", "cpu")
+    result = run("finetune", *words, "--output", pretrained)
+    assert result.exit_code == 1
+    assert "holds a run of `cxr-train pretrain`. Give another --output." in result.output
+    assert {path.name: path.read_bytes() for path in pretrained.iterdir()} == before

@@ -1,0 +1,40 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training.errors import TrainingError
+from training.pretraining.options import PretrainOptions
+from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
+
+OPTIONS = PretrainOptions(shards=(), output=Path("unused"))
+
+
+@pytest.mark.parametrize(("queue_size", "samples"), [(1, 2), (3, 6), (3, 7), (24576, 223_414)])
+def test_a_queue_of_half_the_images_or_fewer_is_taken(queue_size: int, samples: int) -> None:
+    refuse_long_queue(replace(OPTIONS, queue_size=queue_size), samples)
+    with pytest.raises(TrainingError, match=f"more than half of the {samples} images"):
+        refuse_long_queue(replace(OPTIONS, queue_size=samples // 2 + 1), samples)
+
+
+def test_a_long_queue_is_taken_where_it_is_forced() -> None:
+    refuse_long_queue(replace(OPTIONS, queue_size=99, force_queue=True), 10)
+
+
+@pytest.mark.parametrize(("bn_groups", "batch", "groups"), [(None, 64, 8), (None, 24, 6), (4, 64, 4), (2, 6, 2)])
+def test_batch_norm_is_split_as_asked_or_as_the_batch_suggests(bn_groups: int | None, batch: int, groups: int) -> None:
+    options = replace(OPTIONS, bn_groups=bn_groups)
+    assert batch_norm_groups(replace(options, batch_norm="split"), batch) == groups
+    assert batch_norm_groups(replace(options, batch_norm="none"), batch) == 1
+
+
+@pytest.mark.parametrize(("bn_groups", "batch"), [(None, 7), (3, 16), (16, 16)])
+def test_groups_of_one_image_or_of_different_sizes_are_refused(bn_groups: int | None, batch: int) -> None:
+    with pytest.raises(TrainingError, match=f"groups of a batch of {batch} are not"):
+        batch_norm_groups(replace(OPTIONS, batch_norm="split", bn_groups=bn_groups), batch)
+
+
+def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
+    refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=2))
+    with pytest.raises(TrainingError, match="--warmup-epochs 3 is the whole run of 3 epochs"):
+        refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=3))

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from shards.errors import ResumeError
+from training.errors import RunError
+from training.pretraining.options import PretrainOptions
+from training.runs.checkpoints import save_checkpoint
+from training.runs.directory import Last, read_config, read_last, refuse_other_config, write_config, write_last
+from training.seen_patients import read_patients, write_patients
+
+CONFIG = PretrainOptions(shards=(Path("data/a"),), output=Path("runs/x"), threads=2, device="cpu").as_config()
+
+
+def test_the_config_comes_back_equal_below_its_remarks(tmp_path: Path) -> None:
+    run = tmp_path / "deep" / "run"
+    write_config(run, CONFIG, ["dataset a: digest 12ab"])
+    assert read_config(run) == CONFIG
+    assert (run / "config.yaml").read_text().startswith("# dataset a: digest 12ab\n")
+
+
+def test_a_folder_that_is_new_or_empty_holds_no_run(tmp_path: Path) -> None:
+    assert read_config(tmp_path) is None
+    assert read_config(tmp_path / "new") is None
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("x")
+    with pytest.raises(RunError, match=r"holds no config.yaml: it is not a run. Give another --output"):
+        read_config(tmp_path)
+
+
+def test_what_a_run_killed_at_its_very_beginning_leaves_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".config.yaml.0123456789abcdef.tmp").write_text("backbone: res")
+    assert read_config(tmp_path) is None
+
+
+def test_a_config_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("- a\n- b\n")
+    with pytest.raises(RunError, match="does not hold a run's options"):
+        read_config(tmp_path)
+
+
+def test_another_config_is_refused_with_each_differing_option_and_both_values(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 5, {})
+    wanted = CONFIG | {"lr": 0.03, "queue_size": 64}
+    with pytest.raises(ResumeError) as refusal:
+        refuse_other_config(tmp_path, CONFIG, wanted)
+    text = str(refusal.value)
+    assert "--lr: the run has 0.0001, asked for is 0.03" in text
+    assert "--queue-size: the run has 24576, asked for is 64" in text
+    assert "--batch-size" not in text
+    assert "may be removed" not in text
+
+
+def test_a_run_without_a_checkpoint_may_be_removed_the_refusal_says(tmp_path: Path) -> None:
+    with pytest.raises(ResumeError, match=r"no checkpoint yet: the folder may be removed"):
+        refuse_other_config(tmp_path, CONFIG, CONFIG | {"seed": 1})
+
+
+def test_an_option_that_an_older_run_did_not_know_is_named(tmp_path: Path) -> None:
+    recorded = {key: value for key, value in CONFIG.items() if key != "optimizer"}
+    with pytest.raises(ResumeError, match="--optimizer: the run has nothing, asked for is adam"):
+        refuse_other_config(tmp_path, recorded, CONFIG)
+
+
+def test_moved_shards_and_another_rhythm_of_checkpoints_are_the_same_run(tmp_path: Path) -> None:
+    moved = CONFIG | {"shards": ["elsewhere/a"], "output": "elsewhere/x", "checkpoint_every": 7}
+    refuse_other_config(tmp_path, CONFIG, moved)
+
+
+def test_the_config_survives_yaml_as_plain_values() -> None:
+    assert yaml.safe_load(yaml.safe_dump(CONFIG)) == CONFIG
+
+
+def test_last_names_the_checkpoint_relative_to_the_run(tmp_path: Path) -> None:
+    assert read_last(tmp_path) is None
+    write_last(tmp_path, 1234, 3, finished=False)
+    assert read_last(tmp_path) == Last("checkpoints/step-00001234.pt", 1234, 3, False)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"step": 1}', "3"])
+def test_a_last_json_that_says_something_else_is_an_error_that_names_it(tmp_path: Path, content: str) -> None:
+    (tmp_path / "last.json").write_text(content)
+    with pytest.raises(RunError, match=r"last.json is not the record"):
+        read_last(tmp_path)
+
+
+def test_patients_are_written_sorted_and_once(tmp_path: Path) -> None:
+    patients = pd.DataFrame({"dataset": ["b", "a", "b"], "patient_id": ["1", "2", "1"]})
+    write_patients(tmp_path, patients)
+    assert read_patients(tmp_path).values.tolist() == [["a", "2"], ["b", "1"]]
+    assert read_patients(tmp_path / "none").empty

@@ -1,0 +1,1 @@
+"""Backbones: the table of architectures, networks, files of weights, export."""

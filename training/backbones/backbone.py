@@ -1,0 +1,75 @@
+"""Backbones to start from and backbones to hand on: random, ImageNet's, a file's, or those of a pretraining run.
+
+Flows in: what the person wrote after --init or --backbone-from. Flows out: a network with what is known of it, or the
+pair backbone.safetensors + backbone.json. Knows nothing of how a backbone is trained or used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from training.backbones.networks import build_backbone
+from training.backbones.weight_files import fill, read_imagenet, read_weights
+from training.seen_patients import no_patients, read_patients
+
+DEFAULT_ARCHITECTURE, DEFAULT_IMAGE_SIZE = "resnet18", 320
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that ends in its features, and what it takes to use and to cite it.
+
+    network: [N, 3, H, W] -> [N, D], on the CPU, in train mode. image_size: the side, in pixels, it was trained at.
+    mean, std: 0..255, with which its input is normalised, whatever the dataset. initial: moco, random, imagenet or
+    file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: everyone whom the
+    weights have seen, as far as is known (columns dataset, patient_id).
+    """
+
+    network: nn.Module
+    architecture: str
+    image_size: int
+    mean: float
+    std: float
+    initial: str
+    provenance: Mapping[str, Any]
+    digest: str
+    patients: pd.DataFrame
+
+
+def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:
+    """The backbone that training starts from; init: random, imagenet or a FILE of weights under torchvision's names.
+
+    random: the same seed gives the same weights, here and in `--backbone-from random`. Raises WeightsError.
+    """
+    network = build_backbone(architecture, seed)
+    if init == "imagenet":
+        fill(network, architecture, read_imagenet(architecture), "torchvision's ImageNet file")
+    elif init != "random":
+        fill(network, architecture, read_weights(Path(init)), init)
+    return network
+
+
+def init_name(init: str) -> str:
+    """How provenance names a start: random, imagenet, or the file's name without its folder."""
+    return init if init in ("random", "imagenet") else Path(init).name
+
+
+def init_patients(init: str) -> pd.DataFrame:
+    """Patients whom the initial weights have seen: those recorded beside a file; none are known otherwise."""
+    return no_patients() if init in ("random", "imagenet") else read_patients(Path(init).parent)
+
+
+def untrained_provenance(init: str, seed: int) -> dict[str, Any]:
+    """Provenance of weights that no pretraining of ours has touched."""
+    return {
+        "method": "none",
+        "init": init_name(init),
+        "seed": seed if init == "random" else None,
+        "epochs": 0,
+        "steps": 0,
+        "datasets": [],
+    }

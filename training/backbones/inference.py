@@ -1,0 +1,52 @@
+"""Outputs of a frozen network for rows of a dataset, batch by batch."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import nn
+
+from shards.format.dataset import Dataset
+from shards.loading.dali_graph import Device
+from shards.loading.loaders import EvaluationLoader
+from shards.terminal.progress import progress
+from training.backbones.networks import images_to_input, on_device
+from training.processes.devices import torch_device
+
+BATCH = 64
+
+Features = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+
+@torch.inference_mode()
+def outputs(
+    network: nn.Module,
+    dataset: Dataset,
+    rows: pd.DataFrame,
+    *,
+    image_size: int,
+    mean: float,
+    std: float,
+    device: Device,
+    threads: int,
+    description: str | None = None,
+) -> Iterator[tuple[Features, Ids]]:
+    """What the network says of each row's fixed view, in the rows' order: batches of float32 [n, D] and ids [n].
+
+    The network runs in eval mode and float32, whatever it was trained in. description: of a progress bar, if wanted.
+    """
+    loader = EvaluationLoader(
+        dataset, rows, image_size=image_size, batch_size=BATCH, device=device, device_id=0, threads=threads
+    )
+    target = torch_device(device)
+    network = on_device(network, target).eval()
+    with progress(len(rows), description, "images") if description else contextlib.nullcontext() as bar:
+        for batch in loader:
+            result = network(images_to_input(batch.image, mean, std))
+            if bar is not None:
+                bar.advance(len(batch.sample_id))
+            yield result.float().cpu().numpy(), batch.sample_id.numpy()

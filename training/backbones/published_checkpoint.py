@@ -1,0 +1,158 @@
+"""Checkpoints of the published MoCo-CXR code, read without running anything in them.
+
+Flows in: a file that its main_moco.py wrote with torch.save. Flows out: its encoders, queue and optimizer under our
+names, or a sentence that names what is missing or left over. Knows nothing of runs.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.backbones.architectures import ARCHITECTURES
+from training.backbones.networks import backbone_weights, build_backbone, head_name
+from training.backbones.weight_files import UNREADABLE, fill
+from training.errors import WeightsError
+
+IMAGE_SIZE = 320  # main_moco.py: --img-size and --crop
+MEAN, STD = 0.5020 * 255, 0.085585 * 255  # aihc_utils/image_transform.py: CXR_MEAN, CXR_STD, all channels alike
+
+_QUERY, _KEY, _QUEUE, _POINTER = "encoder_q.", "encoder_k.", "queue", "queue_ptr"  # moco/builder.py
+_LINEAR = frozenset({"weight", "bias"})
+_MLP = frozenset({"0.weight", "0.bias", "2.weight", "2.bias"})
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published checkpoint. query, key: torchvision's names with the head's; not yet held to the architecture.
+
+    mlp: whether the head has two layers (MoCo v2) or one (v1). queue: [D, K] or None, pointer: its next column.
+    epoch: how many were done. optimizer: the state_dict of torch's optimizer, or None.
+    """
+
+    path: Path
+    architecture: str
+    epoch: int
+    mlp: bool
+    query: Mapping[str, Tensor]
+    key: Mapping[str, Tensor]
+    queue: Tensor | None
+    pointer: int
+    optimizer: Mapping[str, Any] | None
+
+
+def read_published(path: Path) -> Published:
+    """Read a file of main_moco.py: {"epoch", "arch", "state_dict", "optimizer"}.
+
+    Raises WeightsError if it is missing or damaged, holds objects other than tensors and plain values, is of another
+    architecture, or has names that main_moco.py does not write.
+    """
+    content = _load(path)
+    state, architecture, epoch = content.get("state_dict"), content.get("arch"), content.get("epoch")
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(
+            f"{path} is no checkpoint of the published MoCo-CXR code: it has no state_dict of tensors, only "
+            f"{_listed(sorted(map(str, content)))}. A plain state_dict under torchvision's names needs no import: give "
+            "it to --init or --backbone-from."
+        )
+    if architecture not in ARCHITECTURES:
+        raise WeightsError(
+            f"{path} is of the architecture {architecture!r}; this project has {' and '.join(ARCHITECTURES)}."
+        )
+    if type(epoch) is not int or epoch < 0:
+        raise WeightsError(f"{path}: its epoch is {epoch!r}, not a number of epochs done.")
+    named = {str(name).removeprefix("module."): value for name, value in state.items()}
+    query, key = _part(named, _QUERY), _part(named, _KEY)
+    known = {_QUEUE, _POINTER}
+    surplus = [name for name in named if name not in known and not name.startswith((_QUERY, _KEY))]
+    if surplus or not query:
+        what = f"left over: {_listed(surplus)}" if surplus else f"missing: every module.{_QUERY}*"
+        raise WeightsError(
+            f"{path} does not hold what the published code writes: {what}. It should hold module.{_QUERY}*, "
+            f"module.{_KEY}*, module.{_QUEUE} and module.{_POINTER}, and nothing else."
+        )
+    optimizer = content.get("optimizer")
+    return Published(
+        path=path,
+        architecture=architecture,
+        epoch=epoch,
+        mlp=_has_mlp(path, query, architecture),
+        query=query,
+        key=key,
+        queue=named.get(_QUEUE),
+        pointer=int(named[_POINTER].reshape(-1)[0]) if _POINTER in named and named[_POINTER].numel() else 0,
+        optimizer=optimizer if isinstance(optimizer, Mapping) else None,
+    )
+
+
+def published_backbone(published: Published) -> dict[str, Tensor]:
+    """The query encoder without its head, under torchvision's own names of today.
+
+    Raises WeightsError with the names that are missing, left over or of another shape.
+    """
+    network = build_backbone(published.architecture, seed=0)
+    fill(network, published.architecture, published.query, f"{published.path} (module.encoder_q)")
+    return backbone_weights(network, published.architecture)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise WeightsError(f"There is no checkpoint at {path}.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than tensors and plain values ({_cause(error)}), such as an argparse.Namespace or a "
+            "number of numpy's. Reading that may run code, so it is not read. If you trust whoever wrote it, write "
+            "the rest anew, once, on a machine without anything of value, with the torch that it was made with: "
+            "python -c \"import torch; c = torch.load('IN', map_location='cpu', weights_only=False); torch.save("
+            "{k: c[k] for k in ('epoch', 'arch', 'state_dict', 'optimizer')}, 'OUT')\""
+        ) from error
+    except UNREADABLE as error:
+        if "legacy .tar" in str(error):
+            raise WeightsError(
+                f"{path} is in the tar format of torch before 0.4, which is not read safely. Load it with the torch "
+                "that it was made with and save it again with torch 1.6 or later."
+            ) from error
+        raise WeightsError(
+            f"{path} cannot be read as a checkpoint: {_cause(error)}. It is cut off or damaged; fetch it again."
+        ) from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} is no checkpoint of the published MoCo-CXR code: it holds a {type(content)}.")
+    return content
+
+
+def _cause(error: Exception) -> str:
+    """The line of torch's long message that names the object, or its first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    named = [line for line in lines if "GLOBAL" in line]
+    return (named or lines)[0].split(". Please")[0].split(" was not")[0]
+
+
+def _part(named: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+
+
+def _has_mlp(path: Path, encoder: Mapping[str, Tensor], architecture: str) -> bool:
+    head = head_name(architecture) + "."
+    found = {name.removeprefix(head) for name in encoder if name.startswith(head)}
+    expected = _LINEAR if found & _LINEAR else _MLP
+    if found != expected:
+        wrong = {"missing": sorted(expected - found), "left over": sorted(found - expected)}
+        names = "; ".join(
+            f"{what}: {_listed([_QUERY + head + name for name in which])}" for what, which in wrong.items() if which
+        )
+        raise WeightsError(
+            f"{path} does not hold the head of the published code's {architecture}, one linear layer or two: {names}."
+        )
+    return found == _MLP
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

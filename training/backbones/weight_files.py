@@ -1,0 +1,142 @@
+"""Files of weights: safetensors and torch's own, read without running anything in them, fitted to a network by name.
+
+Flows in: a path. Flows out: a network with those weights, or a sentence that names what does not fit.
+"""
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from training.backbones.networks import head_name
+from training.errors import WeightsError
+
+# torchvision's own DenseNet files still have the names of its first release (torchvision/models/densenet.py).
+_OLD_DENSENET_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
+_SHOWN = 4
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+    pickle.UnpicklingError,
+    safetensors.SafetensorError,
+)
+"""What torch.load and safetensors raise for files that are cut off, damaged or of another kind."""
+
+
+def imagenet_path(architecture: str) -> Path:
+    """Where torchvision keeps its official ImageNet file of the architecture, whether it is there or not."""
+    url: str = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+
+
+def read_imagenet(architecture: str) -> dict[str, Tensor]:
+    """torchvision's ImageNet weights from its cache. Nothing is downloaded: compute nodes have no network.
+
+    Raises WeightsError if the file is not there, or not the one whose SHA-256 its name begins with.
+    """
+    path = imagenet_path(architecture)
+    if not path.is_file():
+        raise WeightsError(
+            f"The ImageNet weights of {architecture} are not here: {path} does not exist, and nothing is downloaded. "
+            f'On a machine with network, `python -c "import torchvision; '
+            f"torchvision.models.{architecture}(weights='IMAGENET1K_V1')\"` fetches torchvision's official file "
+            f"{path.name} into its cache; copy it to {path.parent} here, or name it with --init FILE. "
+            "TORCH_HOME moves the cache. --init random needs no file."
+        )
+    expected = path.stem.rsplit("-", 1)[-1]
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(expected):
+        raise WeightsError(
+            f"{path} is damaged: its SHA-256 begins with {found[: len(expected)]}, the official "
+            f"file's with {expected}. Copy it again."
+        )
+    return read_weights(path)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Names and tensors of a .safetensors file, or of a state_dict that torch.save wrote (weights_only).
+
+    Raises WeightsError if the file is missing, damaged, or holds something else than named tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"There is no file of weights at {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"{path} cannot be read as weights: {reason}") from error
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(
+            f"{path} is not a state_dict (names and tensors). Save the network's state_dict() alone, with "
+            "torchvision's names, and give that file."
+        )
+    return dict(content)
+
+
+def fill(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load the weights into a network that ends in its features; a head among them is left out.
+
+    Raises WeightsError with the names that are missing, left over or of another shape. `source` says where they
+    came from.
+    """
+    head = head_name(architecture) + "."
+    fill_encoder(
+        network, architecture, {name: value for name, value in weights.items() if not name.startswith(head)}, source
+    )
+
+
+def fill_encoder(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> None:
+    """The same for a network with a head of its own, which the weights must hold too."""
+    given = {_OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in weights.items()}
+    wanted = network.state_dict()
+    for name, value in wanted.items():
+        # Files older than torch 0.4 do not count batches; nothing here depends on the count.
+        if name.endswith(".num_batches_tracked"):
+            given.setdefault(name, torch.zeros_like(value))
+    complaints = [
+        _complaint("missing", [name for name in wanted if name not in given]),
+        _complaint("left over", [name for name in given if name not in wanted]),
+        _complaint(
+            "of another shape",
+            [
+                f"{name} {tuple(value.shape)}, not {tuple(wanted[name].shape)}"
+                for name, value in given.items()
+                if name in wanted and value.shape != wanted[name].shape
+            ],
+        ),
+    ]
+    if any(complaints):
+        raise WeightsError(
+            f"{source} does not hold the weights of a torchvision {architecture}: "
+            f"{'; '.join(filter(None, complaints))}. Name the architecture that they were made for, "
+            "or save them under torchvision's names."
+        )
+    network.load_state_dict(given)
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the weights' safetensors bytes: the same for the same weights, wherever they came from."""
+    return hashlib.sha256(safetensors_bytes(weights)).hexdigest()
+
+
+def safetensors_bytes(weights: Mapping[str, Tensor]) -> bytes:
+    """The weights as one safetensors file, the same bytes for the same weights."""
+    return safetensors.torch.save({name: value.cpu().contiguous() for name, value in weights.items()}, {"format": "pt"})
+
+
+def _complaint(what: str, names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{what}: {', '.join(names[:_SHOWN])}{more}" if names else ""

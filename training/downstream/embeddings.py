@@ -1,0 +1,170 @@
+"""Features of many samples as one Zarr v3 group, written a piece at a time and whole or not at all.
+
+`features` float32 [N, D] and `sample_id` int64 [N]; names and digests in the attributes.
+"""
+
+import contextlib
+import errno
+import hashlib
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from shards.durable import sync_folder
+from training.backbones.inference import Features, Ids
+from training.errors import TrainingError
+
+FORMAT_VERSION = 1
+CHUNK_ROWS = 1024
+SHARD_ROWS = 16 * CHUNK_ROWS
+"""Rows a file: 32 MB of 512 features. A reader of a few rows reads chunks, a file system sees a handful of files."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """features: float32 [N, D]; sample_id: int64 [N]; attributes: where they came from."""
+
+    features: Features
+    sample_id: Ids
+    attributes: Mapping[str, Any]
+
+
+def write_embeddings(
+    path: Path,
+    batches: Iterable[tuple[Features, Ids]],
+    rows: int,
+    dimension: int,
+    attributes: Mapping[str, Any],
+    *,
+    keep_existing: bool = False,
+) -> None:
+    """Write batches of (features [n, D], ids [n]), `rows` in all. At most SHARD_ROWS rows are held in memory.
+
+    Embeddings at `path` are replaced, at the end; with keep_existing those that another process has put there
+    meanwhile stay, and these are dropped. Raises TrainingError if the batches do not add up to `rows`, or `path` holds
+    anything else.
+    """
+    refuse_other_content(path)
+    # Not the process id: a cache is shared by nodes, and in containers their processes have the same ids.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        group = zarr.create_group(temporary, zarr_format=3)
+        features = group.create_array(
+            "features", shape=(rows, dimension), dtype="float32", **_layout(rows, (dimension,))
+        )
+        sample_id = group.create_array("sample_id", shape=(rows,), dtype="int64", **_layout(rows, ()))
+        digest = _Digest()
+        start = 0
+        for piece, ids in _pieces(batches):
+            if start + len(ids) > rows:
+                raise TrainingError(f"{path}: more than {rows} embeddings came for {rows} samples")
+            features[start : start + len(ids)] = piece
+            sample_id[start : start + len(ids)] = ids
+            digest.update(piece, ids)
+            start += len(ids)
+        if start != rows:
+            raise TrainingError(f"{path}: {start} embeddings came for {rows} samples")
+        group.attrs.update({"format_version": FORMAT_VERSION, **attributes, "sha256": digest.hex()})
+        _publish(temporary, path, keep_existing)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Read a whole group. Raises TrainingError where there is none, its format is another or its arrays are damaged.
+
+    The digest is checked because Zarr reads a chunk whose file is missing as zeros.
+    """
+    try:
+        group = zarr.open_group(path, mode="r")
+        if group.attrs.get("format_version") != FORMAT_VERSION:
+            raise TrainingError(f"{path}: format version {group.attrs.get('format_version')!r}, not {FORMAT_VERSION}")
+        features = np.asarray(group["features"][:], dtype=np.float32)  # type: ignore[index]
+        sample_id = np.asarray(group["sample_id"][:], dtype=np.int64)  # type: ignore[index]
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{path} does not hold embeddings, or damaged ones: {error}. {_ANEW}") from error
+    digest = _Digest()
+    digest.update(features, sample_id)
+    if group.attrs.get("sha256") != digest.hex():
+        raise TrainingError(f"{path} does not hold the embeddings that were written. {_ANEW}")
+    return Embeddings(features, sample_id, dict(group.attrs))
+
+
+def refuse_other_content(path: Path) -> None:
+    """Raise TrainingError if `path` is anything but embeddings, an empty folder or nothing: it would be replaced."""
+    if not path.exists() or (path / "features" / "zarr.json").is_file():
+        return
+    if not path.is_dir() or any(path.iterdir()):
+        raise TrainingError(f"{path} is there and holds no embeddings. Remove it, or name another place.")
+
+
+_ANEW = "Remove it and make it anew."
+
+
+class _Digest:
+    """SHA-256 of each array's bytes, row by row, however the rows come in pieces."""
+
+    def __init__(self) -> None:
+        self._features, self._ids = hashlib.sha256(), hashlib.sha256()
+
+    def update(self, features: Features, ids: Ids) -> None:
+        """Take in the next rows."""
+        self._features.update(np.ascontiguousarray(features, dtype="<f4").data)
+        self._ids.update(np.ascontiguousarray(ids, dtype="<i8").data)
+
+    def hex(self) -> dict[str, str]:
+        """What the attribute `sha256` holds."""
+        return {"features": self._features.hexdigest(), "sample_id": self._ids.hexdigest()}
+
+
+def _layout(rows: int, rest: tuple[int, ...]) -> dict[str, Any]:
+    """One sharded array. The last shard's chunks beyond the end are never stored."""
+    whole_chunks = -(-max(rows, 1) // CHUNK_ROWS) * CHUNK_ROWS
+    return {"chunks": (CHUNK_ROWS, *rest), "shards": (min(SHARD_ROWS, whole_chunks), *rest)}
+
+
+def _pieces(batches: Iterable[tuple[Features, Ids]]) -> Iterable[tuple[Features, Ids]]:
+    """Batches gathered into pieces of SHARD_ROWS rows, so that each shard is written once."""
+    held: list[tuple[Features, Ids]] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += len(batch[1])
+        while count >= SHARD_ROWS:
+            features, ids = (np.concatenate(parts) for parts in zip(*held, strict=True))
+            yield features[:SHARD_ROWS], ids[:SHARD_ROWS]
+            held, count = [(features[SHARD_ROWS:], ids[SHARD_ROWS:])], count - SHARD_ROWS
+    if count:
+        features, ids = (np.concatenate(parts) for parts in zip(*held, strict=True))
+        yield features, ids
+
+
+def _publish(temporary: Path, path: Path, keep_existing: bool) -> None:
+    """Give the finished group its name, while others may do the same.
+
+    A folder can be renamed over an empty one only: a full one stays, or steps aside.
+    """
+    aside: list[Path] = []
+    while True:
+        try:
+            temporary.rename(path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if keep_existing:
+            shutil.rmtree(temporary)
+            return
+        aside.append(path.with_name(f".{path.name}.{uuid.uuid4().hex}.old"))
+        with contextlib.suppress(FileNotFoundError):  # another process has just moved it
+            path.rename(aside[-1])
+    sync_folder(path.parent)
+    for old in aside:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,99 @@
+"""From a frozen backbone and rows of a dataset to their features, computed once and kept.
+
+Knows nothing of labels. The cache is keyed by everything that a feature depends on, so it is never stale.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from shards.format.dataset import Dataset
+from shards.format.subsets import select
+from shards.loading.dali_graph import Device
+from shards.loading.loaders import STATE_FORMAT
+from training.backbones.backbone import Backbone
+from training.backbones.inference import outputs
+from training.backbones.networks import feature_dimension
+from training.downstream.embeddings import Embeddings, read_embeddings, write_embeddings
+from training.errors import TrainingError
+
+
+def default_cache() -> Path:
+    """Folder of cached embeddings: $CXR_CACHE, else cxr in $XDG_CACHE_HOME, else ~/.cache/cxr."""
+    own = os.environ.get("CXR_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr"
+
+
+def embed(
+    backbone: Backbone,
+    dataset: Dataset,
+    rows: pd.DataFrame,
+    path: Path,
+    *,
+    device: Device,
+    threads: int,
+    keep_existing: bool = False,
+) -> None:
+    """Write the features of `rows` to a Zarr group at `path` (`training.downstream.embeddings.write_embeddings`)."""
+    batches = outputs(
+        backbone.network,
+        dataset,
+        rows,
+        image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        device=device,
+        threads=threads,
+        description=f"embedding {dataset.name}",
+    )
+    dimension = feature_dimension(backbone.architecture)
+    attributes = embedding_attributes(backbone, dataset)
+    write_embeddings(path, batches, len(rows), dimension, attributes, keep_existing=keep_existing)
+
+
+def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]:
+    """Everything that features depend on but the rows."""
+    return {
+        "backbone": {
+            "digest": backbone.digest,
+            "architecture": backbone.architecture,
+            "image_size": backbone.image_size,
+            "mean": backbone.mean,
+            "std": backbone.std,
+            "initial": backbone.initial,
+            "provenance": dict(backbone.provenance),
+        },
+        "dataset": dataset.citation,
+        "views": STATE_FORMAT,
+    }
+
+
+def cached_features(
+    backbone: Backbone, dataset: Dataset, split: str, *, cache: Path, device: Device, threads: int
+) -> Embeddings:
+    """Features of a whole split in the order of `select`, read from the cache or computed and put there.
+
+    The device belongs to the key: a GPU's features are not a CPU's to the last bit. So do the samples: a dataset's
+    digest does not know which of them are left out. Raises TrainingError for a cache that cannot be written.
+    """
+    rows = select(dataset, split)
+    samples = hashlib.sha256(rows["sample_id"].to_numpy(np.int64).tobytes()).hexdigest()
+    attributes = embedding_attributes(backbone, dataset)
+    key = {**attributes, "split": split, "samples": samples, "device": device, "torch": torch.__version__}
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    path = cache / f"{dataset.name}-{split}-{name}.zarr"
+    if not path.is_dir():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"{cache} cannot be made for embeddings: {error.strerror}. Name another folder by --cache or CXR_CACHE."
+            ) from error
+        embed(backbone, dataset, rows, path, device=device, threads=threads, keep_existing=True)
+    return read_embeddings(path)

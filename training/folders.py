@@ -1,0 +1,11 @@
+"""Folders that a command is about to write."""
+
+from pathlib import Path
+
+from training.errors import RunError
+
+
+def refuse_filled(folder: Path) -> None:
+    """Raise RunError if the folder, which is to be written anew, is there and holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder} is there and not empty. Give another folder: nothing is ever overwritten.")

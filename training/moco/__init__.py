@@ -1,0 +1,1 @@
+"""MoCo v2: encoders, queue of keys, BatchNorm without leakage, key exchange between ranks, health figures."""

@@ -1,0 +1,37 @@
+"""Optimizers and learning rates of pretraining. A learning rate is a pure function of the step: nothing to save."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+_SGD_MOMENTUM = 0.9  # He et al. 2020, section 4
+
+
+def build_optimizer(
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    lr: float,
+    weight_decay: float,
+    *,
+    decay_norms: bool = True,
+    fused: bool = False,
+) -> torch.optim.Optimizer:
+    """Adam (the published MoCo-CXR code) or SGD with momentum 0.9 (MoCo); weight decay is added to the gradient.
+
+    decay_norms: also to those of norms and biases, as in both. Without, these are a second group of parameters.
+    fused: in one kernel, which torch has for GPUs.
+    """
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": trained}]
+    if not decay_norms:  # weights of convolutions and linear layers have two axes or more, all others have one
+        groups = [
+            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
+            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+    if name == "adam":
+        return torch.optim.Adam(groups, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay, fused=fused)
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=_SGD_MOMENTUM, weight_decay=weight_decay, fused=fused)
+    raise ValueError(f"unknown optimizer {name!r}")

@@ -1,0 +1,1 @@
+"""The command `pretrain`: options, refusals, the loop, what is recorded when."""

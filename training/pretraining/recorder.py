@@ -1,0 +1,167 @@
+"""What is written of a pretraining run while it goes: lines of metrics, checkpoints, and at the end the backbone.
+
+Flows in: the trainer and the loader as they stand after a step. Flows out: files of the run directory, in an order that
+a kill at any moment leaves usable. Decides nothing about training.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from shards.loading.loaders import TwoViewLoader
+from training.backbones.networks import backbone_weights
+from training.errors import RunError, TrainingError
+from training.pretraining.trainer import Trainer
+from training.processes.ranks import Ranks
+from training.runs.backbone_from import save_backbone
+from training.runs.checkpoints import checkpoint_path, checkpoint_steps, prune_checkpoints, save_checkpoint
+from training.runs.directory import write_last
+from training.runs.full_disk import may_pass, reason
+from training.runs.metrics_log import MetricsLog
+from training.runs.throughput import Clock
+
+
+class Recorder:
+    """Open while the run trains. State: the metrics' file, and `seconds`, trained so far over all starts of the run.
+
+    description: backbone.json of the finished run, of which the steps and epochs are filled in as they are done.
+    ranks: all call the same methods; the first one writes, and what it cannot do ends them all.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        trainer: Trainer,
+        loader: TwoViewLoader,
+        description: Mapping[str, Any],
+        seconds: float,
+        ranks: Ranks,
+    ) -> None:
+        self.clock = Clock()
+        self._run, self._trainer, self._loader = run, trainer, loader
+        self._plan, self._seconds, self._ranks = description, seconds, ranks
+        self._log = MetricsLog(run, start=trainer.steps) if ranks.leads else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._log is not None:
+            self._log.close()
+
+    def write_line(self, look: Callable[[], dict[str, float]] = dict) -> dict[str, str]:
+        """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person.
+
+        look: figures of the encoder as it stands, for the same line; what it takes is not training's time.
+        """
+        figures = self._ranks.of_leader(lambda: self._write_line(look))
+        self._trainer.window.clear()
+        self.clock.restart()
+        return figures
+
+    def write_checkpoint(self, *, insist: bool) -> Path | None:
+        """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.
+
+        None, with a warning, if the disk does not take it for now (`may_pass`): the run goes on, and the next one due
+        is the next attempt. Raises RunError instead if `insist`, and TrainingError for what is not finite.
+
+        In this order: lines of metrics, checkpoint, last.json, removal. Whatever is interrupted, the newest checkpoint
+        under its final name is whole and has its lines. All ranks wait for it: with one of them gone Slurm may kill the
+        others (srun --kill-on-bad-exit).
+        """
+        return self._ranks.of_leader(lambda: self._write_checkpoint(insist))
+
+    def hand_on(self) -> None:
+        """Write the backbone of the finished run and, last, that it is finished."""
+        self._ranks.of_leader(self._hand_on)
+
+    def _write_line(self, look: Callable[[], dict[str, float]]) -> dict[str, str]:
+        trainer, clock = self._trainer, self.clock
+        self._refuse_divergence(weights=False)
+        means = trainer.window.means()
+        elapsed = clock.elapsed()
+        self._seconds += elapsed
+        rate, wait = clock.images / elapsed, clock.waited / elapsed
+        assert self._log is not None
+        self._log.write(
+            {
+                "step": trainer.steps,
+                "epoch": (trainer.steps - 1) // trainer.steps_per_epoch,
+                **means,
+                **trainer.health(),
+                **look(),
+                "lr": trainer.learning_rate(trainer.steps - 1),
+                "images_per_second": rate,
+                "data_wait": wait,
+                "seconds": self._seconds,
+                **({"quarantined": self._loader.quarantined} if self._loader.quarantined else {}),
+            }
+        )
+        loss, top1 = f"{means['loss']:.3f}", f"{means['top1']:.0%}"
+        return {"loss": loss, "top1": top1, "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
+
+    def _write_checkpoint(self, insist: bool) -> Path | None:
+        trainer = self._trainer
+        self._refuse_divergence(weights=True)
+        try:
+            return self._save()
+        except OSError as error:
+            path, steps = checkpoint_path(self._run, trainer.steps), checkpoint_steps(self._run)
+            newest = f"the newest is that of step {steps[-1]}" if steps else "there is none yet"
+            what = f"{path} cannot be written: {reason(error)}; {newest}."
+            if insist or not may_pass(error):
+                raise RunError(
+                    f"{what} Make space (or see to the quota or the disk), then run the same command again: it goes on "
+                    "from the newest checkpoint."
+                ) from error
+            click.echo(f"Warning: {what} Training goes on; the next checkpoint due is the next attempt.", err=True)
+            return None
+
+    def _refuse_divergence(self, *, weights: bool) -> None:
+        """Raise TrainingError if a loss since the last line, or a weight, is lost; names the last good checkpoint.
+
+        Every checkpoint is one: none is written before the losses of all its steps have been looked at.
+        """
+        try:
+            self._trainer.refuse_lost_loss()
+            if weights:
+                self._trainer.refuse_lost_weights()
+        except TrainingError as error:
+            steps = checkpoint_steps(self._run)
+            good = (
+                f"The last good checkpoint is from before that: {checkpoint_path(self._run, steps[-1])}."
+                if steps
+                else "There is no checkpoint from before that."
+            )
+            raise TrainingError(f"{error} {good}") from error
+
+    def _save(self) -> Path:
+        trainer = self._trainer
+        assert self._log is not None
+        self._log.sync()
+        state = trainer.state_dict() | {
+            "loader": self._loader.state_dict(),
+            "seconds": self._seconds + self.clock.elapsed(),
+            "backbone": self._description(),
+            "processes": self._ranks.world_size,
+        }
+        path = save_checkpoint(self._run, trainer.steps, state)
+        write_last(self._run, trainer.steps, state["epoch"], finished=False)
+        prune_checkpoints(self._run, newest=trainer.steps)
+        return path
+
+    def _hand_on(self) -> None:
+        description = self._description()
+        weights = backbone_weights(self._trainer.moco.query_encoder, description["architecture"])
+        save_backbone(self._run, weights, description)
+        write_last(self._run, self._trainer.steps, description["provenance"]["epochs"], finished=True)
+
+    def _description(self) -> dict[str, Any]:
+        steps = self._trainer.steps
+        done = {"epochs": steps // self._trainer.steps_per_epoch, "steps": steps}
+        return {**self._plan, "provenance": {**self._plan["provenance"], **done}}

@@ -1,0 +1,66 @@
+"""What is refused before a run begins, since its plan cannot mean what the person wants.
+
+Flows in: options and how many images there are. Flows out: nothing, or a TrainingError that says what to do.
+"""
+
+from training.errors import TrainingError
+from training.moco.batch_norm import default_groups
+from training.pretraining.options import PretrainOptions
+
+
+def refuse_long_queue(options: PretrainOptions, samples: int) -> None:
+    """Raise TrainingError for a queue of more keys than half of the `samples`, unless it is forced.
+
+    The oldest key of a queue of K is K samples old: of an encoder that many steps back, and, past an epoch's end, of
+    the query's own image for a share of the queries that grows with the square of K / samples.
+    """
+    most = samples // 2
+    if options.queue_size <= most or options.force_queue:
+        return
+    raise TrainingError(
+        f"The queue is to hold {options.queue_size} keys, more than half of the {samples} images: its older keys are "
+        "of an encoder more than half an epoch back, and many are of images that the batch is of itself. Give "
+        f"--queue-size {most} or fewer, or --force-queue to have it so all the same."
+    )
+
+
+def refuse_long_warmup(options: PretrainOptions) -> None:
+    """Raise TrainingError for a warm-up that leaves no epoch to train at the rate that it warms up to."""
+    if options.warmup_epochs >= options.epochs:
+        raise TrainingError(
+            f"--warmup-epochs {options.warmup_epochs} is the whole run of {options.epochs} epochs or more. "
+            "Give fewer, or more --epochs."
+        )
+
+
+def batch_norm_groups(options: PretrainOptions, batch: int, world_size: int = 1) -> int:
+    """Groups that BatchNorm normalises one rank's part of the `batch` images of one pass in.
+
+    Raises TrainingError where it cannot: groups of one image or of unequal size, or one that is spread over ranks.
+    """
+    if options.batch_norm == "none":
+        if world_size > 1:
+            raise TrainingError(
+                f"--batch-norm none takes its statistics of the whole batch, which none of {world_size} processes has. "
+                "Give --batch-norm split, which means the same on any number of processes, or use one process."
+            )
+        return 1
+    groups = options.bn_groups or default_groups(batch)
+    if batch % groups or batch // groups < 2:
+        raise TrainingError(
+            f"--batch-norm split needs groups of two images or more and of one size, which {groups} groups of a batch "
+            f"of {batch} are not. Give a --batch-size such as 16 or 64, --bn-groups with a divisor of the batch size, "
+            "or --batch-norm none."
+        )
+    if groups % world_size:
+        fitting = [n for n in range(world_size, batch // 2 + 1, world_size) if batch % n == 0]
+        raise TrainingError(
+            f"{groups} groups of BatchNorm cannot be dealt out to {world_size} processes without dividing one. "
+            + (
+                f"Give --bn-groups {min(fitting, key=lambda n: abs(n - groups))}"
+                if fitting
+                else "Give a larger --batch-size"
+            )
+            + ", or use another number of processes."
+        )
+    return groups // world_size

@@ -1,0 +1,23 @@
+"""two_views.png of a run: what the networks are shown, for a person to look at before hours of training."""
+
+from pathlib import Path
+
+from shards.contact_sheet import contact_sheet
+from shards.durable import write_atomically
+from shards.loading.loaders import TwoViewBatch
+from training.runs.files import TWO_VIEWS
+
+_SHOWN = 8
+
+
+def write_two_views(run: Path, batch: TwoViewBatch) -> None:
+    """Both views of the batch's first images side by side, as the loader gives them (uint8, before normalisation)."""
+    images, captions = [], []
+    for query, key, sample_id in zip(batch.query[:_SHOWN], batch.key[:_SHOWN], batch.sample_id[:_SHOWN], strict=True):
+        images += [query[0].cpu().numpy(), key[0].cpu().numpy()]
+        captions += [f"query view\n{int(sample_id):016x}", "key view\n"]
+    side = batch.query.shape[-1]
+    title = f"Two views of {len(images) // 2} images, {side} x {side} pixels"
+    sheet = contact_sheet(images, captions, columns=4, title=title, cell=max(112, min(2 * side, 224)))
+    with write_atomically(run / TWO_VIEWS) as file:
+        sheet.save(file, format="PNG")

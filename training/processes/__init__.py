@@ -1,0 +1,1 @@
+"""Processes and devices of a run: ranks, launchers, signals, time limits."""

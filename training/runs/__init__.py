@@ -1,0 +1,1 @@
+"""A run's directory: checkpoints, metrics, lock, and the backbone that it hands on."""

@@ -1,0 +1,174 @@
+"""Load the backbone that --backbone-from names: a run, a file of weights, random or imagenet."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from shards.durable import write_atomically, write_json_atomically
+from training.backbones.architectures import ARCHITECTURES
+from training.backbones.backbone import (
+    DEFAULT_ARCHITECTURE,
+    DEFAULT_IMAGE_SIZE,
+    Backbone,
+    init_patients,
+    initial_backbone,
+    untrained_provenance,
+)
+from training.backbones.networks import backbone_weights, build_backbone, head_name
+from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
+from training.errors import RunError, WeightsError
+from training.runs.checkpoints import load_checkpoint
+from training.runs.directory import read_last
+from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
+from training.runs.newest_checkpoint import newest_whole
+from training.seen_patients import read_patients
+
+_QUERY_ENCODER = "query_encoder."
+
+
+def load_backbone(
+    source: str,
+    *,
+    architecture: str | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+    mean: float,
+    std: float,
+    allow_unfinished: bool = False,
+) -> Backbone:
+    """The backbone that `--backbone-from` names: a RUN, a FILE, random or imagenet.
+
+    architecture, image_size: None takes the run's own (resnet18 and 320 where the source has none of its own);
+    another value than the run's is refused. mean, std: used where the source has none of its own. seed: of random.
+    Raises WeightsError for files that are missing or do not fit, RunError for a run that is not finished, unless
+    allow_unfinished, which takes the query encoder of its newest whole checkpoint.
+    """
+    path = Path(source)
+    if source not in ("random", "imagenet"):
+        if path.is_dir():
+            return _of_run(path, architecture, image_size, allow_unfinished)
+        if path.name == BACKBONE_WEIGHTS and path.with_name(BACKBONE).is_file():
+            return _of_run(path.parent, architecture, image_size, allow_unfinished)
+    architecture = architecture or DEFAULT_ARCHITECTURE
+    network = initial_backbone(source, architecture, seed)
+    return Backbone(
+        network=network,
+        architecture=architecture,
+        image_size=image_size or DEFAULT_IMAGE_SIZE,
+        mean=mean,
+        std=std,
+        initial=source if source in ("random", "imagenet") else "file",
+        provenance=untrained_provenance(source, seed),
+        digest=weights_digest(backbone_weights(network, architecture)),
+        patients=init_patients(source),
+    )
+
+
+def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_unfinished: bool) -> Backbone:
+    last = read_last(run)
+    if (last is None or last.finished) and (run / BACKBONE).is_file():
+        description, weights = _finished(run)
+    elif not allow_unfinished:
+        raise RunError(
+            f"{run} is not a finished run: "
+            + (f"it stands at step {last.step}. Run the same `cxr-train pretrain` again" if last else _nothing_in(run))
+            + ", or pass --allow-unfinished to take its newest checkpoint."
+        )
+    else:
+        description, weights = _unfinished(run)
+    _check_asked(run, description, "architecture", architecture)
+    _check_asked(run, description, "image_size", image_size)
+    network = build_backbone(description["architecture"], seed=0)
+    fill(network, description["architecture"], weights, str(run))
+    return Backbone(
+        network=network,
+        architecture=description["architecture"],
+        image_size=description["image_size"],
+        mean=description["mean"],
+        std=description["std"],
+        initial="moco",
+        provenance=description["provenance"],
+        digest=weights_digest(weights),
+        patients=read_patients(run),
+    )
+
+
+def _nothing_in(run: Path) -> str:
+    return f"there is no {BACKBONE} and no last.json in it. Name a run of `cxr-train pretrain`"
+
+
+def _finished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    path = run / BACKBONE
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is not JSON: {error}. Copy the run again.") from error
+    if description.get("format_version") != FORMAT_VERSION or description.get("architecture") not in ARCHITECTURES:
+        raise WeightsError(
+            f"{path}: format version {description.get('format_version')!r}, architecture "
+            f"{description.get('architecture')!r}; this release reads {FORMAT_VERSION} and {', '.join(ARCHITECTURES)}."
+        )
+    weights = read_weights(run / BACKBONE_WEIGHTS)
+    if weights_digest(weights) != description.get("digest"):
+        raise WeightsError(
+            f"{run / BACKBONE_WEIGHTS} does not hold the weights that {BACKBONE} records. Copy both again."
+        )
+    return description, weights
+
+
+def _unfinished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    step = newest_whole(run, reading=True)
+    if step is None:
+        raise RunError(f"{run} has no checkpoint to take weights from.")
+    checkpoint = load_checkpoint(run, step)
+    description = checkpoint["backbone"]
+    head = _QUERY_ENCODER + head_name(description["architecture"]) + "."
+    weights = {
+        name.removeprefix(_QUERY_ENCODER): value
+        for name, value in checkpoint["moco"].items()
+        if name.startswith(_QUERY_ENCODER) and not name.startswith(head)
+    }
+    return description, weights
+
+
+def _check_asked(run: Path, description: Mapping[str, Any], key: str, asked: str | int | None) -> None:
+    if asked is not None and asked != description[key]:
+        raise WeightsError(
+            f"{run} was pretrained with {key} {description[key]}, asked for is {asked}. Leave the option out to take "
+            "the run's."
+        )
+
+
+FORMAT_VERSION = 1
+
+
+def describe_backbone(
+    *, architecture: str, image_size: int, mean: float, std: float, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """backbone.json without the digest of the weights."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "architecture": architecture,
+        "image_size": image_size,
+        "mean": mean,
+        "std": std,
+        "channels": 3,
+        "provenance": dict(provenance),
+    }
+
+
+def save_backbone(run: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+    """Write backbone.safetensors and, last, backbone.json; returns the weights' digest.
+
+    weights: torchvision's names, no head. A torchvision network whose head is an identity loads the file strictly.
+    """
+    content = safetensors_bytes(weights)
+    digest = hashlib.sha256(content).hexdigest()
+    with write_atomically(run / BACKBONE_WEIGHTS) as file:
+        file.write(content)
+    write_json_atomically(run / BACKBONE, {**description, "digest": digest})
+    return digest

@@ -1,0 +1,124 @@
+"""Checkpoints of a run: written whole or not at all, the newest two kept, read without running anything in them.
+
+Flows in: a mapping of tensors and plain values. Flows out: the same mapping. Knows nothing of what it means.
+"""
+
+import errno
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shards.durable import write_atomically
+from shards.errors import ResumeError
+from training.backbones.weight_files import UNREADABLE
+from training.errors import DamagedCheckpointError
+from training.runs.files import CHECKPOINTS
+
+FORMAT_VERSION = 3
+
+_KEPT = 2
+_NAME = re.compile(r"step-(\d{8,})\.pt")
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Where the checkpoint after `step` steps lies: checkpoints/step-00001234.pt."""
+    return run / CHECKPOINTS / f"step-{step:08d}.pt"
+
+
+def checkpoint_steps(run: Path) -> list[int]:
+    """Steps of the checkpoints that are there, ascending. A file under its final name is whole."""
+    if not (run / CHECKPOINTS).is_dir():
+        return []
+    names = (_NAME.fullmatch(path.name) for path in (run / CHECKPOINTS).iterdir())
+    return sorted(int(name[1]) for name in names if name)
+
+
+def save_checkpoint(run: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """Write the checkpoint of a step: temporary name, fsync, rename. Returns its path.
+
+    state: tensors, numbers, strings, None, and lists and dicts of them, so that weights_only=True reads it back.
+    Raises OSError where the disk does not take it; the checkpoints before are as they were.
+    """
+    path = checkpoint_path(run, step)
+    path.parent.mkdir(exist_ok=True)
+    with write_atomically(path) as file:
+        try:
+            torch.save({"format_version": FORMAT_VERSION, **state}, file)
+        except RuntimeError as error:
+            # torch's own writer fails over the half-written file, and hides why it is one.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+    return path
+
+
+def load_checkpoint(run: Path, step: int) -> dict[str, Any]:
+    """Read the checkpoint of a step onto the CPU.
+
+    Raises DamagedCheckpointError if its bytes are not those that were written, ResumeError if it is of another format
+    or may not be read.
+    """
+    check_checkpoint(run, step)
+    path = checkpoint_path(run, step)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise ResumeError(f"{path} is whole, but nothing that this release reads ({type(error).__name__}).") from error
+    version = state.get("format_version") if isinstance(state, dict) else None
+    if version != FORMAT_VERSION:
+        raise ResumeError(f"{path}: checkpoint format {version!r}; this release reads {FORMAT_VERSION}.")
+    return dict(state)
+
+
+def check_checkpoint(run: Path, step: int) -> None:
+    """Raise DamagedCheckpointError if the bytes of a checkpoint are not those written, ResumeError if unreadable."""
+    path = checkpoint_path(run, step)
+    damage = _damage(path)
+    if damage is not None:
+        raise DamagedCheckpointError(
+            f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and goes on from the one before it."
+        )
+
+
+def set_aside(run: Path, step: int) -> Path:
+    """Rename a damaged checkpoint to step-....pt.damaged, which nothing reads or removes; returns that path.
+
+    One that was damaged at the same step before is replaced.
+    """
+    path = checkpoint_path(run, step)
+    return path.replace(path.with_name(f"{path.name}.damaged"))
+
+
+def prune_checkpoints(run: Path, newest: int) -> None:
+    """Remove all but the checkpoint of step `newest` and the one before it.
+
+    Later ones go too: they are leftovers of a run that went on from an earlier checkpoint, and would push out its own.
+    """
+    steps = checkpoint_steps(run)
+    kept = [step for step in steps if step <= newest][-_KEPT:]
+    for step in set(steps) - set(kept):
+        checkpoint_path(run, step).unlink(missing_ok=True)
+    for leftover in (run / CHECKPOINTS).glob(".step-*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the bytes of a file that torch.save wrote, or None. Raises ResumeError if it is not readable.
+
+    torch.load does not look at the CRC-32 that the file (a zip) holds of each member: with a bit of a tensor flipped it
+    returns other weights without a word. `test_no_changed_byte_goes_unnoticed` tries every byte.
+    """
+    try:
+        with zipfile.ZipFile(path) as members:
+            changed = members.testzip()
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return f"the disk cannot read it ({error.strerror})"
+        raise ResumeError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
+        return f"cut off, or not what was written ({error})"
+    return None if changed is None else f"the checksum of its part {changed} differs"

@@ -1,0 +1,110 @@
+"""The folder of one training run: what was asked for, what has been measured, which patients it has seen.
+
+Flows in: a resolved config, metrics. Flows out: files that a person, TensorBoard and the report read. Decides whether
+a command starts a run, goes on with one, or finds it finished. Knows nothing of networks.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shards.durable import write_atomically, write_json_atomically
+from shards.errors import ResumeError
+from training.errors import RunError
+from training.runs.checkpoints import checkpoint_path, checkpoint_steps
+from training.runs.files import CONFIG, LAST
+from training.runs.lock import LOCK
+
+FREE_KEYS = frozenset(
+    {
+        *("shards", "output", "checkpoint_every", "force_queue", "verify_checksums"),
+        *("knn_label", "knn_every", "knn_images"),
+    }
+)
+"""Options that may change on resume: they do not change a weight. (The datasets' digests are checked by the loader.)"""
+
+
+@dataclass(frozen=True)
+class Last:
+    """last.json: the newest checkpoint (relative to the run), its step and epoch, and whether the run is finished."""
+
+    checkpoint: str
+    step: int
+    epoch: int
+    finished: bool
+
+
+def read_last(run: Path) -> Last | None:
+    """last.json of a run, or None before its first checkpoint. Raises RunError if it is not what it should be."""
+    path = run / LAST
+    if not path.is_file():
+        return None
+    try:
+        return Last(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} is not the record of a run's newest checkpoint: {error}.") from error
+
+
+def write_last(run: Path, step: int, epoch: int, *, finished: bool) -> None:
+    """Record the newest checkpoint, after it has been written."""
+    checkpoint = str(checkpoint_path(run, step).relative_to(run))
+    write_json_atomically(run / LAST, {"checkpoint": checkpoint, "step": step, "epoch": epoch, "finished": finished})
+
+
+def read_config(run: Path) -> dict[str, Any] | None:
+    """The resolved config of a run, or None where no run was begun.
+
+    Raises RunError for a folder that holds something else, so that nothing of the person's is mixed into a run.
+    """
+    path = run / CONFIG
+    if path.is_file():
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise RunError(f"{path} does not hold a run's options. Give another --output.")
+        return config
+    if run.exists() and (not run.is_dir() or not all(_is_of_a_killed_beginning(entry) for entry in run.iterdir())):
+        raise RunError(f"{run} is there and holds no {CONFIG}: it is not a run. Give another --output.")
+    return None
+
+
+def write_config(run: Path, config: Mapping[str, Any], remarks: list[str]) -> None:
+    """Write the resolved config, remarks as comments above it. The file can be given as --config to another run."""
+    run.mkdir(parents=True, exist_ok=True)
+    head = "".join(f"# {remark}\n" for remark in remarks)
+    with write_atomically(run / CONFIG) as file:
+        file.write((head + yaml.safe_dump(dict(config), sort_keys=False)).encode())
+
+
+def refuse_other_config(run: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ResumeError naming each option that differs from the recorded one, with both values."""
+    keys = [*recorded, *(key for key in wanted if key not in recorded)]
+    differing = [
+        f"--{key.replace('_', '-')}: the run has {_shown(recorded.get(key))}, asked for is {_shown(wanted.get(key))}"
+        for key in keys
+        if key not in FREE_KEYS and recorded.get(key) != wanted.get(key)
+    ]
+    if differing:
+        way_out = "" if newest_step(run) is not None else " It has no checkpoint yet: the folder may be removed."
+        raise ResumeError(
+            f"{run} holds a run with other options, which this one cannot go on with. "
+            f"{'; '.join(differing)}. Give the run's own options (they are in {CONFIG}) or another --output.{way_out}"
+        )
+
+
+def newest_step(run: Path) -> int | None:
+    """Step to go on from: that of the newest checkpoint, or None if the run has none yet."""
+    steps = checkpoint_steps(run)
+    return steps[-1] if steps else None
+
+
+def _is_of_a_killed_beginning(entry: Path) -> bool:
+    """Whether a process that was killed while it began a run may have left this, before its config had its name."""
+    return entry.name == LOCK or (entry.name.startswith(f".{CONFIG}.") and entry.name.endswith(".tmp"))
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+    return "nothing" if value is None else str(value)

@@ -1,0 +1,22 @@
+"""Names of the files of a run and of a model directory. No torch here: the report reads through these too."""
+
+from training.seen_patients import PATIENTS
+
+__all__ = [
+    "BACKBONE",
+    "BACKBONE_WEIGHTS",
+    "CHECKPOINTS",
+    "CONFIG",
+    "LAST",
+    "METRICS",
+    "MODEL",
+    "MODEL_WEIGHTS",
+    "PATIENTS",
+    "TENSORBOARD",
+    "TWO_VIEWS",
+]
+
+CONFIG, LAST, METRICS, TENSORBOARD = "config.yaml", "last.json", "metrics.jsonl", "tensorboard"
+CHECKPOINTS, TWO_VIEWS = "checkpoints", "two_views.png"
+BACKBONE_WEIGHTS, BACKBONE = "backbone.safetensors", "backbone.json"
+MODEL_WEIGHTS, MODEL = "model.safetensors", "model.json"

@@ -1,0 +1,156 @@
+"""metrics.jsonl and TensorBoard of a run: one line, one point, for every so many steps.
+
+Flows in: numbers. Flows out: files that hold each step once, however often the run was stopped. Knows no network.
+"""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import click
+import torch
+from torch import Tensor
+
+from shards.durable import write_atomically
+from training.runs.files import METRICS, TENSORBOARD
+from training.runs.full_disk import may_pass, reason
+from training.runs.tensorboard import Board
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """The lines of metrics.jsonl, in order; a last line that was cut off is left out. No lines where no file is."""
+    path = run / METRICS
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+class MetricsLog:
+    """Open for one process' part of a run. State: the two files, open for appending, and lines that wait for room.
+
+    Whatever was written after step `start` is dropped first: a run that goes on from a checkpoint does those steps
+    again.
+    """
+
+    def __init__(self, run: Path, start: int) -> None:
+        kept = [line for line in read_metrics(run) if line["step"] <= start]
+        with write_atomically(run / METRICS) as file:
+            file.write(b"".join(_line(figures) for figures in kept))
+        self._path = run / METRICS
+        self._file = self._path.open("ab", buffering=0)
+        self._waiting = b""
+        self._board = Board(run / TENSORBOARD, start)
+
+    def write(self, figures: Mapping[str, float]) -> None:
+        """Append one line. `figures` has "step"; the others become TensorBoard's scalars of that step.
+
+        While the disk takes nothing lines wait in memory, with a warning at the first: none is ever left out.
+        """
+        warned = bool(self._waiting)
+        self._waiting += _line(figures)
+        try:
+            self._append()
+        except OSError as error:
+            if not may_pass(error):
+                raise
+            if not warned:
+                click.echo(f"Warning: {self._path}: {reason(error)}. Lines wait until there is room.", err=True)
+        self._board.add(int(figures["step"]), {name: value for name, value in figures.items() if name != "step"})
+
+    def sync(self) -> None:
+        """Put all lines on the disk, before a checkpoint that relies on them. Raises OSError if it is full."""
+        self._append()
+        os.fsync(self._file.fileno())
+        self._board.flush()
+
+    def close(self) -> None:
+        """Close both files; what was written is there, and lines that wait are tried once more."""
+        with contextlib.suppress(OSError):  # warned of already; and no checkpoint relies on them
+            self._append()
+        self._file.close()
+        self._board.close()
+
+    def _append(self) -> None:
+        """Write the lines that wait, all or none."""
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            left = memoryview(self._waiting)
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(size)
+            raise
+        self._waiting = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StepWindow:
+    """Figures of the steps since the last line of metrics, on the device until somebody looks.
+
+    Looking makes the host wait for the device, so it is done every so many steps. State: some scalars a step; part of
+    the checkpoint, so that a line is the same whether or not the run was stopped inside its window.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[dict[str, Tensor]] = []
+
+    def add(self, figures: Mapping[str, Tensor]) -> None:
+        """Note one step: scalars without gradient, of the same names each step; "loss" is one."""
+        self._steps.append(dict(figures))
+
+    def losses(self) -> list[float]:
+        """The losses of the window's steps, in order."""
+        return self._fetched().get("loss", [])
+
+    def means(self) -> dict[str, float]:
+        """The mean of each figure over the steps in which it is finite; none where it never is.
+
+        A step of fp16 whose gradient overflowed has an infinite norm, and is not taken.
+        """
+        found = {}
+        for name, values in self._fetched().items():
+            finite = [value for value in values if math.isfinite(value)]
+            if finite:
+                found[name] = math.fsum(finite) / len(finite)
+        return found
+
+    def clear(self) -> None:
+        """Begin the next window."""
+        self._steps.clear()
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """Plain numbers, one a step: exact, as a float32 is a float64."""
+        return self._fetched()
+
+    def load_state_dict(self, state: Mapping[str, list[float]], device: torch.device) -> None:
+        """Take up a window that was left open."""
+        steps = zip(*state.values(), strict=True)
+        self._steps = [
+            {name: torch.tensor(value, device=device) for name, value in zip(state, values, strict=True)}
+            for values in steps
+        ]
+
+    def _fetched(self) -> dict[str, list[float]]:
+        if not self._steps:
+            return {}
+        names = list(self._steps[0])
+        table = torch.stack([step[name].float() for step in self._steps for name in names])
+        rows = table.reshape(len(self._steps), len(names)).T.tolist()
+        return dict(zip(names, rows, strict=True))
+
+
+def _line(figures: Mapping[str, float]) -> bytes:
+    return (json.dumps(dict(figures), allow_nan=False) + "\n").encode()

@@ -1,0 +1,45 @@
+"""Which checkpoint of a run counts: the newest that is whole, to go on from or to read.
+
+Flows in: a run directory. Flows out: a step. Knows nothing of what is in a checkpoint.
+"""
+
+from pathlib import Path
+
+import click
+
+from shards.errors import ResumeError
+from training.errors import DamagedCheckpointError
+from training.runs.checkpoints import check_checkpoint, checkpoint_steps, set_aside
+
+
+def newest_whole(run: Path, *, reading: bool = False) -> int | None:
+    """Step of the newest checkpoint that is whole; None where the run has no checkpoint yet.
+
+    Newer ones that are damaged are named on stderr and set aside (`set_aside`), or left as they are by who is only
+    `reading`: that may be another person, while the run is alive. Raises ResumeError, and leaves every
+    file as it is, if none is whole: a run that has lost its checkpoints must not begin anew unasked.
+    """
+    steps = checkpoint_steps(run)
+    complaints: dict[int, str] = {}
+    for step in reversed(steps):
+        try:
+            check_checkpoint(run, step)
+        except DamagedCheckpointError as error:
+            complaints[step] = str(error).split(". ")[0]
+            continue
+        for damaged, complaint in complaints.items():
+            if reading:
+                what_now = f"The checkpoint before it, of step {step}, is read."
+            else:
+                what_now = (
+                    f"It is kept as {set_aside(run, damaged).name}; the run goes on from the checkpoint before it, of "
+                    f"step {step}, and does the steps after it again."
+                )
+            click.echo(f"Warning: {complaint}. {what_now}", err=True)
+        return step
+    if steps:
+        raise ResumeError(
+            f"No checkpoint of {run} is whole. {'. '.join(complaints.values())}. Put a copy of one back under its name "
+            "if there is a backup; else begin again in another --output. Have the disk checked first."
+        )
+    return None

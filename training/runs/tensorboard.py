@@ -1,0 +1,61 @@
+"""TensorBoard's copy of the metrics, for looking at: what a full disk does not take is missing there, and nowhere else.
+
+Flows in: numbers of a step. Flows out: event files. Knows nothing of metrics.jsonl.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from training.runs.full_disk import may_pass
+
+
+class Board:
+    """State: the step to come, and the writer, or None while the disk takes nothing.
+
+    tensorboard's writer has a thread of its own, which ends at the first error, with a traceback on stderr; every later
+    call raises that error. So points are left out from then on, until a `flush` begins a new file of events.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        """start: points after this step, of a process before, are not shown any more."""
+        self._folder, self._next = folder, start + 1
+        self._writer: SummaryWriter | None = None
+        self._open()
+
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        """One point of each figure."""
+        self._next = step + 1
+        with self._tolerant():
+            for name, value in figures.items():
+                if self._writer is not None:
+                    self._writer.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Hand all points to the disk."""
+        if self._writer is None:
+            self._open()
+        with self._tolerant():
+            if self._writer is not None:
+                self._writer.flush()
+
+    def close(self) -> None:
+        """Hand over what is left, and end the writer's thread."""
+        with self._tolerant():
+            if self._writer is not None:
+                self._writer.close()
+
+    def _open(self) -> None:
+        with self._tolerant():
+            self._writer = SummaryWriter(self._folder, purge_step=self._next)
+
+    @contextlib.contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not may_pass(error):
+                raise
+            self._writer = None
