@@ -16,6 +16,12 @@ DRAWS = 7
 """Numbers in [0, 1) behind a view: flip, angle, crop across, crop down, zoom, shift across, shift down."""
 _PLAIN_DRAWS = 4
 
+EVALUATION_VIEW = 3
+"""Version of the evaluation view: changes with its pixels. Cached embeddings of another version are not read.
+
+1 and 2 were those of the loader's state. Since 3 the window lies on whole pixels, as torchvision's does.
+"""
+
 ANTIALIAS_BELOW = 0.67
 """Scale under which an antialiased resize comes before the warp, which does not antialias."""
 
@@ -86,18 +92,31 @@ def view_matrices(
 
 
 def fixed_matrices(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:
-    """As `view_matrices`, of the view of evaluation: the short side scaled, the centre cut out, nothing else."""
-    scale = (size / shapes.min(axis=1))[:, None]
-    return _matrices(scale[:, :, None] * np.eye(2), (size - scale * shapes[:, ::-1]) / 2)
+    """The matrices of the evaluation view: resize and centre crop as torchvision does them, nothing else.
+
+    shapes, and what is returned: as in `view_matrices`. The window lies on whole pixels of the resized image, half a
+    pixel rounded to even, so that at scale 1 the view is a piece of the stored image.
+    """
+    resized = resized_shapes(shapes, size)
+    scale = (resized / shapes)[:, ::-1]  # across, down: the long side is a whole number of pixels too
+    return _matrices(scale[:, :, None] * np.eye(2), -np.rint((resized[:, ::-1] - size) / 2))
 
 
-def shrunk_shapes(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+def resized_shapes(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """(height, width) after torchvision's Resize(size): the long side is rounded down. float64 [N, 2] both."""
+    resized: npt.NDArray[np.float64] = np.floor(size * shapes / shapes.min(axis=1, keepdims=True))
+    return resized
+
+
+def shrunk_shapes(shapes: npt.NDArray[np.float64], size: int, *, fixed: bool = False) -> npt.NDArray[np.float64]:
     """(height, width) that images have when they are warped: their own, or with the short side at `size`.
 
-    The latter where the scale is under ANTIALIAS_BELOW; sides are rounded to whole pixels. float64 [N, 2] both.
+    The latter where the scale is under ANTIALIAS_BELOW; the long side is then rounded to whole pixels, or down for the
+    evaluation view (fixed), as in `resized_shapes`. float64 [N, 2] both.
     """
     scale = size / shapes.min(axis=1, keepdims=True)
-    shrunk: npt.NDArray[np.float64] = np.where(scale < ANTIALIAS_BELOW, np.floor(shapes * scale + 0.5), shapes)
+    smaller = resized_shapes(shapes, size) if fixed else np.floor(shapes * scale + 0.5)
+    shrunk: npt.NDArray[np.float64] = np.where(scale < ANTIALIAS_BELOW, smaller, shapes)
     return shrunk
 
 

@@ -119,7 +119,7 @@ class _RunningGraph:
         shapes, size = self._reader.shapes[batch.places], self._options.image_size
         sizes: list[npt.NDArray[np.float32]] = []
         if self._options.shrink:
-            shapes = shrunk_shapes(shapes, size)
+            shapes = shrunk_shapes(shapes, size, fixed=None in self._view_ranges)
             sizes = [shapes.astype(np.float32)]
         return jpegs, words, *sizes, *self._matrices(shapes, uniform(words, batch.stream))
 

@@ -15,8 +15,8 @@ import torch
 
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
+from shards.loading.augmentation import EVALUATION_VIEW
 from shards.loading.dali_graph import Device
-from shards.loading.loaders import STATE_FORMAT
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
 from training.backbones.networks import feature_dimension
@@ -70,7 +70,7 @@ def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]
             "provenance": dict(backbone.provenance),
         },
         "dataset": dataset.citation,
-        "views": STATE_FORMAT,
+        "views": EVALUATION_VIEW,
     }
 
 

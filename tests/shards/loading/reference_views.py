@@ -74,8 +74,10 @@ def steps_in_turn(
 
 
 def centre_of(image: npt.NDArray[np.uint8], size: int) -> Gray:
-    """Antialiased resize of the short side to `size`, then the centre, float64 [size, size]."""
-    return plain_chain(image, size, np.full(4, 0.5, dtype=np.float32), ViewRange(degrees=0, flip=False))
+    """torchvision's antialiased resize of the short side to `size`, then its centre crop, float64 [size, size]."""
+    pixels = torch.from_numpy(image.astype(np.float64))[None]
+    resized = tv.resize(pixels, [size], antialias=True)
+    return np.asarray(tv.center_crop(resized, [size, size])[0].numpy())
 
 
 def warp(image: npt.NDArray[np.uint8], matrix: Gray, size: int) -> Gray:
