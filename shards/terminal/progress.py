@@ -92,3 +92,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours}:{minutes:02} h"
+
+
+def size_in_units(size: float) -> str:
+    """Bytes for people, in decimal units: `999 B`, `1.2 kB`, `439 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

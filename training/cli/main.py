@@ -4,6 +4,7 @@ import click
 
 from shards.terminal.group import Group
 from training.cli.bench_loader import bench_loader
+from training.cli.cache import cache
 from training.cli.export import export
 from training.cli.finetune import finetune
 from training.cli.import_published import import_published
@@ -16,5 +17,5 @@ def main() -> None:
     """Pretrain on shards of chest radiographs, and train on their labels."""
 
 
-for command in (pretrain, probe, finetune, import_published, export, bench_loader):
+for command in (pretrain, probe, finetune, import_published, export, bench_loader, cache):
     main.add_command(command)

@@ -24,7 +24,7 @@ def probe(shared: Downstream, cache: Path | None) -> None:
     """
     import torch
 
-    from training.downstream.features import default_cache
+    from training.downstream.embedding_cache import default_cache
     from training.downstream.model_directory import already_done
     from training.downstream.probe import probe as fit_probe
     from training.downstream.start import begin, print_results

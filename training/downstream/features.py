@@ -5,7 +5,7 @@ Knows nothing of labels. The cache is keyed by everything that a feature depends
 
 import hashlib
 import json
-import os
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,15 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from shards.loading.augmentation import EVALUATION_VIEW
 from shards.loading.dali_graph import Device
+from shards.terminal.progress import size_in_units
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
 from training.backbones.networks import feature_dimension
+from training.downstream.embedding_cache import entry_name, folder_size
 from training.downstream.embeddings import Embeddings, read_embeddings, write_embeddings
 from training.errors import TrainingError
 
-
-def default_cache() -> Path:
-    """Folder of cached embeddings: $CXR_CACHE, else cxr in $XDG_CACHE_HOME, else ~/.cache/cxr."""
-    own = os.environ.get("CXR_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cxr"
+_log = logging.getLogger(__name__)
 
 
 def embed(
@@ -87,7 +85,7 @@ def cached_features(
     attributes = embedding_attributes(backbone, dataset)
     key = {**attributes, "split": split, "samples": samples, "device": device, "torch": torch.__version__}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    path = cache / f"{dataset.name}-{split}-{name}.zarr"
+    path = cache / entry_name(dataset.name, split, name)
     if not path.is_dir():
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -96,4 +94,5 @@ def cached_features(
                 f"{cache} cannot be made for embeddings: {error.strerror}. Name another folder by --cache or CXR_CACHE."
             ) from error
         embed(backbone, dataset, rows, path, device=device, threads=threads, keep_existing=True)
+        _log.info("embeddings of %s %s kept in %s: %s", dataset.name, split, cache, size_in_units(folder_size(path)))
     return read_embeddings(path)

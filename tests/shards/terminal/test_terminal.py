@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from shards.errors import CorruptShardError
 from shards.terminal import progress as terminal
 from shards.terminal.group import Group
-from shards.terminal.progress import progress
+from shards.terminal.progress import progress, size_in_units
 from shards.terminal.recipes import recipe_option
 
 
@@ -204,3 +204,23 @@ def test_the_interval_of_a_log_is_a_minute() -> None:
 )
 def test_what_is_left_is_told_in_hours_where_it_takes_long(seconds: float, words: str) -> None:
     assert terminal.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1.0 kB"),
+        (99_940, "99.9 kB"),
+        (99_960, "100 kB"),
+        (439_000_000_000, "439 GB"),
+    ],
+)
+def test_bytes_are_shown_in_units(size: float, words: str) -> None:
+    assert size_in_units(size) == words
+
+
+def test_a_size_just_below_a_unit_is_shown_in_the_next_one() -> None:
+    assert size_in_units(999_600) == "1.0 MB"
+    assert size_in_units(2.5e12) == "2.5 TB"

@@ -19,8 +19,9 @@ from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
 from training.backbones.networks import images_to_input
 from training.downstream import embeddings
+from training.downstream.embedding_cache import default_cache
 from training.downstream.embeddings import read_embeddings, write_embeddings
-from training.downstream.features import cached_features, default_cache, embed
+from training.downstream.features import cached_features, embed
 from training.errors import TrainingError
 from training.runs.backbone_from import load_backbone
 
