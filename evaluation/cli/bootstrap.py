@@ -1,47 +1,21 @@
-"""`cxr-eval bootstrap`: truth and predictions -> a JSON of AUROCs with intervals."""
+"""`cxr-eval bootstrap`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evaluation.statistics.metrics import METRICS
+from evaluation.statistics.options import BootstrapOptions
 from shards.durable import write_json_atomically
+from shards.terminal.options import OptionsCommand, takes
 from shards.terminal.progress import progress
 
 if TYPE_CHECKING:
     from evaluation.tables.comparison import Comparison
 
-_FILE = click.Path(exists=True, path_type=Path)
 
-
-@click.command()
-@click.option("--labels", required=True, type=_FILE, help="Truth: a CSV, or a dataset of shards.")
-@click.option("--model", required=True, multiple=True, type=_FILE, help="Predictions; repeat for further draws.")
-@click.option("--baseline", multiple=True, type=_FILE, help="Predictions to compare with; repeat likewise.")
-@click.option("--metric", type=click.Choice(sorted(METRICS)), default="auroc", show_default=True)
-@click.option("--replicates", type=click.IntRange(min=1), default=500, show_default=True)
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.95,
-    show_default=True,
-    help="Level of the intervals.",
-)
-@click.option("--cluster", metavar="COLUMN", help="Column of the truth to resample by.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="JSON to write.")
-def bootstrap(
-    labels: Path,
-    model: tuple[Path, ...],
-    baseline: tuple[Path, ...],
-    metric: str,
-    replicates: int,
-    level: float,
-    cluster: str | None,
-    seed: int,
-    output: Path,
-) -> None:
+@click.command(cls=OptionsCommand)
+@takes(BootstrapOptions)
+def bootstrap(options: BootstrapOptions) -> None:
     """Bootstrap intervals of a model's AUROC by label, and of its difference from a baseline.
 
     Reads truth (--labels: a CSV or Parquet file, or a dataset of shards, of which the predictions' split is taken)
@@ -60,26 +34,35 @@ def bootstrap(
     """
     from evaluation.statistics.result import bootstrap_result
 
-    comparison = _joined(labels, model, baseline, cluster)
-    with progress(replicates, "bootstrap", "replicates") as bar:
+    comparison = _joined(options)
+    with progress(options.replicates, "bootstrap", "replicates") as bar:
         result = bootstrap_result(
-            comparison, metric=metric, replicates=replicates, level=level, seed=seed, advance=bar.advance
+            comparison,
+            metric=options.metric,
+            replicates=options.replicates,
+            level=options.level,
+            seed=options.seed,
+            advance=bar.advance,
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_json_atomically(output, result)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(options.output, result)
     click.echo(summary(result))
-    click.echo(f"{output} written")
+    click.echo(f"{options.output} written")
 
 
-def _joined(labels: Path, model: tuple[Path, ...], baseline: tuple[Path, ...], cluster: str | None) -> "Comparison":
-    """Truth and predictions as arrays; the tables, which take more memory than the bootstrap, are let go of."""
+def _joined(options: BootstrapOptions) -> "Comparison":
+    """Read truth and predictions as arrays. The tables, which take more memory than the bootstrap, are freed."""
     from evaluation.tables.comparison import compare
     from evaluation.tables.table import read_predictions
     from evaluation.tables.truth import read_truth
 
-    arms = [[table for path in paths for table in read_predictions(path)] for paths in (model, baseline) if paths]
-    truth = read_truth(labels, [table for arm in arms for table in arm])
-    return compare(truth, arms, cluster)
+    arms = [
+        [table for path in paths for table in read_predictions(path)]
+        for paths in (options.model, options.baseline)
+        if paths
+    ]
+    truth = read_truth(options.labels, [table for arm in arms for table in arm])
+    return compare(truth, arms, options.cluster)
 
 
 def summary(result: dict[str, Any]) -> str:

@@ -1,29 +1,28 @@
-"""`cxr-eval report`: a study folder -> one HTML page."""
-
-from pathlib import Path
+"""`cxr-eval report`."""
 
 import click
 
+from evaluation.report.options import ReportOptions
+from shards.terminal.options import OptionsCommand, takes
 
-@click.command()
-@click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="HTML page to write.")
-@click.option("--with-images", is_flag=True, help="Embed the runs' two-view sheets, which show images of patients.")
-def report(directory: Path, output: Path, with_images: bool) -> None:
+
+@click.command(cls=OptionsCommand)
+@takes(ReportOptions)
+def report(options: ReportOptions) -> None:
     """Make one self-contained HTML page of all that DIR holds.
 
     Reads, anywhere under DIR: pretraining runs (config.yaml, last.json, metrics.jsonl, backbone.json), models
     (model.json, metrics.jsonl), results of `cxr-eval bootstrap` (JSON) and datasets (dataset.json). Writes a page
     with the gains in AUROC by dataset, label, method and label fraction, figures, training curves and what ran;
     unfinished parts are shown as such. The page holds no image of a patient unless --with-images is given, and
-    needs nothing from elsewhere.
+    loads nothing from other files or from the network.
     """
     from evaluation.report.page import write_report
 
-    study = write_report(directory, output, with_images=with_images)
+    study = write_report(options.directory, options.output, with_images=options.with_images)
     click.echo(
-        f"{output}: {len(study.results)} results, {len(study.models)} models and {len(study.runs)} pretraining runs "
-        f"of {directory}"
+        f"{options.output}: {len(study.results)} results, {len(study.models)} models and {len(study.runs)} pretraining "
+        f"runs of {options.directory}"
     )
     for name in study.unreadable:
         click.echo(f"Warning: {name} cannot be read and is left out.", err=True)

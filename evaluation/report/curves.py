@@ -1,6 +1,6 @@
-"""Training in a report: facts, status and curves of each pretraining run, and the curves of fine-tuning.
+"""Show training in a report: facts, status and curves of each pretraining run, and the curves of fine-tuning.
 
-Runs and models as collected flow in; what the template shows flows out. Reads one thing: the two-view sheet, if asked.
+The only file that is read here is the two-view sheet, on request.
 """
 
 import base64

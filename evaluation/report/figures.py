@@ -1,6 +1,6 @@
-"""Figures of the report as inline SVG: AUROC by label fraction with intervals, curves of pretraining and fine-tuning.
+"""Draw the report's figures as inline SVG: AUROC by label fraction with intervals, curves of training.
 
-Plain numbers flow in, SVG text that needs nothing from elsewhere flows out. Knows nothing of files or HTML pages.
+The SVG loads nothing: no font, no style sheet, no script.
 """
 
 import html

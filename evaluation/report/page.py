@@ -1,6 +1,6 @@
-"""One self-contained HTML page of a study folder: results first, then how they came about, then what ran.
+"""Write one self-contained HTML page of a study folder: results first, then training, then what ran.
 
-A folder flows in, a page flows out that needs nothing from elsewhere. Holds no image of a patient unless asked to.
+The page loads nothing from other files or from the network, and holds no image of a patient unless asked to.
 """
 
 import datetime

@@ -1,6 +1,6 @@
-"""What a report finds in a folder: pretraining runs, models, bootstrap results and datasets, as they were written.
+"""Collect what a report shows of a folder: pretraining runs, models, bootstrap results and datasets.
 
-A folder flows in, a Study flows out. Reads JSON, YAML and metrics only: no weights, no shards, no images, no torch.
+Only JSON, YAML and metrics are read: no weights, no shards, no images, and torch is not loaded.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class ReportError(CxrError):
 class Run:
     """A pretraining run. name: its path in the study. remarks: the comments that head config.yaml.
 
-    last, backbone: None where the run has not come that far. two_views: the picture, where there is one.
+    last, backbone: None where the run has not written them yet. two_views: the picture, where there is one.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end and handed on a backbone."""
+        """Whether the run reached its last step and wrote a backbone."""
         return bool(self.last and self.last.get("finished") and self.backbone)
 
 

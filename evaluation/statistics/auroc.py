@@ -1,7 +1,4 @@
-"""Area under the ROC curve of many weighted copies of the same rows at once, exact under ties.
-
-Scores, truth and how often each unit was drawn flow in, AUROCs flow out. Knows nothing of files, labels or arms.
-"""
+"""Compute the area under the ROC curve of many weighted copies of the same rows at once, exact under ties."""
 
 import numpy as np
 import scipy.sparse
@@ -9,7 +6,7 @@ from numpy.typing import NDArray
 
 
 class WeightedAuroc:
-    """Rows sorted by score once, then weighed as often as wanted.
+    """Prepare rows, sorted by score once, for many sets of weights.
 
     Sorted rows fall into blocks: rows of one class with no row of the other class between them, or rows that
     share one score. Two sparse matrices, `positives` and `negatives`, both [blocks, units], count each unit's rows

@@ -1,7 +1,4 @@
-"""The metrics that `cxr-eval bootstrap --metric` knows. A new one is one file with a class like WeightedAuroc.
-
-Knows nothing of files, arms or intervals.
-"""
+"""List the metrics of `cxr-eval bootstrap --metric`. A new one is one file with a class like WeightedAuroc."""
 
 from typing import Protocol
 

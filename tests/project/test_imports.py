@@ -61,8 +61,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("training", "training.backbones", "training.downstream", "evaluation.tables"),
     },
     "evaluation.tables": _FORMAT,
-    "evaluation.statistics": {"evaluation.tables"},
-    "evaluation.report": {"shards", "training.runs"},
+    "evaluation.statistics": {"shards.terminal", "evaluation.tables"},
+    "evaluation.report": {"shards", "shards.terminal", "training.runs"},
     "evaluation.cli": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
