@@ -3,14 +3,21 @@
 No torch here, so that a command line can offer the choices at once. Backbones: `training.backbones.architectures`.
 """
 
+from typing import Literal, get_args
+
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("fp32", "bf16", "fp16")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("step", "cosine", "constant")
+FINETUNE_SCHEDULES = ("cosine", "constant")
+"""Those of `SCHEDULES` that need no milestones."""
+
 BATCH_NORMS = ("split", "none")
 
-UNCERTAIN = ("ignore", "zeros", "ones")
+Uncertain = Literal["ignore", "zeros", "ones"]
+UNCERTAIN: tuple[Uncertain, ...] = get_args(Uncertain)
 """What an uncertain label (-1) means in training."""
 
-MISSING = ("ignore", "zeros")
+Missing = Literal["ignore", "zeros"]
+MISSING: tuple[Missing, ...] = get_args(Missing)
 """What a label that is not mentioned means in training."""

@@ -1,12 +1,10 @@
-"""What a network is asked to learn: 0, 1 or nothing for each sample and label.
+"""Targets of a network: 0, 1 or unknown for each sample and label, read from the labels as the source gives them.
 
-Rows of samples.parquet flow in, as the source labelled them; targets flow out. What to do with uncertain and missing
-labels is decided here and nowhere else.
+How uncertain and missing labels are read is decided here and nowhere else.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,45 +12,41 @@ import pandas as pd
 
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset
-
-UNCERTAIN = ("ignore", "zeros", "ones")
-MISSING = ("ignore", "zeros")
+from training.choices import Missing, Uncertain
 
 Targets = npt.NDArray[np.float32]
-"""float32 [N, L]: 1 positive, 0 negative, NaN not to be learned from or judged by."""
+"""float32 [N, L]: 1 positive, 0 negative, NaN unknown: left out of training and of evaluation."""
 
 
 @dataclass(frozen=True)
 class LabelPolicy:
-    """How training reads labels that are no plain yes or no (Irvin et al. 2019, section 3.1).
+    """How training reads labels that are neither positive nor negative (Irvin et al. 2019, section 3.1).
 
     uncertain (-1): ignore, zeros (U-Zeros) or ones (U-Ones). missing (not mentioned): ignore, or zeros.
     """
 
-    uncertain: Literal["ignore", "zeros", "ones"] = "ignore"
-    missing: Literal["ignore", "zeros"] = "ignore"
+    uncertain: Uncertain = "ignore"
+    missing: Missing = "ignore"
 
 
 PLAIN = LabelPolicy()
-"""Only what the source calls positive or negative: how valid and test splits are read."""
+"""Policy for valid and test splits: only labels that the source calls positive or negative are known."""
 
 
-def parse_labels(text: str, dataset: Dataset) -> tuple[str, ...]:
-    """Names from `--labels NAME[,NAME...]`. Raises SubsetError for one that the dataset does not have, or twice."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+def check_labels(names: Sequence[str], dataset: Dataset) -> None:
+    """Raise SubsetError for a label that the dataset does not have, a label named twice, or no label at all."""
     unknown = [name for name in names if name not in dataset.label_names]
     if unknown or not names:
         raise SubsetError(
-            f"{dataset.name} has no label {', '.join(map(repr, unknown)) or repr(text)}; it has: "
+            f"{dataset.name} has no label {', '.join(map(repr, unknown)) or repr('')}; it has: "
             f"{', '.join(dataset.label_names)}"
         )
     if len(set(names)) != len(names):
-        raise SubsetError(f"--labels {text!r} names a label twice")
-    return names
+        raise SubsetError(f"--labels {','.join(names)!r} names a label twice")
 
 
 def targets(rows: pd.DataFrame, labels: Sequence[str], policy: LabelPolicy) -> Targets:
-    """The targets of `rows`, float32 [N, L]."""
+    """Read the targets of `rows` with a label policy; float32 [N, L]."""
     values = rows[list(labels)].to_numpy(np.float32)
     meaning = {"ignore": np.nan, "zeros": 0.0, "ones": 1.0}
     return np.where(
@@ -61,7 +55,7 @@ def targets(rows: pd.DataFrame, labels: Sequence[str], policy: LabelPolicy) -> T
 
 
 def refuse_one_class(found: Targets, labels: Sequence[str], where: str) -> None:
-    """Raise SubsetError naming each label that `found` holds in one class only, or not at all."""
+    """Raise SubsetError that names each label of which `found` holds one class only, or no known target."""
     counts = {
         label: (int((column == 1).sum()), int((column == 0).sum()))
         for label, column in zip(labels, found.T, strict=True)

@@ -1,4 +1,7 @@
-"""What the train splits of several datasets are together: their patients, and the gray levels to normalise by."""
+"""Patients whom weights have seen: those of train splits, their file patients.parquet, the check for leakage.
+
+A patient is (dataset name, patient_id): the same number in another dataset is another person.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.durable import write_atomically
+from shards.errors import SubsetError
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
 
+PATIENTS = "patients.parquet"
+_SHOWN = 3
+
 
 def train_patients(datasets: Sequence[Dataset]) -> pd.DataFrame:
-    """Everyone in the train splits: columns dataset, patient_id."""
+    """List the patients of the train splits: columns dataset, patient_id."""
     return pd.concat(
         [
             pd.DataFrame({"dataset": dataset.name, "patient_id": select(dataset, "train")["patient_id"].unique()})
@@ -22,11 +29,8 @@ def train_patients(datasets: Sequence[Dataset]) -> pd.DataFrame:
     )
 
 
-PATIENTS = "patients.parquet"
-
-
 def write_patients(run: Path, patients: pd.DataFrame) -> None:
-    """Write everyone the weights will have seen: columns dataset, patient_id; sorted, each once."""
+    """Write patients.parquet: the patients whom the weights will have seen, sorted, each once."""
     schema = pa.schema([pa.field("dataset", pa.string()), pa.field("patient_id", pa.string())])
     rows = patients[["dataset", "patient_id"]].drop_duplicates().sort_values(["dataset", "patient_id"])
     table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
@@ -35,7 +39,7 @@ def write_patients(run: Path, patients: pd.DataFrame) -> None:
 
 
 def read_patients(folder: Path) -> pd.DataFrame:
-    """patients.parquet of a run or model directory (columns dataset, patient_id); no rows where there is none."""
+    """Read patients.parquet of a run or model directory (columns dataset, patient_id); no rows where there is none."""
     path = folder / PATIENTS
     if not path.is_file():
         return no_patients()
@@ -44,5 +48,23 @@ def read_patients(folder: Path) -> pd.DataFrame:
 
 
 def no_patients() -> pd.DataFrame:
-    """Columns dataset, patient_id, and no rows."""
+    """Make an empty list of patients: columns dataset, patient_id."""
     return pd.DataFrame({"dataset": pd.Series(dtype="str"), "patient_id": pd.Series(dtype="str")})
+
+
+def seen_among(patients: pd.DataFrame, name: str, rows: pd.DataFrame) -> list[str]:
+    """Find the patients of `rows`, of the dataset called `name`, who are among `patients` (dataset, patient_id)."""
+    known = set(patients.loc[patients["dataset"] == name, "patient_id"])
+    return sorted(known.intersection(rows["patient_id"]))
+
+
+def refuse_seen_patients(patients: pd.DataFrame, name: str, rows: pd.DataFrame, split: str) -> None:
+    """Raise SubsetError if the weights have seen patients of the rows (leakage), those of a split of dataset `name`."""
+    seen = seen_among(patients, name, rows)
+    if seen:
+        shown = ", ".join(seen[:_SHOWN]) + (f" and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else "")
+        raise SubsetError(
+            f"the weights have seen {len(seen)} of the {split} split's patients ({shown}): their predictions say "
+            "nothing about new patients. Take a split that was held back, or pass --allow-seen-patients, which the "
+            "result will say"
+        )

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.cli.main import main as cxr_eval
-from evaluation.predict import CITED, predict, prediction_table, seen_patients
+from evaluation.model_options import PredictOptions
+from evaluation.predict import CITED, predict, prediction_table
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
@@ -25,6 +25,7 @@ from tests.evaluation.files import write_csv
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.networks import images_to_input
 from training.downstream.model_directory import load_model
+from training.seen_patients import read_patients, write_patients
 
 CPU = ("--device", "cpu", "--threads", 1)
 
@@ -148,28 +149,13 @@ def test_seen_patients_are_refused_and_the_override_is_on_record(
 
 
 def test_patients_seen_in_pretraining_are_refused_too(labelled_root: Path, probed: Path, tmp_path: Path) -> None:
-    model = load_model(probed)
+    model = Path(shutil.copytree(probed, tmp_path / "model"))
     one_of_test = select(open_dataset(labelled_root), "test")["patient_id"].iloc[0]
     before = pd.DataFrame({"dataset": ["labelled"], "patient_id": [one_of_test]})
-    pretrained = replace(model, patients=pd.concat([model.patients, before]))
+    write_patients(model, pd.concat([read_patients(model), before]))
+    options = PredictOptions(shards=labelled_root, model=model, output=tmp_path / "p.csv", device="cpu", threads=1)
     with pytest.raises(SubsetError, match=f"have seen 1 of the test split's patients \\({one_of_test}\\)"):
-        predict(
-            pretrained,
-            open_dataset(labelled_root),
-            tmp_path / "p.csv",
-            split="test",
-            aggregate="image",
-            allow_seen_patients=False,
-            device="cpu",
-            threads=1,
-        )
-
-
-def test_a_patient_of_the_same_number_in_another_dataset_is_someone_else(labelled_root: Path, probed: Path) -> None:
-    patients = load_model(probed).patients
-    train = select(open_dataset(labelled_root), "train")
-    assert seen_patients(patients, "another", train) == []
-    assert seen_patients(patients, "labelled", train) == sorted(set(train["patient_id"]))
+        predict(options)
 
 
 def test_a_missing_split_is_refused_with_how_to_get_one(probed: Path, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {
         *_LOADING,
-        *("training", "training.backbones", "training.downstream", "evaluation.tables"),
+        *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
+        "evaluation.tables",
     },
     "evaluation.tables": _FORMAT,
     "evaluation.statistics": {"shards.terminal", "evaluation.tables"},

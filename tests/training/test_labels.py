@@ -3,7 +3,6 @@
 import itertools
 import math
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,10 @@ from hypothesis import strategies as st
 
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
-from training.labels import MISSING, PLAIN, UNCERTAIN, LabelPolicy, parse_labels, refuse_one_class, targets
+from training.choices import MISSING, UNCERTAIN
+from training.labels import PLAIN, LabelPolicy, check_labels, refuse_one_class, targets
 
-UNCERTAIN_MEANS: tuple[Literal["ignore", "zeros", "ones"], ...] = ("ignore", "zeros", "ones")
-MISSING_MEANS: tuple[Literal["ignore", "zeros"], ...] = ("ignore", "zeros")
-EVERY_POLICY = [LabelPolicy(u, m) for u, m in itertools.product(UNCERTAIN_MEANS, MISSING_MEANS)]
+EVERY_POLICY = [LabelPolicy(u, m) for u, m in itertools.product(UNCERTAIN, MISSING)]
 
 
 def slow_target(value: float, policy: LabelPolicy) -> float:
@@ -64,27 +62,25 @@ def test_valid_and_test_splits_are_read_without_any_guess() -> None:
     assert LabelPolicy("ignore", "ignore") == PLAIN
 
 
-def test_the_choices_on_the_command_line_are_those_of_the_policy() -> None:
-    hints = LabelPolicy.__annotations__
-    assert (get_args(hints["uncertain"]), get_args(hints["missing"])) == (UNCERTAIN, MISSING)
-
-
-def test_labels_are_parsed_with_spaces_inside_and_around_their_names(labelled_root: Path) -> None:
-    assert parse_labels(" Pleural Effusion , Edema,", open_dataset(labelled_root)) == ("Pleural Effusion", "Edema")
+def test_every_policy_of_the_table_can_be_read() -> None:
+    rows = pd.DataFrame({"Edema": np.array([1, 0, -1, np.nan], dtype=np.float32)})
+    assert len({targets(rows, ["Edema"], policy).tobytes() for policy in EVERY_POLICY}) == len(EVERY_POLICY) == 6
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("names", "message"),
     [
-        ("Edema,Oedema", r"labelled has no label 'Oedema'; it has: Edema, Pleural Effusion"),
-        ("edema", "no label 'edema'"),
-        ("", "no label ''; it has"),
-        ("Edema, Edema", "names a label twice"),
+        (("Edema", "Oedema"), r"labelled has no label 'Oedema'; it has: Edema, Pleural Effusion"),
+        (("edema",), "no label 'edema'"),
+        ((), "no label ''; it has"),
+        (("Edema", "Edema"), "names a label twice"),
     ],
 )
-def test_labels_that_a_dataset_does_not_have_are_refused_by_name(text: str, message: str, labelled_root: Path) -> None:
+def test_labels_that_a_dataset_does_not_have_are_refused_by_name(
+    names: tuple[str, ...], message: str, labelled_root: Path
+) -> None:
     with pytest.raises(SubsetError, match=message):
-        parse_labels(text, open_dataset(labelled_root))
+        check_labels(names, open_dataset(labelled_root))
 
 
 def test_labels_of_one_class_are_refused_by_name_with_their_counts() -> None:

@@ -1,21 +1,15 @@
 """`cxr-train probe`."""
 
-from pathlib import Path
-
 import click
 
-from training.cli.downstream_options import Downstream, downstream_options
+from shards.terminal.options import OptionsCommand, takes
+from training.cli.results_table import print_results
+from training.downstream.options import ProbeOptions
 
 
-@click.command()
-@downstream_options
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where embeddings are kept between probes.  [default: $CXR_CACHE or ~/.cache/cxr]",
-)
-def probe(shared: Downstream, cache: Path | None) -> None:
+@click.command(cls=OptionsCommand)
+@takes(ProbeOptions, recipe=True)
+def probe(options: ProbeOptions) -> None:
     """Fit a linear probe on a frozen backbone.
 
     Reads a dataset of shards and a backbone. Embeds every split once (kept in the cache), fits a logistic regression
@@ -24,27 +18,14 @@ def probe(shared: Downstream, cache: Path | None) -> None:
     """
     import torch
 
-    from training.downstream.embedding_cache import default_cache
     from training.downstream.model_directory import already_done
     from training.downstream.probe import probe as fit_probe
-    from training.downstream.start import begin, print_results
-    from training.processes.devices import available_threads, choose_device
+    from training.downstream.start import begin, recorded_options
+    from training.processes.devices import available_threads
 
-    threads = shared.threads or available_threads()
-    torch.set_num_threads(threads)
-    start = begin(method="probe", own_options={}, **shared.of_start())
-    if already_done(shared.output, start.options):
-        click.echo(f"{shared.output} holds this probe already")
+    torch.set_num_threads(options.threads or available_threads())
+    start = begin(options)
+    if already_done(options.output, recorded_options(start, options)):
+        click.echo(f"{options.output} holds this probe already")
         return
-    results = fit_probe(
-        start.dataset,
-        start.backbone,
-        start.labels,
-        shared.output,
-        options=start.options,
-        policy=start.policy,
-        cache=cache or default_cache(),
-        device=choose_device(shared.device),
-        threads=threads,
-    )
-    print_results(results, shared.output)
+    print_results(fit_probe(start, options), options.output)

@@ -1,4 +1,4 @@
-"""Features of many samples as one Zarr v3 group, written a piece at a time and whole or not at all.
+"""Write and read the features of many samples as one Zarr v3 group; a group is complete or not there.
 
 `features` float32 [N, D] and `sample_id` int64 [N]; names and digests in the attributes.
 """
@@ -28,7 +28,7 @@ SHARD_ROWS = 16 * CHUNK_ROWS
 
 @dataclass(frozen=True)
 class Embeddings:
-    """features: float32 [N, D]; sample_id: int64 [N]; attributes: where they came from."""
+    """Features of samples. features: float32 [N, D]; sample_id: int64 [N]; attributes: backbone and dataset."""
 
     features: Features
     sample_id: Ids
@@ -47,8 +47,8 @@ def write_embeddings(
     """Write batches of (features [n, D], ids [n]), `rows` in all. At most SHARD_ROWS rows are held in memory.
 
     Embeddings at `path` are replaced, at the end; with keep_existing those that another process has put there
-    meanwhile stay, and these are dropped. Raises TrainingError if the batches do not add up to `rows`, or `path` holds
-    anything else.
+    in the meantime stay, and these are dropped. Raises TrainingError if the batches do not add up to `rows`, or `path`
+    holds anything else.
     """
     refuse_other_content(path)
     # Not the process id: a cache is shared by nodes, and in containers their processes have the same ids.
@@ -89,11 +89,11 @@ def read_embeddings(path: Path) -> Embeddings:
         features = np.asarray(group["features"][:], dtype=np.float32)  # type: ignore[index]
         sample_id = np.asarray(group["sample_id"][:], dtype=np.int64)  # type: ignore[index]
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{path} does not hold embeddings, or damaged ones: {error}. {_ANEW}") from error
+        raise TrainingError(f"{path} does not hold embeddings, or damaged ones: {error}. {_AGAIN}") from error
     digest = _Digest()
     digest.update(features, sample_id)
     if group.attrs.get("sha256") != digest.hex():
-        raise TrainingError(f"{path} does not hold the embeddings that were written. {_ANEW}")
+        raise TrainingError(f"{path} does not hold the embeddings that were written. {_AGAIN}")
     return Embeddings(features, sample_id, dict(group.attrs))
 
 
@@ -102,10 +102,10 @@ def refuse_other_content(path: Path) -> None:
     if not path.exists() or (path / "features" / "zarr.json").is_file():
         return
     if not path.is_dir() or any(path.iterdir()):
-        raise TrainingError(f"{path} is there and holds no embeddings. Remove it, or name another place.")
+        raise TrainingError(f"{path} is there and holds no embeddings. Remove it, or name another path.")
 
 
-_ANEW = "Remove it and make it anew."
+_AGAIN = "Remove it and run the command again."
 
 
 class _Digest:

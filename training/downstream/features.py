@@ -1,6 +1,6 @@
-"""From a frozen backbone and rows of a dataset to their features, computed once and kept.
+"""Compute the features of a dataset's rows with a frozen backbone, and keep those of a split in a cache.
 
-Knows nothing of labels. The cache is keyed by everything that a feature depends on, so it is never stale.
+The cache is keyed by everything that a feature depends on, so it is never stale.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ def embed(
 
 
 def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]:
-    """Everything that features depend on but the rows."""
+    """Describe what features depend on, apart from the rows: backbone, dataset and the version of the views."""
     return {
         "backbone": {
             "digest": backbone.digest,
@@ -75,10 +75,10 @@ def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]
 def cached_features(
     backbone: Backbone, dataset: Dataset, split: str, *, cache: Path, device: Device, threads: int
 ) -> Embeddings:
-    """Features of a whole split in the order of `select`, read from the cache or computed and put there.
+    """Read the features of a whole split from the cache, or compute and keep them; in the order of `select`.
 
-    The device belongs to the key: a GPU's features are not a CPU's to the last bit. So do the samples: a dataset's
-    digest does not know which of them are left out. Raises TrainingError for a cache that cannot be written.
+    The device belongs to the key: a GPU's features differ from a CPU's in the last bits. So do the samples: a dataset's
+    digest does not say which of them are left out. Raises TrainingError for a cache that cannot be written.
     """
     rows = select(dataset, split)
     samples = hashlib.sha256(rows["sample_id"].to_numpy(np.int64).tobytes()).hexdigest()

@@ -1,15 +1,13 @@
-"""End-to-end fine-tuning: the whole network on labelled images, the epoch with the best validation AUROC kept.
+"""End-to-end fine-tuning: train the whole network on labelled images, keep the epoch with the best validation AUROC.
 
-A dataset, a backbone and labels flow in, a model directory flows out. A run is short and starts anew when it was
-interrupted; the same options give the same weights on the same machine.
+A fine-tuning is short and restarts from the beginning after an interruption; the same options give the same weights on
+the same machine.
 """
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,20 +16,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shards.format.dataset import Dataset
-from shards.format.subsets import label_fraction, select, single_label
-from shards.loading.dali_graph import Device
+from shards.format.subsets import select
+from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import OneViewLoader
 from shards.loading.staging import stage
 from shards.terminal.progress import Bar, progress
-from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
 from training.backbones.networks import attach_head, feature_dimension, images_to_input, on_device, stream_seed
 from training.downstream.holdout import held_out
-from training.downstream.model_directory import auroc_by_split, mean_auroc, save_model
+from training.downstream.model_directory import Results, auroc_by_split, mean_auroc, save_model
+from training.downstream.options import FinetuneOptions
+from training.downstream.start import Start, label_policy, training_rows
 from training.errors import TrainingError
 from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
 from training.optimizers import build_optimizer
-from training.processes.devices import autocast, torch_device
+from training.processes.devices import autocast, available_threads, choose_device, torch_device
 from training.runs.metrics_log import MetricsLog
 from training.schedules import learning_rate
 
@@ -40,51 +39,28 @@ _WHAT_NEXT = "Try a smaller --lr, or --precision fp32."
 
 
 @dataclass(frozen=True)
-class Optimization:
-    """How the network is trained. batch_size: samples a step; lr: at the start; schedule: cosine or constant.
+class FinetuneDetails:
+    """What model.json says of a fine-tuning. chosen_on: number of samples on which the epoch was chosen."""
 
-    min_steps: an epoch over few samples goes over them again until it has this many steps, so that small label
-    fractions are trained too.
-    """
-
-    epochs: int
-    batch_size: int
-    lr: float
-    optimizer: str
-    weight_decay: float
-    schedule: str
-    min_steps: int
-    precision: str
+    best_epoch: int
+    best_auroc: float | None
+    chosen_on: int
 
 
-def finetune(
-    dataset: Dataset,
-    backbone: Backbone,
-    labels: tuple[str, ...],
-    output: Path,
-    *,
-    options: Mapping[str, Any],
-    policy: LabelPolicy,
-    optimization: Optimization,
-    device: Device,
-    threads: int,
-    stage_to: Path | None = None,
-) -> dict[str, Any]:
+def finetune(start: Start, options: FinetuneOptions) -> Results:
     """Fine-tune on a label fraction of the train split and write the model directory. Returns the results.
 
-    The epoch is chosen on the valid split, or on held-out training patients where there is none. stage_to: folder of
-    the node to which what every epoch reads is copied first.
-    Raises SubsetError for labels of which the fraction knows one class only, TrainingError for a loss that is not a
+    The epoch is chosen on the valid split, or on held-out training patients where there is none.
+    Raises SubsetError for labels of which the fraction has one class only, TrainingError for a loss that is not a
     number.
     """
-    rows = label_fraction(
-        select(dataset, "train"), dataset.name, options["label_fraction"], options["draw"], single_label(dataset)
-    )
+    dataset, labels, policy = start.dataset, start.labels, label_policy(options)
+    rows = training_rows(dataset, options)
     train, judged_on, judged_by = _validation(dataset, rows, labels, policy)
     wanted = targets(train, labels, policy)
     refuse_one_class(wanted, labels, f"{dataset.name}: {len(train)} samples to fine-tune on")
-    tuning = _FineTuning(dataset, backbone, labels, optimization, options["seed"], device, threads, stage_to)
-    best = tuning.run(train, wanted, judged_on, targets(judged_on, labels, judged_by), output)
+    tuning = _FineTuning(start, options)
+    best = tuning.run(train, wanted, judged_on, targets(judged_on, labels, judged_by))
     tuning.network.load_state_dict(best.weights)
     found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}
     for split in found:
@@ -92,23 +68,13 @@ def finetune(
         if len(of_split):
             found[split] = targets(of_split, labels, PLAIN), tuning.scores(dataset, of_split)
     results = auroc_by_split(labels, found)
-    save_model(
-        output,
-        best.weights,
-        backbone,
-        method="finetune",
-        labels=labels,
-        options=options,
-        dataset=dataset,
-        trained_on=rows,
-        results=results,
-        details={"best_epoch": best.epoch, "best_auroc": best.auroc, "chosen_on": len(judged_on)},
-    )
+    details = FinetuneDetails(best.epoch, best.auroc, len(judged_on))
+    save_model(start, options, best.weights, trained_on=rows, results=results, details=details)
     return results
 
 
 def masked_loss(logits: Tensor, goal: Tensor) -> Tensor:
-    """Binary cross entropy over the targets that are known. logits, goal: [N, L], NaN in goal is left out; scalar.
+    """Average the binary cross entropy over the targets that are known. logits, goal: [N, L], NaN unknown; scalar.
 
     A batch without any known target has loss 0 and no gradient.
     """
@@ -120,10 +86,10 @@ def masked_loss(logits: Tensor, goal: Tensor) -> Tensor:
 def _validation(
     dataset: Dataset, rows: pd.DataFrame, labels: tuple[str, ...], policy: LabelPolicy
 ) -> tuple[pd.DataFrame, pd.DataFrame, LabelPolicy]:
-    """(rows to train on, rows that choose the epoch, how their labels are read).
+    """Split off validation rows: (rows to train on, rows that choose the epoch, the label policy of the latter).
 
-    Held-out training patients, perhaps none of a small fraction, are read as those that are learned from: where only
-    positives are mentioned, a plain reading would leave no negative to judge by.
+    Held-out training patients, perhaps none of a small fraction, are read with the policy of training: where only
+    positives are mentioned, the plain policy would leave no negative to validate on.
     """
     valid = select(dataset, "valid")
     if len(valid):
@@ -134,46 +100,37 @@ def _validation(
 
 @dataclass(frozen=True)
 class _Best:
-    """The epoch kept so far, from 1; auroc None where it is undefined. weights: on the CPU, torchvision's names."""
+    """Best epoch so far, from 1; auroc None where it is undefined. weights: on the CPU, torchvision's names."""
 
     epoch: int
     auroc: float | None
     weights: dict[str, Tensor]
 
     def beaten_by(self, auroc: float | None) -> bool:
-        """A later epoch wins only with a better AUROC; where none is defined, the last one does."""
+        """Whether a later epoch replaces this one: with a better AUROC only, or always where none is defined."""
         return self.auroc is None or (auroc is not None and auroc > self.auroc)
 
 
 class _FineTuning:
-    """State: the network, on its device, as far as it has been trained."""
+    """Training of one network. State: the network, on its device, as far as it has been trained."""
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        backbone: Backbone,
-        labels: tuple[str, ...],
-        optimization: Optimization,
-        seed: int,
-        device: Device,
-        threads: int,
-        stage_to: Path | None,
-    ) -> None:
-        self._dataset, self._backbone, self._labels, self._how = dataset, backbone, labels, optimization
-        self._seed, self._loader_device, self._threads, self._stage_to = seed, device, threads, stage_to
-        self._device = torch_device(device)
+    def __init__(self, start: Start, options: FinetuneOptions) -> None:
+        self._dataset, self._backbone, self._labels, self._how = start.dataset, start.backbone, start.labels, options
+        self._loader_device = choose_device(options.device)
+        self._threads = options.threads or available_threads()
+        self._device = torch_device(self._loader_device)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(seed, _HEAD_STREAM))
-            head = nn.Linear(feature_dimension(backbone.architecture), len(labels))
-        network = attach_head(copy.deepcopy(backbone.network), backbone.architecture, head)
+            torch.manual_seed(stream_seed(options.seed, _HEAD_STREAM))
+            head = nn.Linear(feature_dimension(start.backbone.architecture), len(start.labels))
+        network = attach_head(copy.deepcopy(start.backbone.network), start.backbone.architecture, head)
         self.network = on_device(network, self._device)
 
-    def run(self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, truth: Targets, output: Path) -> _Best:
-        """Train on the rows that have a label, judge each epoch, log it to `output`; the best epoch.
+    def run(self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, truth: Targets) -> _Best:
+        """Train on the rows that have a label, validate and log each epoch; returns the best epoch.
 
         wanted, truth: the targets of train and of judged_on.
         """
-        labelled = ~np.isnan(wanted).all(axis=1)
+        labelled, output = ~np.isnan(wanted).all(axis=1), self._how.output
         dataset, train = self._near(train.iloc[np.flatnonzero(labelled)])
         judged_from, judged_on = self._near(judged_on)
         wanted = wanted[labelled]
@@ -182,10 +139,11 @@ class _FineTuning:
             train,
             image_size=self._backbone.image_size,
             batch_size=min(self._how.batch_size, len(train)),
-            seed=self._seed,
+            seed=self._how.seed,
             device=self._loader_device,
             device_id=0,
             threads=self._threads,
+            views=ViewRange(self._how.degrees, self._how.flip, self._how.scale, self._how.translate),
         )
         steps = max(len(loader), self._how.min_steps)
         optimizer = build_optimizer(
@@ -211,7 +169,7 @@ class _FineTuning:
         return best
 
     def scores(self, dataset: Dataset, rows: pd.DataFrame) -> Targets:
-        """Logits of the fixed view of each row, float32 [N, L]. Raises TrainingError if one is not a number."""
+        """Compute the logits of each row's fixed view, float32 [N, L]. Raises TrainingError if one is not a number."""
         if rows.empty:
             return np.empty((0, len(self._labels)), dtype=np.float32)
         batches = outputs(
@@ -230,10 +188,10 @@ class _FineTuning:
         return scores
 
     def _near(self, rows: pd.DataFrame) -> tuple[Dataset, pd.DataFrame]:
-        """Where the rows are read: in the dataset, or in their copy on this node."""
-        if self._stage_to is None or rows.empty:
+        """Copy the rows to the node where that is asked for; (dataset to read them from, rows)."""
+        if self._how.stage_to is None or rows.empty:
             return self._dataset, rows
-        return stage(self._dataset, rows, self._stage_to)
+        return stage(self._dataset, rows, self._how.stage_to)
 
     def _epoch(
         self,
@@ -244,7 +202,7 @@ class _FineTuning:
         scaler: torch.amp.GradScaler,
         bar: Bar,
     ) -> tuple[float, float]:
-        """Train for one epoch; (mean loss, last learning rate). Raises TrainingError for a loss that is no number."""
+        """Train for one epoch; (mean loss, last learning rate). Raises TrainingError for a loss that is not finite."""
         self.network.train()
         total, rate = torch.zeros((), device=self._device), self._how.lr
         for step in range((epoch - 1) * steps, epoch * steps):
@@ -275,7 +233,7 @@ class _FineTuning:
 
 
 def _labelled_batches(loader: OneViewLoader, ids: pd.Index, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end: images uint8 [N, 1, H, W] and their targets float32 [N, L]. ids: of the rows of `wanted`."""
+    """Yield batches without end: images uint8 [N, 1, H, W], targets float32 [N, L]. ids: of the rows of `wanted`."""
     while True:
         for batch in loader:
             yield batch.image, wanted[torch.from_numpy(ids.get_indexer(pd.Index(batch.sample_id.numpy())))]

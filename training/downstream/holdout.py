@@ -1,4 +1,4 @@
-"""A part of the training patients that is held out to choose something: a regularisation, an epoch."""
+"""Hold out a part of the training patients, on which a regularisation or an epoch is chosen."""
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ _DRAW_OF_HOLDOUT = -1  # a draw that no label fraction uses, so that the held-ou
 
 
 def held_out(rows: pd.DataFrame, name: str, positive: "pd.Series[bool]") -> "pd.Series[bool]":
-    """Which rows are held out: whole patients, every EVERY-th with and every EVERY-th without the label.
+    """Mark the rows that are held out: whole patients, every EVERY-th with and every EVERY-th without the label.
 
     positive: a bool a row. Patients are taken in the order of a hash, so the choice is the same on every machine.
     """

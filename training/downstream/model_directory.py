@@ -1,4 +1,4 @@
-"""A model directory: a probed or fine-tuned network with what is known of it, written whole, read by `cxr-eval`.
+"""Write and read model directories: a probed or fine-tuned network with its description and the patients it has seen.
 
 model.safetensors holds torchvision's names; its last linear layer has one output a label, so that a probe and a
 fine-tuned network are used alike: sigmoid(logit).
@@ -7,9 +7,9 @@ fine-tuned network are used alike: sigmoid(logit).
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from sklearn.metrics import roc_auc_score
@@ -17,35 +17,55 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
-from shards.format.dataset import Dataset
-from training.backbones.backbone import Backbone
 from training.backbones.networks import attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
+from training.downstream.options import SupervisedOptions
+from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
 from training.runs.backbone_from import describe_backbone
 from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
 from training.seen_patients import PATIENTS, read_patients, write_patients
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Model:
-    """network: [N, 3, H, W] -> logits [N, L], eval mode, CPU. description: model.json. patients: all it has seen."""
+    """A model that was read from its directory.
+
+    network: [N, 3, H, W] -> logits [N, L], eval mode, CPU. image_size: side in pixels. mean, std: 0..255, of the
+    input. labels: in the order of the outputs. patients: everyone the weights have seen. description: model.json.
+    """
 
     network: nn.Module
-    description: Mapping[str, Any]
+    architecture: str
+    image_size: int
+    mean: float
+    std: float
+    labels: tuple[str, ...]
     patients: pd.DataFrame
+    description: Mapping[str, Any]
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels, in the order of the outputs."""
-        return tuple(self.description["labels"])
+
+@dataclass(frozen=True)
+class Auroc:
+    """AUROC of one label on one split, None where it is undefined. n: known targets, positives: those that are 1."""
+
+    auroc: float | None
+    n: int
+    positives: int
+
+
+Results = Mapping[str, Mapping[str, Auroc | None]]
+"""label -> split -> AUROC; None for a split that the dataset does not have."""
 
 
 def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
-    """Whether `folder` holds the model that these options make.
+    """Whether `folder` holds the model that these options make. options: as `recorded_options` lists them.
 
     Raises ResumeError if it holds another one, or is no folder for a model: nothing is ever overwritten.
     """
@@ -66,28 +86,27 @@ def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
 
 
 def save_model(
-    folder: Path,
+    start: Start,
+    options: SupervisedOptions,
     weights: Mapping[str, Tensor],
-    backbone: Backbone,
     *,
-    method: str,
-    labels: Sequence[str],
-    options: Mapping[str, Any],
-    dataset: Dataset,
     trained_on: pd.DataFrame,
-    results: Mapping[str, Any],
-    details: Mapping[str, Any],
+    results: Results,
+    details: "DataclassInstance",
 ) -> None:
-    """Write a model directory, model.json last. weights: torchvision's names, head included.
+    """Write the model directory options.output, model.json last. weights: torchvision's names, head included.
 
-    trained_on: the rows whose labels or pixels were used, held-out ones too. results: `auroc_by_split`.
+    trained_on: the rows whose labels or pixels were used, held-out ones too. details: what the method adds to
+    model.json, a key a field.
     """
+    folder, backbone, dataset = options.output, start.backbone, start.dataset
     folder.mkdir(parents=True, exist_ok=True)
     content = safetensors_bytes(weights)
     with write_atomically(folder / MODEL_WEIGHTS) as file:
         file.write(content)
     own = pd.DataFrame({"dataset": dataset.name, "patient_id": trained_on["patient_id"]})
     write_patients(folder, pd.concat([backbone.patients, own], ignore_index=True))
+    recorded = recorded_options(start, options)
     description = {
         **describe_backbone(
             architecture=backbone.architecture,
@@ -96,17 +115,17 @@ def save_model(
             std=backbone.std,
             provenance=backbone.provenance,
         ),
-        "method": method,
+        "method": options.method,
         "initial": backbone.initial,
         "backbone_digest": backbone.digest,
-        "labels": list(labels),
-        **{key: options[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing")},
+        "labels": list(start.labels),
+        **{key: recorded[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing")},
         "dataset": dataset.citation,
         "train_samples": len(trained_on),
         "train_patients": int(trained_on["patient_id"].nunique()),
-        "results": dict(results),
-        **details,
-        "options": dict(options),
+        "results": results_as_json(results),
+        **asdict(details),
+        "options": recorded,
         "digest": hashlib.sha256(content).hexdigest(),
     }
     write_json_atomically(folder / MODEL, description)
@@ -117,43 +136,58 @@ def load_model(folder: Path) -> Model:
     path = folder / MODEL
     if not path.is_file():
         raise WeightsError(
-            f"{folder} holds no {MODEL}: it is no finished model. Run `cxr-train probe` or `cxr-train finetune`."
+            f"{folder} holds no {MODEL}: it is not a finished model. Run `cxr-train probe` or `cxr-train finetune`."
         )
     description = _described(path)
     if description.get("format_version") != FORMAT_VERSION:
         raise WeightsError(f"{path}: format version {description.get('format_version')!r}, not {FORMAT_VERSION}")
     if not (folder / PATIENTS).is_file():
         raise WeightsError(
-            f"{folder} holds no {PATIENTS}, so nobody knows whom the weights have seen. Copy the whole folder again."
+            f"{folder} holds no {PATIENTS}, so it is not known which patients the weights have seen. Copy the whole "
+            "folder again."
         )
     weights_path = folder / MODEL_WEIGHTS
     weights = read_weights(weights_path)
     if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.get("digest"):
         raise WeightsError(f"{weights_path} is not the file that {MODEL} records. Copy both again.")
-    architecture = description["architecture"]
-    head = nn.Linear(feature_dimension(architecture), len(description["labels"]))
+    architecture, labels = description["architecture"], tuple(description["labels"])
+    head = nn.Linear(feature_dimension(architecture), len(labels))
     network = attach_head(build_backbone(architecture, seed=0), architecture, head)
     network.load_state_dict(weights)
-    return Model(network.eval(), description, read_patients(folder))
+    return Model(
+        network=network.eval(),
+        architecture=architecture,
+        image_size=description["image_size"],
+        mean=description["mean"],
+        std=description["std"],
+        labels=labels,
+        patients=read_patients(folder),
+        description=description,
+    )
 
 
-def auroc_by_split(
-    labels: Sequence[str], found: Mapping[str, tuple[Targets, Targets] | None]
-) -> dict[str, dict[str, Any]]:
-    """AUROC of each label in each split, for model.json. found: split -> (targets [N, L], scores [N, L]) or None.
+def auroc_by_split(labels: Sequence[str], found: Mapping[str, tuple[Targets, Targets] | None]) -> Results:
+    """Compute the AUROC of each label in each split. found: split -> (targets [N, L], scores [N, L]) or None."""
+    return {
+        label: {
+            split: None if pair is None else _auroc(pair[0][:, column], pair[1][:, column])
+            for split, pair in found.items()
+        }
+        for column, label in enumerate(labels)
+    }
 
-    A split that the dataset does not have is null; so is an AUROC that is undefined (one class only).
-    """
-    results: dict[str, dict[str, Any]] = {label: {} for label in labels}
-    for split, pair in found.items():
-        for column, label in enumerate(labels):
-            results[label][split] = None if pair is None else _auroc(pair[0][:, column], pair[1][:, column])
-    return results
+
+def results_as_json(results: Results) -> dict[str, dict[str, dict[str, float | None] | None]]:
+    """Results as model.json holds them."""
+    return {
+        label: {split: None if result is None else asdict(result) for split, result in by_split.items()}
+        for label, by_split in results.items()
+    }
 
 
 def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float | None:
-    """Mean over the labels whose AUROC is defined; None where none is."""
-    every = [_auroc(target[:, column], scores[:, column])["auroc"] for column in range(len(labels))]
+    """Average the AUROC over the labels for which it is defined; None where it is for none."""
+    every = [_auroc(target[:, column], scores[:, column]).auroc for column in range(len(labels))]
     defined = [value for value in every if value is not None]
     return sum(defined) / len(defined) if defined else None
 
@@ -162,15 +196,14 @@ def _described(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{path} is not JSON: {error}. Copy it again, or make the model anew.") from error
+        raise WeightsError(f"{path} is not JSON: {error}. Copy it again, or train the model again.") from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} does not describe a model. Copy it again, or make the model anew.")
+        raise WeightsError(f"{path} does not describe a model. Copy it again, or train the model again.")
     return content
 
 
-def _auroc(target: Targets, scores: Targets) -> dict[str, Any]:
+def _auroc(target: Targets, scores: Targets) -> Auroc:
     known = target == target  # NaN is not
     n, positives = int(known.sum()), int((target[known] == 1).sum())
     defined = 0 < positives < n
-    value = float(roc_auc_score(target[known], scores[known])) if defined else None
-    return {"auroc": value, "n": n, "positives": positives}
+    return Auroc(float(roc_auc_score(target[known], scores[known])) if defined else None, n, positives)

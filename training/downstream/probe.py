@@ -1,13 +1,9 @@
 """Linear probe: logistic regression on the features of a frozen backbone, folded into a torchvision network.
 
-Datasets and a backbone flow in, a model directory flows out. Features are computed once a split and cached, so a
-study of many fractions and draws pays for them once.
+Features are computed once a split and cached, so a study of many fractions and draws computes them once.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +14,24 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from shards.format.dataset import Dataset
-from shards.format.subsets import label_fraction, select, single_label
-from shards.loading.dali_graph import Device
+from shards.format.subsets import select
 from training.backbones.backbone import Backbone
 from training.backbones.networks import backbone_weights, head_name
+from training.downstream.embedding_cache import default_cache
 from training.downstream.embeddings import Embeddings
 from training.downstream.features import cached_features
 from training.downstream.holdout import held_out
-from training.downstream.model_directory import auroc_by_split, save_model
+from training.downstream.model_directory import Results, auroc_by_split, save_model
+from training.downstream.options import ProbeOptions
+from training.downstream.start import Start, label_policy, training_rows
 from training.errors import TrainingError
-from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
+from training.labels import PLAIN, Targets, refuse_one_class, targets
+from training.processes.devices import available_threads, choose_device
 
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))
 """Values of C (inverse regularisation, of standardised features) that are tried."""
 DEFAULT_STRENGTH = 1e-2
-"""C where too few patients have the label to hold any out."""
+"""C where too few patients have the label for any of them to be held out."""
 MAX_ITERATIONS = 2000
 TOLERANCE = 1e-6
 """Largest component of the gradient at the end; scikit-learn's own 1e-4 leaves a weak regularisation unfinished."""
@@ -56,33 +54,37 @@ class LinearModel:
     held_out: int
 
 
-def probe(
-    dataset: Dataset,
-    backbone: Backbone,
-    labels: tuple[str, ...],
-    output: Path,
-    *,
-    options: Mapping[str, Any],
-    policy: LabelPolicy,
-    cache: Path,
-    device: Device,
-    threads: int,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Regularisation:
+    """What model.json says of a label's regression. chosen_on: number of held-out samples, None for the default C."""
+
+    C: float
+    chosen_on: int | None
+
+
+@dataclass(frozen=True)
+class ProbeDetails:
+    """What model.json says of a probe, by label."""
+
+    regularisation: dict[str, Regularisation]
+
+
+def probe(start: Start, options: ProbeOptions) -> Results:
     """Fit one logistic regression a label on a label fraction of the train split and write the model directory.
 
-    options: what model.json records; `label_fraction`, `draw` and `seed` among them. Returns the results by label and
-    split. Raises SubsetError for labels of which the fraction knows one class only.
+    Returns the results by label and split. Raises SubsetError for labels of which the fraction has one class only.
     """
+    dataset, labels, threads = start.dataset, start.labels, options.threads or available_threads()
+    cache, device = options.cache or default_cache(), choose_device(options.device)
     embedded = {
-        split: cached_features(backbone, dataset, split, cache=cache, device=device, threads=threads)
+        split: cached_features(start.backbone, dataset, split, cache=cache, device=device, threads=threads)
         for split in ("train", "valid", "test")
         if len(select(dataset, split))
     }
-    rows = label_fraction(
-        select(dataset, "train"), dataset.name, options["label_fraction"], options["draw"], single_label(dataset)
-    )
-    wanted = targets(rows, labels, policy)
-    refuse_one_class(wanted, labels, _where(dataset, rows, options))
+    rows = training_rows(dataset, options)
+    wanted = targets(rows, labels, label_policy(options))
+    where = f"{dataset.name}, label fraction {options.label_fraction} of draw {options.draw} ({len(rows)} samples)"
+    refuse_one_class(wanted, labels, where)
     places = _places(rows, embedded["train"])
     with threadpool_limits(limits=threads):
         models = {
@@ -97,27 +99,20 @@ def probe(
             truth = targets(select(dataset, split), labels, PLAIN)
             found[split] = truth, embedded[split].features @ weight.T.astype(np.float32) + bias.astype(np.float32)
     results = auroc_by_split(labels, found)
-    save_model(
-        output,
-        folded(backbone, weight, bias),
-        backbone,
-        method="probe",
-        labels=labels,
-        options=options,
-        dataset=dataset,
-        trained_on=rows,
-        results=results,
-        details={"regularisation": {label: _regularisation(model) for label, model in models.items()}},
+    details = ProbeDetails(
+        {label: Regularisation(model.strength, model.held_out or None) for label, model in models.items()}
     )
+    weights = folded(start.backbone, weight, bias)
+    save_model(start, options, weights, trained_on=rows, results=results, details=details)
     return results
 
 
 def fit(features: Features, places: Places, target: Targets, rows: pd.DataFrame, name: str) -> LinearModel:
-    """Logistic regression on standardised features, C chosen by the log loss of held-out patients, then on all.
+    """Fit a logistic regression on standardised features: C by the log loss of held-out patients, then on all rows.
 
-    features: float32 [M, D]. places: int64 [N], which of them to learn from. target: [N], NaN left out. rows: [N],
-    whose they are. Memory: one float64 copy of the N features; in float32 L-BFGS stops where the loss no longer changes
-    in its last digit, which may be far from the optimum.
+    features: float32 [M, D]. places: int64 [N], which of them to learn from. target: [N], NaN left out. rows: [N], of
+    samples.parquet. Memory: one float64 copy of the N features; in float32 L-BFGS stops where the loss no longer
+    changes in its last digit, which may be far from the optimum.
     """
     known = ~np.isnan(target)
     places, target, rows = places[known], target[known], rows[known]
@@ -134,7 +129,7 @@ def fit(features: Features, places: Places, target: Targets, rows: pd.DataFrame,
 
 
 def folded(backbone: Backbone, weight: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> dict[str, Tensor]:
-    """The backbone's weights and the regressions as its last linear layer. weight: [L, D]; bias: [L]."""
+    """Put the regressions into the backbone as its last linear layer. weight: [L, D]; bias: [L]."""
     head = head_name(backbone.architecture)
     return {
         **backbone_weights(backbone.network, backbone.architecture),
@@ -150,7 +145,7 @@ def _standardise(features: Scaled) -> tuple[npt.NDArray[np.float64], npt.NDArray
     """
     centre = features.mean(axis=0)
     if not np.isfinite(centre).all():
-        raise TrainingError("the backbone's features are not numbers: its weights are spoiled. Take another backbone.")
+        raise TrainingError("the backbone's features are not numbers: its weights are damaged. Take another backbone.")
     features -= centre
     spread = np.sqrt(np.einsum("nd,nd->d", features, features) / len(features))
     spread[spread <= _CONSTANT * np.abs(centre)] = 1.0
@@ -159,7 +154,7 @@ def _standardise(features: Scaled) -> tuple[npt.NDArray[np.float64], npt.NDArray
 
 
 def _best_strength(scaled: Scaled, target: Targets, fitted: int) -> float:
-    """The C with the least log loss on the rows after the first `fitted`, of a regression on those before."""
+    """Choose the C with the least log loss on the rows after the first `fitted`, of a regression on those before."""
     model = _regression(STRENGTHS[0]).set_params(warm_start=True)
     losses = {}
     for strength in STRENGTHS:
@@ -173,17 +168,8 @@ def _regression(strength: float) -> LogisticRegression:
 
 
 def _places(rows: pd.DataFrame, embedded: Embeddings) -> Places:
-    """Where the rows are among the embeddings, int64 [N]."""
+    """Find the position of each row among the embeddings, int64 [N]."""
     places: Places = pd.Index(embedded.sample_id).get_indexer(pd.Index(rows["sample_id"])).astype(np.int64)
     if (places < 0).any():
         raise TrainingError(f"{int((places < 0).sum())} samples have no embedding: empty the cache and run again.")
     return places
-
-
-def _regularisation(model: LinearModel) -> dict[str, Any]:
-    described = asdict(model)
-    return {"C": described["strength"], "chosen_on": described["held_out"] or None}
-
-
-def _where(dataset: Dataset, rows: pd.DataFrame, options: Mapping[str, Any]) -> str:
-    return f"{dataset.name}, label fraction {options['label_fraction']} of draw {options['draw']} ({len(rows)} samples)"

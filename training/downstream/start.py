@@ -1,89 +1,76 @@
-"""What a probe and a fine-tuning begin with: dataset, backbone, labels, and the record of what was asked for."""
+"""Begin a probe or fine-tuning: open the dataset and the backbone, choose training samples, record the options."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
+import pandas as pd
 
 from shards.format.dataset import Dataset, open_dataset
+from shards.format.subsets import label_fraction, select, single_label
+from shards.terminal.options import free_keys
 from training.backbones.backbone import Backbone
-from training.labels import LabelPolicy, parse_labels
+from training.downstream.options import BackboneOptions, LabelOptions, SupervisedOptions
+from training.labels import LabelPolicy, check_labels
 from training.runs.backbone_from import load_backbone
 
 
 @dataclass(frozen=True)
 class Start:
-    """options: what model.json records; the same options over the same inputs make the same model."""
+    """The opened inputs of a probe or fine-tuning. labels: in the order of the model's outputs."""
 
     dataset: Dataset
     backbone: Backbone
     labels: tuple[str, ...]
-    policy: LabelPolicy
-    options: Mapping[str, Any]
 
 
-def begin(
-    *,
-    method: str,
-    shards: Path,
-    backbone_from: str,
-    labels: str,
-    label_fraction: float,
-    draw: int,
-    uncertain: Any,  # noqa: ANN401 - checked by the command line
-    missing: Any,  # noqa: ANN401 - checked by the command line
-    seed: int,
-    architecture: str | None,
-    image_size: int | None,
-    allow_unfinished: bool,
-    own_options: Mapping[str, Any],
-) -> Start:
-    """Open the dataset and the backbone. own_options: those of the method, recorded beside the shared ones.
+def begin(options: SupervisedOptions) -> Start:
+    """Open the dataset and load the backbone. Raises SubsetError for labels that the dataset does not have."""
+    dataset = open_dataset(options.shards)
+    check_labels(options.labels, dataset)
+    return Start(dataset, backbone_for(dataset, options), options.labels)
 
-    A backbone without a mean and standard deviation of its own (random, imagenet, a plain file) takes the dataset's.
+
+def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:
+    """Load the backbone that the options name.
+
+    Weights without a mean and standard deviation of their own (random, imagenet, a plain file) take the dataset's.
     """
-    dataset = open_dataset(shards)
-    names = parse_labels(labels, dataset)
-    backbone = load_backbone(
-        backbone_from,
-        architecture=architecture,
-        image_size=image_size,
-        seed=seed,
+    return load_backbone(
+        options.backbone_from,
+        architecture=options.backbone,
+        image_size=options.image_size,
+        seed=options.seed,
         mean=dataset.mean,
         std=dataset.std,
-        allow_unfinished=allow_unfinished,
+        allow_unfinished=options.allow_unfinished,
     )
-    options = {
-        "method": method,
-        "dataset_digest": dataset.digest,
-        "backbone_digest": backbone.digest,
-        "initial": backbone.initial,
-        "mean": backbone.mean,
-        "std": backbone.std,
-        "image_size": backbone.image_size,
-        "labels": list(names),
-        "label_fraction": label_fraction,
-        "draw": draw,
-        "uncertain": uncertain,
-        "missing": missing,
-        "seed": seed,
-        **own_options,
+
+
+def label_policy(options: LabelOptions) -> LabelPolicy:
+    """The policy by which training reads uncertain and missing labels."""
+    return LabelPolicy(options.uncertain, options.missing)
+
+
+def training_rows(dataset: Dataset, options: LabelOptions) -> pd.DataFrame:
+    """Select the rows of the train split whose labels are used: the label fraction of the draw."""
+    rows = select(dataset, "train")
+    return label_fraction(rows, dataset.name, options.label_fraction, options.draw, single_label(dataset))
+
+
+def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]:
+    """List what model.json records of the options: the same values over the same inputs make the same model.
+
+    Paths are replaced by digests of what was found there, and values that were left open by those that were used.
+    """
+    free = free_keys(type(options))
+    own = {name: value for name, value in asdict(options).items() if name not in free}
+    return {
+        "method": options.method,
+        "dataset_digest": start.dataset.digest,
+        "backbone_digest": start.backbone.digest,
+        "initial": start.backbone.initial,
+        "mean": start.backbone.mean,
+        "std": start.backbone.std,
+        "image_size": start.backbone.image_size,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in own.items()},
     }
-    return Start(dataset, backbone, names, LabelPolicy(uncertain, missing), options)
-
-
-def print_results(results: Mapping[str, Mapping[str, Any]], output: Path) -> None:
-    """The AUROC of each label and split as a small table."""
-    click.echo(f"{'AUROC':24} {'valid':>8} {'test':>8}")
-    for label, by_split in results.items():
-        cells = [_cell(by_split[split]) for split in ("valid", "test")]
-        click.echo(f"{label:24} {cells[0]:>8} {cells[1]:>8}")
-    click.echo(f"wrote {output}")
-
-
-def _cell(result: Mapping[str, Any] | None) -> str:
-    if result is None:
-        return "no split"
-    return "undef." if result["auroc"] is None else f"{result['auroc']:.3f}"

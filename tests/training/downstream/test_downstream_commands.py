@@ -1,6 +1,7 @@
 """`cxr-train probe` and `cxr-train finetune` as a person types them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from shards.format.dataset import open_dataset
 from tests.training.labelled_shards import BACKBONE, make_model, run
 from training.backbones.backbone import untrained_provenance
 from training.backbones.networks import backbone_weights
+from training.cli.results_table import print_results
+from training.downstream.model_directory import Auroc
 from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
 from training.runs.directory import write_last
 from training.seen_patients import read_patients, train_patients, write_patients
@@ -104,11 +107,9 @@ def test_the_same_command_again_does_nothing_and_another_is_refused(
 
 
 def test_results_are_printed_with_what_has_no_split(capsys: pytest.CaptureFixture[str]) -> None:
-    from training.downstream.start import print_results
-
-    result = {"auroc": 0.87654, "n": 10, "positives": 3}
+    result = Auroc(0.87654, 10, 3)
     print_results(
-        {"Edema": {"valid": result, "test": None}, "Mass": {"valid": {**result, "auroc": None}, "test": result}},
+        {"Edema": {"valid": result, "test": None}, "Mass": {"valid": replace(result, auroc=None), "test": result}},
         Path("out"),
     )
     lines = capsys.readouterr().out.splitlines()

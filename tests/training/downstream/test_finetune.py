@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluation.model_options import PredictOptions
 from evaluation.predict import predict
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
@@ -21,53 +22,45 @@ from shards.format.subsets import select
 from tests.shards.small_datasets import write_small_dataset
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
-from training.downstream.finetune import Optimization, _Best, _FineTuning, finetune, masked_loss
-from training.downstream.model_directory import load_model
+from training.downstream.finetune import _Best, _FineTuning, finetune, masked_loss
+from training.downstream.model_directory import results_as_json
+from training.downstream.options import FinetuneOptions
+from training.downstream.start import Start
 from training.errors import TrainingError
-from training.labels import LabelPolicy
 from training.runs.backbone_from import load_backbone
 from training.runs.metrics_log import read_metrics
 from training.seen_patients import read_patients
 
 EDEMA = LABELS[:1]
-QUICK = Optimization(
+QUICK = FinetuneOptions(
+    shards=Path("set by tune"),
+    backbone_from="random",
+    labels=EDEMA,
+    output=Path("set by tune"),
     epochs=1,
-    batch_size=16,
     lr=1e-2,
     optimizer="sgd",
-    weight_decay=0.0,
     schedule="constant",
     min_steps=1,
-    precision="fp32",
+    device="cpu",
+    threads=1,
 )
 """Two steps over the 32 samples of the labelled dataset that are plainly positive or negative."""
-OPTIONS = {"label_fraction": 1.0, "draw": 0, "seed": 0, "uncertain": "ignore", "missing": "ignore"}
 
 
 def tune(
     dataset: Dataset,
     output: Path,
-    how: Optimization = QUICK,
+    how: FinetuneOptions = QUICK,
     labels: tuple[str, ...] = EDEMA,
-    stage_to: Path | None = None,
     **changed: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     """Fine-tune a random ResNet-18; model.json."""
-    options: dict[str, Any] = OPTIONS | changed
-    results = finetune(
-        dataset,
-        replace(random_backbone(), mean=dataset.mean, std=dataset.std),
-        labels,
-        output,
-        options=options,
-        policy=LabelPolicy(options["uncertain"], options["missing"]),
-        optimization=how,
-        device="cpu",
-        threads=1,
-        stage_to=stage_to,
-    )
+    options = replace(how, shards=dataset.root, labels=labels, output=output, **changed)
+    start = Start(dataset, replace(random_backbone(), mean=dataset.mean, std=dataset.std), labels)
+    results = finetune(start, options)
     described: dict[str, Any] = json.loads((output / "model.json").read_text())
-    assert described["results"] == results
+    assert described["results"] == results_as_json(results)
     return described
 
 
@@ -158,17 +151,7 @@ def test_what_shows_in_the_images_is_learned_and_what_does_not_is_not(tuned: Pat
 
 
 def test_the_results_are_those_of_the_weights_that_are_kept(tuned: Path, dataset: Dataset, tmp_path: Path) -> None:
-    model = load_model(tuned)
-    predict(
-        model,
-        dataset,
-        tmp_path / "test.csv",
-        split="test",
-        aggregate="image",
-        allow_seen_patients=False,
-        device="cpu",
-        threads=1,
-    )
+    predict(PredictOptions(shards=dataset.root, model=tuned, output=tmp_path / "test.csv", device="cpu", threads=1))
     predictions = pd.read_csv(tmp_path / "test.csv")
     truth = select(dataset, "test")["Edema"].to_numpy()
     assert predictions["Edema"][truth == 1].min() > predictions["Edema"][truth == 0].max()

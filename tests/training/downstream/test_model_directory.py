@@ -18,8 +18,19 @@ from shards.errors import ResumeError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
 from tests.training.labelled_shards import LABELS
-from training.downstream.model_directory import already_done, auroc_by_split, load_model, mean_auroc, save_model
+from training.downstream.finetune import FinetuneDetails
+from training.downstream.model_directory import (
+    Auroc,
+    already_done,
+    auroc_by_split,
+    load_model,
+    mean_auroc,
+    results_as_json,
+    save_model,
+)
+from training.downstream.options import ProbeOptions
 from training.downstream.probe import folded
+from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.runs.backbone_from import load_backbone
 from training.seen_patients import read_patients
@@ -47,19 +58,25 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
     generator = np.random.default_rng(0)
     dimension = {"resnet18": 512, "densenet121": 1024}[architecture]
     weight, bias = generator.normal(size=(2, dimension)), np.array([3.0, -1.0])
-    options = {"label_fraction": 0.5, "draw": 1, "seed": 2, "uncertain": "ones", "missing": "zeros", "lr": 0.1}
     rows = select(dataset, "train")
-    save_model(
-        tmp_path / "out",
-        folded(backbone, weight, bias),
-        backbone,
-        method="probe",
+    options = ProbeOptions(
+        shards=labelled_root,
+        backbone_from="random",
         labels=LABELS,
-        options=options,
-        dataset=dataset,
+        output=tmp_path / "out",
+        label_fraction=0.5,
+        draw=1,
+        seed=2,
+        uncertain="ones",
+        missing="zeros",
+    )
+    save_model(
+        Start(dataset, backbone, LABELS),
+        options,
+        folded(backbone, weight, bias),
         trained_on=rows,
         results={},
-        details={"chosen_on": 7},
+        details=FinetuneDetails(best_epoch=3, best_auroc=None, chosen_on=7),
     )
     model = load_model(tmp_path / "out")
     images = torch.randn(3, 3, 32, 32)
@@ -73,8 +90,11 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
         torch.testing.assert_close(plain.eval()(images), model.network(images))
     assert model.labels == LABELS
     said = dict(model.description)
-    assert {key: said[key] for key in options if key != "lr"} == {k: v for k, v in options.items() if k != "lr"}
-    assert (said["architecture"], said["image_size"], said["mean"], said["std"]) == (architecture, 32, 100.0, 40.0)
+    shared = {"label_fraction": 0.5, "draw": 1, "seed": 2, "uncertain": "ones", "missing": "zeros"}
+    assert {key: said[key] for key in shared} == shared
+    assert said["options"] == recorded_options(Start(dataset, backbone, LABELS), options)
+    for read in (said, vars(model)):
+        assert [read[key] for key in ("architecture", "image_size", "mean", "std")] == [architecture, 32, 100.0, 40.0]
     assert (said["chosen_on"], said["dataset"], said["initial"]) == (7, dataset.citation, "random")
     assert (said["train_samples"], said["train_patients"]) == (len(rows), rows["patient_id"].nunique())
     assert set(read_patients(tmp_path / "out")["patient_id"]) == set(rows["patient_id"])
@@ -114,7 +134,9 @@ def test_weights_that_were_cut_off_or_are_missing_are_refused(model: Path) -> No
 def test_a_model_without_its_list_of_patients_is_refused(model: Path) -> None:
     """Else anybody would count as unseen."""
     (model / "patients.parquet").unlink()
-    with pytest.raises(WeightsError, match=r"holds no patients.parquet, so nobody knows whom the weights have seen"):
+    with pytest.raises(
+        WeightsError, match=r"holds no patients.parquet, so it is not known which patients the weights have seen"
+    ):
         load_model(model)
 
 
@@ -141,7 +163,7 @@ def test_a_description_that_is_none_is_refused(text: str, model: Path) -> None:
 
 
 def test_an_unfinished_model_is_refused_with_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"no finished model. Run `cxr-train probe` or `cxr-train finetune`"):
+    with pytest.raises(WeightsError, match=r"not a finished model. Run `cxr-train probe` or `cxr-train finetune`"):
         load_model(tmp_path)
 
 
@@ -175,17 +197,18 @@ def test_aurocs_are_of_known_targets_and_null_where_undefined_or_without_a_split
     scores = np.round(generator.normal(size=(40, 2)), 1).astype(np.float32)
     found = auroc_by_split(["a", "b"], {"valid": None, "test": (truth, scores)})
     known = ~np.isnan(truth[:, 0])
-    assert found["a"]["test"] == {
-        "auroc": pytest.approx(roc_auc_score(truth[known, 0], scores[known, 0])),
-        "n": known.sum(),
-        "positives": (truth[:, 0] == 1).sum(),
-    }
-    assert found["b"]["test"] == {"auroc": None, "n": (~np.isnan(truth[:, 1])).sum(), "positives": 0}
+    expected = roc_auc_score(truth[known, 0], scores[known, 0])
+    of_test = found["a"]["test"]
+    assert of_test is not None
+    assert of_test == Auroc(of_test.auroc, known.sum(), (truth[:, 0] == 1).sum())
+    assert of_test.auroc == pytest.approx(expected)
+    assert found["b"]["test"] == Auroc(None, (~np.isnan(truth[:, 1])).sum(), 0)
     assert (found["a"]["valid"], found["b"]["valid"]) == (None, None)
-    assert mean_auroc(["a", "b"], truth, scores) == found["a"]["test"]["auroc"], "undefined ones are no zeros"
+    assert mean_auroc(["a", "b"], truth, scores) == of_test.auroc, "undefined ones are no zeros"
     assert mean_auroc(["b"], truth[:, 1:], scores[:, 1:]) is None
     assert mean_auroc(["a"], truth[:0, :1], scores[:0, :1]) is None
-    json.dumps(found)
+    assert results_as_json(found)["a"]["valid"] is None
+    json.dumps(results_as_json(found))
 
 
 def test_patients_seen_before_and_now_are_listed_once(labelled_root: Path, tmp_path: Path, tuned: Path) -> None:

@@ -26,8 +26,10 @@ from training.backbones.backbone import Backbone
 from training.backbones.networks import images_to_input
 from training.downstream.features import cached_features
 from training.downstream.holdout import held_out
-from training.downstream.model_directory import load_model
+from training.downstream.model_directory import Results, load_model, results_as_json
+from training.downstream.options import ProbeOptions
 from training.downstream.probe import DEFAULT_STRENGTH, MAX_ITERATIONS, STRENGTHS, LinearModel, fit, probe
+from training.downstream.start import Start
 from training.errors import TrainingError
 from training.labels import LabelPolicy, targets
 from training.runs.backbone_from import load_backbone
@@ -153,22 +155,19 @@ def test_features_that_are_not_numbers_are_refused(value: float) -> None:
 
 # From here on the whole probe, on real shards.
 
-OPTIONS = {"label_fraction": 1.0, "draw": 0, "seed": 0, "uncertain": "ignore", "missing": "ignore"}
 
-
-def whole(dataset: Dataset, backbone: Backbone, output: Path, cache: Path, **changed: Any) -> dict[str, Any]:  # noqa: ANN401
-    options: dict[str, Any] = OPTIONS | changed
-    return probe(
-        dataset,
-        backbone,
-        LABELS,
-        output,
-        options=options,
-        policy=LabelPolicy(options["uncertain"], options["missing"]),
+def whole(dataset: Dataset, backbone: Backbone, output: Path, cache: Path, **changed: Any) -> Results:  # noqa: ANN401
+    options = ProbeOptions(
+        shards=dataset.root,
+        backbone_from="random",
+        labels=LABELS,
+        output=output,
         cache=cache,
         device="cpu",
         threads=1,
+        **changed,
     )
+    return probe(Start(dataset, backbone, LABELS), options)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +282,7 @@ def test_without_a_valid_or_test_split_their_results_are_null(tmp_path: Path, ba
             tmp_path / split, name=split, shards={"train-000000": 30, f"{split}-000000": 9}
         )
         results = whole(dataset, backbone, tmp_path / f"of-{split}", tmp_path / "cache")
-        assert results == described(tmp_path / f"of-{split}")["results"]
+        assert results_as_json(results) == described(tmp_path / f"of-{split}")["results"]
         for label in LABELS:
             assert results[label][split] is not None
             assert [results[label][other] for other in ("valid", "test") if other != split] == [None]

@@ -1,0 +1,220 @@
+"""Options of `cxr-train probe` and `cxr-train finetune`, in parts that the commands of evaluation share.
+
+No torch here, so that --help is quick. A field with changes_weights is recorded in model.json; what the others turn out
+to be (the dataset's digest, the backbone's image size) is recorded by `training.downstream.start.recorded_options`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+
+from shards.terminal.options import Number, option
+from training.backbones.architectures import ARCHITECTURES
+from training.choices import DEVICES, FINETUNE_SCHEDULES, MISSING, OPTIMIZERS, PRECISIONS, UNCERTAIN, Missing, Uncertain
+
+PATH = click.Path(path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+COUNT = click.IntRange(min=1)
+ABOVE_ZERO = Number(min=0, min_open=True)
+
+_DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
+_TRAINING, _AUGMENTATION, _MACHINE = "Training", "Augmentation", "Machine"
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names as "Edema,Mass", or as the list that a recipe may hold."""
+
+    name = "names"
+    takes_list = True
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
+        """Parse the names, in their order."""
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+            self.fail(f"{value!r} is not a list of names such as Edema,Mass", param, ctx)
+        return tuple(word.strip() for word in words if word.strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """The dataset that a network is run over."""
+
+    shards: Path = option(
+        type=PATH, metavar="DIR", help="Dataset of shards to read.", group=_DATA, changes_weights=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineOptions:
+    """Where a network runs. threads: None takes the cores granted to the process."""
+
+    device: str = option(
+        "auto",
+        click.Choice(DEVICES),
+        help="Device to run on; auto takes a GPU where there is one.",
+        group=_MACHINE,
+        changes_weights=False,
+    )
+    threads: int | None = option(
+        None, COUNT, help="Number of CPU threads.", group=_MACHINE, changes_weights=False, unset="the cores granted"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions:
+    """Which backbone is used. backbone, image_size: None takes the run's own."""
+
+    backbone_from: str = option(
+        metavar="RUN|FILE|random|imagenet",
+        help="Backbone: a finished run of `cxr-train pretrain`, a file of weights with torchvision's names, random "
+        "weights or torchvision's ImageNet weights.",
+        group=_BACKBONE,
+        changes_weights=False,
+    )
+    backbone: str | None = option(
+        None,
+        click.Choice(ARCHITECTURES),
+        help="Architecture of random, imagenet or FILE; a run has its own.",
+        group=_BACKBONE,
+        changes_weights=False,
+        unset="the run's own, else resnet18",
+    )
+    image_size: int | None = option(
+        None,
+        click.IntRange(min=32),
+        help="Side of an image in pixels; a run has its own.",
+        group=_BACKBONE,
+        changes_weights=False,
+        unset="the run's own, else 320",
+    )
+    allow_unfinished: bool = option(
+        False, help="Take the newest checkpoint of an unfinished run.", group=_BACKBONE, changes_weights=False
+    )
+    seed: int = option(
+        0, click.IntRange(min=0), help="Seed of random weights and of the order of the images.", group=_BACKBONE
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Which labels are learned, from which training samples.
+
+    uncertain, missing: how a label that is neither positive nor negative is read, see `training.labels.LabelPolicy`.
+    """
+
+    labels: tuple[str, ...] = option(
+        type=Names(), metavar="NAME[,NAME...]", help="Names of the labels to learn.", group=_LABELS
+    )
+    label_fraction: float = option(
+        1.0,
+        Number(min=0, max=1, min_open=True),
+        help="Fraction of the train split's samples whose labels are used.",
+        group=_LABELS,
+    )
+    draw: int = option(0, click.IntRange(min=0), help="Index of the random training subset.", group=_LABELS)
+    uncertain: Uncertain = option(
+        "ignore", click.Choice(UNCERTAIN), help="How an uncertain label (-1) is read in training.", group=_LABELS
+    )
+    missing: Missing = option(
+        "ignore", click.Choice(MISSING), help="How a label that is not mentioned is read in training.", group=_LABELS
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedOptions(MachineOptions, LabelOptions, BackboneOptions, DataOptions):
+    """What probe and finetune share. method: as model.json names it."""
+
+    method: ClassVar[str]
+
+    output: Path = option(
+        type=PATH, metavar="DIR", help="Model directory to write.", group=_DATA, changes_weights=False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions(SupervisedOptions):
+    """Options of `cxr-train probe`. cache: None takes `training.downstream.features.default_cache`."""
+
+    method: ClassVar[str] = "probe"
+
+    cache: Path | None = option(
+        None,
+        PATH,
+        metavar="DIR",
+        help="Folder in which embeddings are kept between probes.",
+        group=_DATA,
+        changes_weights=False,
+        unset="$CXR_CACHE or ~/.cache/cxr",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationOptions:
+    """Range of an augmented view, as in `shards.loading.augmentation.ViewRange`."""
+
+    degrees: float = option(
+        10.0, Number(min=0, max=180), help="Largest rotation of a view in degrees, either way.", group=_AUGMENTATION
+    )
+    flip: bool = option(
+        True, help="Mirror half of the views left to right; the heart is on one side.", group=_AUGMENTATION
+    )
+    scale: tuple[float, float] = option(
+        (1.0, 1.0),
+        click.Tuple([ABOVE_ZERO, ABOVE_ZERO]),
+        metavar="LOW HIGH",
+        help="Smallest and largest zoom of a view, above 0.",
+        group=_AUGMENTATION,
+    )
+    translate: float = option(
+        0.0,
+        Number(min=0, max=1),
+        help="Largest shift of a view as a fraction of its side, either way.",
+        group=_AUGMENTATION,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationOptions:
+    """How a network is fine-tuned. batch_size: samples a step. lr: at the start.
+
+    min_steps: an epoch over few samples goes over them again until it has this many steps, so that small label
+    fractions are trained too.
+    """
+
+    epochs: int = option(5, COUNT, help="Number of epochs.", group=_TRAINING)
+    batch_size: int = option(16, click.IntRange(min=2), help="Number of images in a batch.", group=_TRAINING)
+    lr: float = option(1e-4, ABOVE_ZERO, help="Learning rate at the first step.", group=_TRAINING)
+    optimizer: str = option("adam", click.Choice(OPTIMIZERS), help="Optimizer of all weights.", group=_TRAINING)
+    weight_decay: float = option(
+        0.0, Number(min=0), help="Weight decay, added to the gradient of every parameter.", group=_TRAINING
+    )
+    schedule: str = option(
+        "cosine",
+        click.Choice(FINETUNE_SCHEDULES),
+        help="Learning rate over the steps: a cosine to 0, or constant.",
+        group=_TRAINING,
+    )
+    min_steps: int = option(
+        20, COUNT, help="Least number of steps of an epoch: few samples are gone over again.", group=_TRAINING
+    )
+    precision: str = option(
+        "fp32", click.Choice(PRECISIONS), help="Floating-point format of the network's computations.", group=_TRAINING
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOptions):
+    """Options of `cxr-train finetune`. stage_to: folder of the node to which the shards that are read are copied."""
+
+    method: ClassVar[str] = "finetune"
+
+    stage_to: Path | None = option(
+        None,
+        FOLDER,
+        metavar="DIR",
+        help="Copy the samples that every epoch reads to this folder of the node first, checked.",
+        group=_MACHINE,
+        changes_weights=False,
+    )
