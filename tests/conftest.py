@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.no_skips_in_ci import pytest_runtest_makereport  # noqa: F401 - a hook
-from tests.training.labelled_shards import BACKBONE, LABELS, make_model, write_labelled_dataset
+from tests.training.labelled_shards import BACKBONE, LABELS, TUNED, make_model, write_labelled_dataset
 
 
 @pytest.fixture(scope="session")
@@ -35,5 +35,4 @@ def probed(labelled_root: Path, embeddings_cache: Path, tmp_path_factory: pytest
 def tuned(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a ResNet-18 fine-tuned on one label for two short epochs."""
     output = tmp_path_factory.mktemp("models") / "finetune"
-    words = ("--labels", LABELS[0], "--epochs", 2, "--min-steps", 3, "--batch-size", 8, "--lr", 1e-3)
-    return make_model("finetune", labelled_root, output, *BACKBONE, *words)
+    return make_model("finetune", labelled_root, output, *BACKBONE, *TUNED)

@@ -14,11 +14,13 @@ from tests.shards.small_datasets import LABELS, jpeg_of, smooth_image
 from tests.shards.small_datasets import write_small_dataset as write_shards
 from training.cli.main import main as cxr_train
 
-__all__ = ["BACKBONE", "LABELS", "SHARDS", "make_model", "run", "write_labelled_dataset"]
+__all__ = ["BACKBONE", "LABELS", "SHARDS", "TUNED", "make_model", "run", "write_labelled_dataset"]
 
 SHARDS = {"train-000000": 29, "train-000001": 12, "valid-000000": 17, "test-000000": 11}
 """Samples a shard: 14 train patients, 6 valid ones, 4 test ones."""
 BACKBONE = ("--backbone-from", "random", "--image-size", 32, "--device", "cpu", "--threads", 1)
+TUNED = ("--labels", LABELS[0], "--epochs", 2, "--min-steps", 3, "--batch-size", 8, "--lr", 1e-3)
+"""Options of the fine-tuning that the fixture `tuned` holds, besides those of its backbone."""
 _EDEMA = (1.0, 0.0, 1.0, 0.0, -1.0, 0.0, 1.0, None)
 _EFFUSION = (0.0, 1.0, None, 0.0, 1.0)
 

@@ -19,7 +19,7 @@ from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
 from training.backbones.networks import attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
-from training.downstream.options import SupervisedOptions
+from training.downstream.options import EARLIER_VALUES, SupervisedOptions
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
@@ -67,6 +67,7 @@ Results = Mapping[str, Mapping[str, Auroc | None]]
 def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
     """Whether `folder` holds the model that these options make. options: as `recorded_options` lists them.
 
+    An option that an earlier release did not record counts with the value that it had then.
     Raises ResumeError if it holds another one, or is no folder for a model: nothing is ever overwritten.
     """
     path = folder / MODEL
@@ -78,6 +79,7 @@ def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
             raise ResumeError(f"{folder} holds a run of `cxr-train pretrain`. Give another --output.")
         return False
     recorded = _described(path).get("options", {})
+    recorded = {key: value for key, value in EARLIER_VALUES.items() if key in options} | recorded
     differing = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
     if differing:
         details = "; ".join(f"{key}: {recorded.get(key)!r} there, {options.get(key)!r} here" for key in differing)

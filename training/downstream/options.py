@@ -218,3 +218,7 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
         group=_MACHINE,
         changes_weights=False,
     )
+
+
+EARLIER_VALUES = {"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0}
+"""Values of options that model.json did not record when fine-tuning had no such options."""

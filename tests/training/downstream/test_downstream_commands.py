@@ -1,19 +1,23 @@
 """`cxr-train probe` and `cxr-train finetune` as a person types them."""
 
 import json
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import safetensors.torch
 import torch
 import yaml
 
 from shards.format.dataset import open_dataset
-from tests.training.labelled_shards import BACKBONE, make_model, run
+from shards.loading.augmentation import ViewRange
+from tests.training.labelled_shards import BACKBONE, TUNED, make_model, run
 from training.backbones.backbone import untrained_provenance
 from training.backbones.networks import backbone_weights
+from training.cli.main import main as cxr_train
 from training.cli.results_table import print_results
 from training.downstream.model_directory import Auroc
 from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
@@ -21,6 +25,7 @@ from training.runs.directory import write_last
 from training.seen_patients import read_patients, train_patients, write_patients
 
 METHODS = ["probe", "finetune"]
+VIEWS = {"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0}
 QUICK = {"probe": (), "finetune": ("--epochs", 1, "--min-steps", 1, "--batch-size", 16)}
 
 
@@ -119,6 +124,93 @@ def test_results_are_printed_with_what_has_no_split(capsys: pytest.CaptureFixtur
         ["Mass", "undef.", "0.877"],
         ["wrote", "out"],
     ]
+
+
+def without(folder: Path, *keys: str) -> None:
+    """Take these options out of model.json, as an earlier release wrote it."""
+    content = described(folder)
+    content["options"] = {key: value for key, value in content["options"].items() if key not in keys}
+    (folder / "model.json").write_text(json.dumps(content))
+
+
+def test_a_fine_tuning_from_before_the_options_of_augmentation_counts_as_made_with_their_old_values(
+    labelled_root: Path, tuned: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tuned, tmp_path / "model"))
+    assert {key: described(model)["options"][key] for key in VIEWS} == VIEWS
+    without(model, *VIEWS)
+    words = ("--shards", labelled_root, "--output", model, *BACKBONE, *TUNED)
+    again = run("finetune", *words)
+    assert (again.exit_code, "holds this model already" in again.output) == (0, True), again.output
+    other = run("finetune", *words, "--degrees", 5)
+    assert other.exit_code == 1
+    assert "(degrees: 10.0 there, 5.0 here)" in other.output
+
+
+def test_the_augmentation_of_fine_tuning_is_that_of_pretraining_by_default() -> None:
+    assert {**asdict(ViewRange()), "scale": list(ViewRange().scale)} == VIEWS
+
+
+def every_option(method: str) -> list[click.Option]:
+    """Options of a command that a recipe may hold."""
+    parameters = cxr_train.commands[method].params
+    own = {"config", "print_config"}
+    return [option for option in parameters if isinstance(option, click.Option) and option.name not in own]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_recipe_takes_every_option_that_help_lists_under_its_name(method: str, tmp_path: Path) -> None:
+    values: dict[str, Any] = {"labels": ["Edema", "Pleural Effusion"], "allow-unfinished": True, "scale": [0.8, 1.2]}
+    values |= {"label-fraction": 0.5, "lr": 0.5, "weight-decay": 0.1, "degrees": 3.5, "translate": 0.25, "flip": False}
+    for option in every_option(method):
+        name = option.opts[0].removeprefix("--")
+        if isinstance(option.type, click.Choice):
+            values[name] = option.type.choices[-1]
+        elif isinstance(option.type, click.types.IntParamType):
+            values.setdefault(name, 77)
+        else:
+            values.setdefault(name, f"some/{name}")
+    recipe = tmp_path / "every.yaml"
+    recipe.write_text(yaml.safe_dump({key: value for key, value in values.items() if f"--{key}" in help_of(method)}))
+    shown = run(method, "--config", recipe, "--print-config")
+    assert shown.exit_code == 0, shown.output
+    resolved = yaml.safe_load(shown.output)
+    assert resolved == {option.name: values[option.opts[0].removeprefix("--")] for option in every_option(method)}
+    recipe.write_text(shown.output)
+    assert run(method, "--config", recipe, "--print-config").output == shown.output
+    beaten = run(method, "--config", recipe, "--print-config", "--draw", 3)
+    assert yaml.safe_load(beaten.output) == {**resolved, "draw": 3}
+
+
+def help_of(method: str) -> str:
+    return run(method, "--help").output
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("draw", 1.9, "1.9 is not a whole number"),
+        ("labels", None, "has no value"),
+        ("labels", [1, 2], "[1, 2] is not a list of names such as Edema,Mass"),
+        ("label_fraction", True, "'true' (true or false) is not a value of this option"),
+        ("label_fraction", float("nan"), "is not a finite number"),
+        ("backbone", "resnet19", "'resnet19' is not one of"),
+        ("architecture", "resnet18", "unknown option(s) architecture"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_value_that_a_recipe_alone_can_bring_is_refused_by_key_and_file_before_anything_is_written(
+    method: str, key: str, value: object, message: str, labelled_root: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "bad.yaml"
+    recipe.write_text(yaml.safe_dump({"labels": "Edema", key: value}))
+    words = ("--config", recipe, "--shards", labelled_root, "--output", tmp_path / "out", *BACKBONE)
+    result = run(method, *words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert "bad.yaml" in result.output
+    assert key in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_fills_the_options_and_a_flag_beats_it(labelled_root: Path, tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def dataset(labelled_root: Path) -> Dataset:
     return open_dataset(labelled_root)
 
 
+@pytest.fixture(scope="module")
+def tuned_quickly(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Weights that the options QUICK make."""
+    output = tmp_path_factory.mktemp("quick") / "out"
+    tune(dataset, output)
+    return weights(output)
+
+
 def of_patients(root: Path, train: Mapping[int, tuple[str, float | None]], valid: int = 0) -> Dataset:
     """A dataset whose train samples have the given patient and Edema; valid samples alternate."""
     count = len(train)
@@ -130,6 +138,22 @@ def test_the_same_options_give_the_same_bytes_and_another_seed_gives_others(data
     assert weights(tmp_path / "one") == weights(tmp_path / "two")
     assert read_metrics(tmp_path / "one") == read_metrics(tmp_path / "two")
     assert weights(tmp_path / "three") != weights(tmp_path / "one")
+
+
+@pytest.mark.parametrize("changed", [{"degrees": 0.0}, {"flip": False}, {"scale": (0.5, 0.6)}, {"translate": 0.5}])
+def test_each_option_of_the_augmentation_changes_what_is_trained_on(
+    changed: dict[str, Any], dataset: Dataset, tuned_quickly: bytes, tmp_path: Path
+) -> None:
+    described = tune(dataset, tmp_path, **changed)
+    assert weights(tmp_path) != tuned_quickly
+    recorded = {key: list(value) if isinstance(value, tuple) else value for key, value in changed.items()}
+    assert {key: described["options"][key] for key in changed} == recorded
+
+
+def test_a_range_of_views_that_is_none_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(SubsetError, match="the scale goes from a number above 0 to one that is not smaller"):
+        tune(dataset, tmp_path / "out", scale=(1.2, 0.8))
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_read_from_a_disk_of_the_node_makes_the_same_model(dataset: Dataset, tmp_path: Path) -> None:
