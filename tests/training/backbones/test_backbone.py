@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from tests.training.plain_torchvision import headless
 from training.backbones import weight_files
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import initial_backbone
@@ -49,8 +50,7 @@ def same(network: nn.Module, weights: dict[str, Tensor]) -> bool:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_backbone_file_loads_strictly_into_plain_torchvision(tmp_path: Path, architecture: str) -> None:
     weights = finished_run(tmp_path / "run", architecture=architecture)
-    network = torchvision.models.get_model(architecture)
-    setattr(network, {"resnet18": "fc", "densenet121": "classifier"}[architecture], nn.Identity())
+    network = headless(architecture)
     network.load_state_dict(safetensors.torch.load_file(tmp_path / "run" / "backbone.safetensors"))
     assert same(network, weights)
 

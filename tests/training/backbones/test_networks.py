@@ -4,6 +4,7 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.training.plain_torchvision import headless, last_linear
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.networks import (
     backbone_weights,
@@ -23,9 +24,20 @@ def test_a_backbone_ends_in_features_of_the_stated_length(architecture: str) -> 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_head_of_the_table_is_torchvisions_last_linear_layer(architecture: str) -> None:
+    name, layer = last_linear(architecture)
+    assert (name, layer.in_features) == (head_name(architecture), feature_dimension(architecture))
+    images = torch.rand(2, 3, 64, 64)
+    ours, plain = build_backbone(architecture, seed=0), headless(architecture)
+    plain.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(ours.eval()(images), plain.eval()(images))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weights_have_torchvisions_names_and_no_head(architecture: str) -> None:
     plain = torchvision.models.get_model(architecture, weights=None)
-    expected = [name for name in plain.state_dict() if not name.startswith(head_name(architecture))]
+    expected = [name for name in plain.state_dict() if not name.startswith(f"{head_name(architecture)}.")]
     assert list(backbone_weights(plain, architecture)) == expected
     assert list(build_backbone(architecture, seed=0).state_dict()) == expected
 

@@ -11,8 +11,7 @@ import safetensors.torch
 import torch
 from click.testing import CliRunner, Result
 
-from tests.training.published_checkpoints import features_of, old_densenet_names, published, write
-from training.backbones.architectures import ARCHITECTURES
+from tests.training.published_checkpoints import HEADS, features_of, old_densenet_names, published, write
 from training.cli.main import main
 from training.runs.backbone_from import load_backbone
 
@@ -28,7 +27,7 @@ def resnet() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mlp", [True, False], ids=["mlp", "linear"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", sorted(HEADS))
 def test_features_are_those_of_the_published_network_to_the_bit(tmp_path: Path, architecture: str, mlp: bool) -> None:
     content, moco = published(architecture, mlp=mlp)
     if architecture == "densenet121" and mlp:

@@ -18,6 +18,8 @@ from shards.errors import ResumeError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
 from tests.training.labelled_shards import LABELS
+from tests.training.plain_torchvision import last_linear
+from training.backbones.architectures import ARCHITECTURES
 from training.downstream.finetune import FinetuneDetails
 from training.downstream.model_directory import (
     Auroc,
@@ -49,15 +51,15 @@ def change(folder: Path, **changed: object) -> None:
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "densenet121"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
     architecture: str, labelled_root: Path, tmp_path: Path
 ) -> None:
     dataset = open_dataset(labelled_root)
     backbone = load_backbone("random", architecture=architecture, image_size=32, mean=100.0, std=40.0)
     generator = np.random.default_rng(0)
-    dimension = {"resnet18": 512, "densenet121": 1024}[architecture]
-    weight, bias = generator.normal(size=(2, dimension)), np.array([3.0, -1.0])
+    weight = generator.normal(size=(2, last_linear(architecture)[1].in_features))
+    bias = np.array([3.0, -1.0])
     rows = select(dataset, "train")
     options = ProbeOptions(
         shards=labelled_root,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.training.plain_torchvision import last_linear
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.networks import build_backbone
 from training.moco.model import MoCo, info_nce_logits, info_nce_loss, momentum_update
@@ -137,9 +138,9 @@ def test_the_key_encoder_starts_as_a_copy_and_follows_by_momentum() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_head_has_a_hidden_layer_as_wide_as_the_features_and_gives_128_numbers(architecture: str) -> None:
-    head = {"resnet18": "fc", "densenet121": "classifier"}[architecture]
-    features = {"resnet18": 512, "densenet121": 1024}[architecture]
-    weights = {n: tuple(w.shape) for n, w in small_moco(architecture).query_encoder.state_dict().items() if head in n}
+    head, layer = last_linear(architecture)
+    features, state = layer.in_features, small_moco(architecture).query_encoder.state_dict()
+    weights = {name: tuple(value.shape) for name, value in state.items() if name.startswith(f"{head}.")}
     assert weights == {
         f"{head}.0.weight": (features, features),
         f"{head}.0.bias": (features,),

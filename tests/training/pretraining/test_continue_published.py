@@ -8,8 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
 
-from tests.training.published_checkpoints import published, write
-from training.backbones.architectures import ARCHITECTURES
+from tests.training.published_checkpoints import HEADS, published, write
 from training.backbones.networks import build_backbone
 from training.cli.main import main
 from training.moco.model import MoCo
@@ -54,7 +53,7 @@ def moments(state: dict[str, Any], names: tuple[str, ...]) -> dict[int, list[Ten
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", sorted(HEADS))
 def test_a_run_goes_on_from_the_published_epoch_with_everything_that_the_file_has(
     tmp_path: Path, tiny_shards: Path, architecture: str, optimizer: str
 ) -> None:

@@ -1,0 +1,98 @@
+"""The recipes of CONTRIBUTING.md, followed to the letter in a copy of the tree."""
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "tree" / name)
+    return tmp_path / "tree"
+
+
+def section(heading: str) -> str:
+    """The text below a heading of the second level."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"CONTRIBUTING.md has no section {heading!r}"
+    return found.group(1)
+
+
+def code(text: str) -> str:
+    """The one block of code in a section."""
+    (block,) = re.findall(r"^```(?:python)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+def python(tree: Path, program: str) -> str:
+    """Run a program on the copied tree; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=tree, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_backbone_is_one_line_that_every_command_offers_and_uses(tree: Path) -> None:
+    text = section("Add a backbone")
+    line = code(text)
+    assert len(line.splitlines()) == 1
+    name = re.findall(r'Architecture\("(\w+)"', line)[0]
+    (path,) = re.findall(r"`TABLE` of `([\w/.]+)`", text)
+    lines = (tree / path).read_text(encoding="utf-8").splitlines(keepends=True)
+    last = max(number for number, content in enumerate(lines) if content.lstrip().startswith("Architecture("))
+    (tree / path).write_text("".join([*lines[: last + 1], line, *lines[last + 1 :]]), encoding="utf-8")
+    tests = re.findall(r"-m pytest (.*)", text)[0].split()
+    assert all((tree / path).exists() for path in tests)
+    said = python(
+        tree,
+        f"""
+        import json, sys
+        from pathlib import Path
+        from click.testing import CliRunner
+        import training
+        assert Path(training.__file__).is_relative_to({str(tree)!r}), training.__file__
+        from evaluation.cli.main import main as cxr_eval
+        from tests.shards.small_datasets import smooth_image
+        from tests.training.labelled_shards import write_labelled_dataset
+        from training.cli.main import main as cxr_train
+
+        shards = write_labelled_dataset(Path("shards-made"), size=40).root
+        small = ["--device", "cpu", "--threads", "1", "--image-size", "32"]
+
+        def run(program, command, *words):
+            result = CliRunner().invoke(program, [command, "--shards", str(shards), *small, *words])
+            assert result.exit_code == 0, result.output
+
+        run(cxr_train, "pretrain", "--backbone", {name!r}, "--init", "random", "--output", "run", "--epochs", "1",
+            "--batch-size", "8", "--queue-size", "16")
+        run(cxr_train, "probe", "--backbone-from", "run", "--labels", "Edema", "--output", "model", "--cache", "cache")
+        run(cxr_train, "finetune", "--backbone-from", "random", "--backbone", {name!r}, "--labels", "Edema",
+            "--output", "tuned", "--epochs", "1", "--min-steps", "1")
+        run(cxr_eval, "embed", "--backbone-from", "run", "--output", "e.zarr")
+        run(cxr_eval, "embed", "--backbone-from", "random", "--backbone", {name!r}, "--output", "r.zarr")
+        import zarr
+        from training.backbones.architectures import TABLE
+        for group in ("e.zarr", "r.zarr"):
+            assert zarr.open_group(group, mode="r")["features"].shape[1] == TABLE[{name!r}].features
+        for folder in ("model", "tuned"):
+            print(json.loads(Path(folder, "model.json").read_text())["architecture"])
+        """,
+    )
+    assert said.split()[-2:] == [name, name]
