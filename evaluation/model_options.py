@@ -7,7 +7,8 @@ import click
 
 from shards.format.schema import SPLITS
 from shards.terminal.options import option
-from training.downstream.options import PATH, BackboneOptions, DataOptions, MachineOptions
+from training.downstream.options import BackboneOptions, DataOptions, MachineOptions
+from training.options import PATH
 
 AGGREGATES = ("image", "study")
 

@@ -153,6 +153,14 @@ class Number(click.FloatRange):
         return float(super().convert(number, param, ctx))
 
 
+class Device(click.Choice[str]):
+    """Where a command computes; `cuda`, torch's name for it, is accepted as `gpu`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Parse the device."""
+        return str(super().convert("gpu" if value == "cuda" else value, param, ctx))
+
+
 def _parameter(field: "dataclasses.Field[Any]") -> Decorator:
     spec: OptionSpec = field.metadata[_KEY]
     if spec.argument:

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards.images", "shards.terminal", "ingest", "ingest.archives", "ingest.build", "ingest.inspection"),
         "ingest.phantom",
     },
-    "training": _FORMAT,
+    "training": {*_FORMAT, "shards.terminal"},
     "training.processes": {*_LOADING, "training"},
     "training.backbones": {*_LOADING, "shards.terminal", "training", "training.processes"},
     "training.moco": {"training", "training.processes", "training.backbones"},

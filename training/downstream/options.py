@@ -6,35 +6,17 @@ to be (the dataset's digest, the backbone's image size) is recorded by `training
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import click
 
 from shards.terminal.options import Number, option
 from training.backbones.architectures import ARCHITECTURES
-from training.choices import DEVICES, FINETUNE_SCHEDULES, MISSING, OPTIMIZERS, PRECISIONS, UNCERTAIN, Missing, Uncertain
-
-PATH = click.Path(path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
-COUNT = click.IntRange(min=1)
-ABOVE_ZERO = Number(min=0, min_open=True)
+from training.choices import FINETUNE_SCHEDULES, MISSING, OPTIMIZERS, PRECISIONS, UNCERTAIN, Missing, Uncertain
+from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, SEED, AugmentationOptions, Names
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
-_TRAINING, _AUGMENTATION, _MACHINE = "Training", "Augmentation", "Machine"
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names as "Edema,Mass", or as the list that a recipe may hold."""
-
-    name = "names"
-    takes_list = True
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
-        """Parse the names, in their order."""
-        words = value.split(",") if isinstance(value, str) else value
-        if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
-            self.fail(f"{value!r} is not a list of names such as Edema,Mass", param, ctx)
-        return tuple(word.strip() for word in words if word.strip())
+_TRAINING = "Training"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +34,13 @@ class MachineOptions:
 
     device: str = option(
         "auto",
-        click.Choice(DEVICES),
+        DEVICE,
         help="Device to run on; auto takes a GPU where there is one.",
-        group=_MACHINE,
+        group=MACHINE,
         changes_weights=False,
     )
     threads: int | None = option(
-        None, COUNT, help="Number of CPU threads.", group=_MACHINE, changes_weights=False, unset="the cores granted"
+        None, COUNT, help="Number of CPU threads.", group=MACHINE, changes_weights=False, unset="the cores granted"
     )
 
 
@@ -92,9 +74,7 @@ class BackboneOptions:
     allow_unfinished: bool = option(
         False, help="Take the newest checkpoint of an unfinished run.", group=_BACKBONE, changes_weights=False
     )
-    seed: int = option(
-        0, click.IntRange(min=0), help="Seed of random weights and of the order of the images.", group=_BACKBONE
-    )
+    seed: int = option(0, SEED, help="Seed of random weights and of the order of the images.", group=_BACKBONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,31 +131,6 @@ class ProbeOptions(SupervisedOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationOptions:
-    """Range of an augmented view, as in `shards.loading.augmentation.ViewRange`."""
-
-    degrees: float = option(
-        10.0, Number(min=0, max=180), help="Largest rotation of a view in degrees, either way.", group=_AUGMENTATION
-    )
-    flip: bool = option(
-        True, help="Mirror half of the views left to right; the heart is on one side.", group=_AUGMENTATION
-    )
-    scale: tuple[float, float] = option(
-        (1.0, 1.0),
-        click.Tuple([ABOVE_ZERO, ABOVE_ZERO]),
-        metavar="LOW HIGH",
-        help="Smallest and largest zoom of a view, above 0.",
-        group=_AUGMENTATION,
-    )
-    translate: float = option(
-        0.0,
-        Number(min=0, max=1),
-        help="Largest shift of a view as a fraction of its side, either way.",
-        group=_AUGMENTATION,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class OptimizationOptions:
     """How a network is fine-tuned. batch_size: samples a step. lr: at the start.
 
@@ -215,7 +170,7 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
         FOLDER,
         metavar="DIR",
         help="Copy the samples that every epoch reads to this folder of the node first, checked.",
-        group=_MACHINE,
+        group=MACHINE,
         changes_weights=False,
     )
 
