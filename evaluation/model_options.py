@@ -43,5 +43,5 @@ class PredictOptions(MachineOptions, DataOptions):
         group="Predictions",
     )
     allow_seen_patients: bool = option(
-        False, help="Predict patients whom the weights have seen; the result says so.", group="Predictions"
+        False, help="Predict patients that the weights have seen, too; the result says so.", group="Predictions"
     )

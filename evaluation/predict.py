@@ -1,6 +1,6 @@
 """Predict a split of a dataset with a probed or fine-tuned model: a table of probabilities and its sidecar.
 
-Patients whom the weights have seen are refused, or, on request, counted in the sidecar.
+Patients that the weights have seen are refused, or, on request, counted in the sidecar.
 """
 
 import numpy as np
@@ -32,14 +32,14 @@ CITED = (
     "dataset",
     "provenance",
 )
-"""What a sidecar takes over from model.json."""
+"""Keys of model.json that a sidecar repeats."""
 
 
 def predict(options: PredictOptions) -> int:
     """Write the probabilities of each image or study of a split to a CSV or Parquet file; returns its number of rows.
 
     aggregate: image, or study (the highest probability of its images, Irvin et al. 2019, section 4.2).
-    Raises SubsetError for an empty split, unknown studies, or patients whom the model has seen.
+    Raises SubsetError for an empty split, unknown studies, or patients that the model has seen.
     """
     model, dataset = load_model(options.model), open_dataset(options.shards)
     rows = select(dataset, options.split)

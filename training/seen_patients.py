@@ -1,4 +1,4 @@
-"""Patients whom weights have seen: those of train splits, their file patients.parquet, the check for leakage.
+"""List the patients that weights have seen (patients.parquet), and check a split for leakage.
 
 A patient is (dataset name, patient_id): the same number in another dataset is another person.
 """
@@ -30,7 +30,7 @@ def train_patients(datasets: Sequence[Dataset]) -> pd.DataFrame:
 
 
 def write_patients(run: Path, patients: pd.DataFrame) -> None:
-    """Write patients.parquet: the patients whom the weights will have seen, sorted, each once."""
+    """Write patients.parquet: the patients that the weights will have seen, sorted, each once."""
     schema = pa.schema([pa.field("dataset", pa.string()), pa.field("patient_id", pa.string())])
     rows = patients[["dataset", "patient_id"]].drop_duplicates().sort_values(["dataset", "patient_id"])
     table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)

@@ -1,4 +1,4 @@
-"""The table of backbones: what torchvision calls them, where their head is, how long their features are.
+"""List the backbones: torchvision's name, path of the head, length of the features. The only such table.
 
 No torch here, so that a command line can offer the choices at once.
 """
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """name: torchvision's. head: dotted path of the last linear layer. features: length of the vector before it."""
+    """A network of torchvision. name: torchvision's. head: dotted path of the last linear layer.
+
+    features: length of the vector that this layer takes.
+    """
 
     name: str
     head: str
@@ -24,4 +27,4 @@ TABLE = {
 }
 
 ARCHITECTURES = tuple(TABLE)
-"""What `--backbone` may be."""
+"""Choices of `--backbone`."""

@@ -1,8 +1,4 @@
-"""Backbones to start from and backbones to hand on: random, ImageNet's, a file's, or those of a pretraining run.
-
-Flows in: what the person wrote after --init or --backbone-from. Flows out: a network with what is known of it, or the
-pair backbone.safetensors + backbone.json. Knows nothing of how a backbone is trained or used.
-"""
+"""Make the backbone that training starts from: random weights, ImageNet's or a file's, with its provenance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +17,12 @@ DEFAULT_ARCHITECTURE, DEFAULT_IMAGE_SIZE = "resnet18", 320
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that ends in its features, and what it takes to use and to cite it.
+    """A network that ends in its features, with its preprocessing and provenance.
 
     network: [N, 3, H, W] -> [N, D], on the CPU, in train mode. image_size: the side, in pixels, it was trained at.
-    mean, std: 0..255, with which its input is normalised, whatever the dataset. initial: moco, random, imagenet or
-    file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: everyone whom the
-    weights have seen, as far as is known (columns dataset, patient_id).
+    mean, std: 0..255, with which its input is normalised, for any dataset. initial: moco, random, imagenet or
+    file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: the patients that
+    the weights have seen, as far as they are known (columns dataset, patient_id).
     """
 
     network: nn.Module
@@ -41,7 +37,7 @@ class Backbone:
 
 
 def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:
-    """The backbone that training starts from; init: random, imagenet or a FILE of weights under torchvision's names.
+    """Build the backbone with its initial weights; init: random, imagenet or a FILE under torchvision's names.
 
     random: the same seed gives the same weights, here and in `--backbone-from random`. Raises WeightsError.
     """
@@ -54,17 +50,17 @@ def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:
 
 
 def init_name(init: str) -> str:
-    """How provenance names a start: random, imagenet, or the file's name without its folder."""
+    """Name the initial weights for provenance: random, imagenet, or the file's name without its folder."""
     return init if init in ("random", "imagenet") else Path(init).name
 
 
 def init_patients(init: str) -> pd.DataFrame:
-    """Patients whom the initial weights have seen: those recorded beside a file; none are known otherwise."""
+    """List the patients that the initial weights have seen: those recorded beside a file, else none."""
     return no_patients() if init in ("random", "imagenet") else read_patients(Path(init).parent)
 
 
 def untrained_provenance(init: str, seed: int) -> dict[str, Any]:
-    """Provenance of weights that no pretraining of ours has touched."""
+    """Describe weights that this project has not pretrained."""
     return {
         "method": "none",
         "init": init_name(init),

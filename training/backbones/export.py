@@ -1,6 +1,6 @@
-"""A backbone for programs that know nothing of this project: safetensors, ONNX, and how its input is made.
+"""Export a backbone for other programs: safetensors, ONNX, and a description of its preprocessing.
 
-Flows in: a backbone. Flows out: a folder of files, or nothing where ONNX would not compute what torch computes.
+Nothing is written where ONNX would not compute the same features as torch.
 """
 
 import logging
@@ -60,7 +60,7 @@ def export_backbone(backbone: Backbone, folder: Path, formats: Collection[str]) 
 
 
 def preprocessing(backbone: Backbone, onnx_difference: float | None) -> Mapping[str, Any]:
-    """preprocessing.json: from a gray radiograph to the network's input, in the order of its keys."""
+    """Describe the way from a gray radiograph to the network's input, in the order of its keys: preprocessing.json."""
     size = backbone.image_size
     return {
         "format_version": FORMAT_VERSION,
@@ -91,11 +91,11 @@ def preprocessing(backbone: Backbone, onnx_difference: float | None) -> Mapping[
 
 
 def to_onnx(network: nn.Module, image_size: int) -> bytes:
-    """The network as ONNX: images float32 [batch, 3, image_size, image_size] -> features [batch, D], eval mode."""
+    """Convert the network, in eval mode, to ONNX: images float32 [batch, 3, image_size, image_size] -> [batch, D]."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = torch.zeros(2, 3, image_size, image_size)
     with warnings.catch_warnings():
-        # torch's own use of what torch deprecates; nothing a person could do about.
+        # torch itself uses what it deprecates; a user cannot change that.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(
@@ -113,7 +113,7 @@ def to_onnx(network: nn.Module, image_size: int) -> bytes:
 
 
 def onnx_difference(content: bytes, network: nn.Module, image_size: int) -> float:
-    """Largest absolute difference of a feature between onnxruntime and torch on normal noise, at several batches."""
+    """Measure the largest absolute difference of a feature between onnxruntime and torch on normal noise."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -124,6 +124,6 @@ def onnx_difference(content: bytes, network: nn.Module, image_size: int) -> floa
         with torch.inference_mode():
             expected = network.eval()(images).numpy()
         found = session.run(["features"], {"images": images.numpy()})[0]
-        # np.maximum hands a NaN on, where Python's max would lose it.
+        # np.maximum keeps a NaN, which Python's max would lose.
         largest = float(np.maximum(largest, np.abs(found - expected).max()))
     return largest

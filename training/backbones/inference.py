@@ -1,4 +1,4 @@
-"""Outputs of a frozen network for rows of a dataset, batch by batch."""
+"""Compute the outputs of a frozen network for rows of a dataset, batch by batch."""
 
 import contextlib
 from collections.abc import Iterator
@@ -35,9 +35,10 @@ def outputs(
     threads: int,
     description: str | None = None,
 ) -> Iterator[tuple[Features, Ids]]:
-    """What the network says of each row's fixed view, in the rows' order: batches of float32 [n, D] and ids [n].
+    """Run the network over each row's fixed view, in the rows' order: batches of float32 [n, D] and ids [n].
 
-    The network runs in eval mode and float32, whatever it was trained in. description: of a progress bar, if wanted.
+    The network runs in eval mode and float32, also if it was trained in another precision. description: of a progress
+    bar, which is shown if there is one.
     """
     loader = EvaluationLoader(
         dataset, rows, image_size=image_size, batch_size=BATCH, device=device, device_id=0, threads=threads

@@ -1,8 +1,4 @@
-"""The two backbones, and the way from a batch of gray pixels to their input.
-
-Flows in: an architecture's name and a seed. Flows out: a torchvision network whose head is an identity.
-Knows no files, no runs and no loss.
-"""
+"""Build the backbones, and make their input from a batch of gray pixels."""
 
 import copy
 
@@ -15,20 +11,20 @@ from training.backbones.architectures import TABLE
 
 
 def head_name(architecture: str) -> str:
-    """torchvision's name of the last linear layer: `fc` of a ResNet, `classifier` of a DenseNet."""
+    """Look up torchvision's path of the last linear layer, such as `fc` for a ResNet."""
     return TABLE[architecture].head
 
 
 def feature_dimension(architecture: str) -> int:
-    """Length of the feature vector before the head: 512 for resnet18, 1024 for densenet121."""
+    """Look up the length of the feature vector before the head, such as 512 for a ResNet-18."""
     return TABLE[architecture].features
 
 
 def build_backbone(architecture: str, seed: int) -> nn.Module:
-    """The architecture with random weights, an identity in place of its head: [N, 3, H, W] -> [N, D].
+    """Build the architecture with random weights and an identity in place of its head: [N, 3, H, W] -> [N, D].
 
     The same seed gives the same weights on any device: they are drawn on the CPU, in torchvision's order and by
-    torchvision's initialisation. The process' own random state is left as it was.
+    torchvision's initialisation. The random state of the process does not change.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -45,18 +41,18 @@ def attach_head(network: nn.Module, architecture: str, head: nn.Module) -> nn.Mo
 
 
 def feature_network(network: nn.Module, architecture: str) -> nn.Module:
-    """A copy of the network that ends in its features: [N, 3, H, W] -> [N, D]. The original keeps its head."""
+    """Copy the network without its head: [N, 3, H, W] -> features [N, D]. The original keeps its head."""
     return attach_head(copy.deepcopy(network), architecture, nn.Identity())
 
 
 def backbone_weights(network: nn.Module, architecture: str) -> dict[str, Tensor]:
-    """The network's parameters and buffers under torchvision's names, without those of its head."""
+    """Collect the network's parameters and buffers under torchvision's names, without those of its head."""
     head = head_name(architecture) + "."
     return {name: value.detach() for name, value in network.state_dict().items() if not name.startswith(head)}
 
 
 def images_to_input(batch: Tensor, mean: float, std: float) -> Tensor:
-    """Normalise gray pixels and show them to all three input channels, on the device they are on.
+    """Normalise gray pixels and repeat them in the three input channels, on the device they are on.
 
     batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255. Returns float32 [N, 3, H, W], channels last.
     """
@@ -72,5 +68,5 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def stream_seed(seed: int, stream: int) -> int:
-    """A seed for one of several independent streams of random numbers of a run (head, queue, ...)."""
+    """Derive the seed of one of several independent streams of random numbers of a run (head, queue, ...)."""
     return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)

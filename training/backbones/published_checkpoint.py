@@ -1,7 +1,7 @@
-"""Checkpoints of the published MoCo-CXR code, read without running anything in them.
+"""Read checkpoints of the published MoCo-CXR code, without running anything in them.
 
-Flows in: a file that its main_moco.py wrote with torch.save. Flows out: its encoders, queue and optimizer under our
-names, or a sentence that names what is missing or left over. Knows nothing of runs.
+A file that its main_moco.py wrote with torch.save becomes encoders, queue and optimizer under this project's names, or
+an error that names what is missing or left over.
 """
 
 import pickle
@@ -29,10 +29,10 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint. query, key: torchvision's names with the head's; not yet held to the architecture.
+    """A published checkpoint. query, key: torchvision's names with the head's, not yet checked for the architecture.
 
     mlp: whether the head has two layers (MoCo v2) or one (v1). queue: [D, K] or None, pointer: its next column.
-    epoch: how many were done. optimizer: the state_dict of torch's optimizer, or None.
+    epoch: number of finished epochs. optimizer: the state_dict of torch's optimizer, or None.
     """
 
     path: Path
@@ -56,7 +56,7 @@ def read_published(path: Path) -> Published:
     state, architecture, epoch = content.get("state_dict"), content.get("arch"), content.get("epoch")
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(
-            f"{path} is no checkpoint of the published MoCo-CXR code: it has no state_dict of tensors, only "
+            f"{path} is not a checkpoint of the published MoCo-CXR code: it has no state_dict of tensors, only "
             f"{_listed(sorted(map(str, content)))}. A plain state_dict under torchvision's names needs no import: give "
             "it to --init or --backbone-from."
         )
@@ -65,7 +65,7 @@ def read_published(path: Path) -> Published:
             f"{path} is of the architecture {architecture!r}; this project has {' and '.join(ARCHITECTURES)}."
         )
     if type(epoch) is not int or epoch < 0:
-        raise WeightsError(f"{path}: its epoch is {epoch!r}, not a number of epochs done.")
+        raise WeightsError(f"{path}: its epoch is {epoch!r}, not a number of finished epochs.")
     named = {str(name).removeprefix("module."): value for name, value in state.items()}
     query, key = _part(named, _QUERY), _part(named, _KEY)
     known = {_QUEUE, _POINTER}
@@ -91,7 +91,7 @@ def read_published(path: Path) -> Published:
 
 
 def published_backbone(published: Published) -> dict[str, Tensor]:
-    """The query encoder without its head, under torchvision's own names of today.
+    """Extract the query encoder without its head, under torchvision's present names.
 
     Raises WeightsError with the names that are missing, left over or of another shape.
     """
@@ -108,8 +108,8 @@ def _load(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than tensors and plain values ({_cause(error)}), such as an argparse.Namespace or a "
-            "number of numpy's. Reading that may run code, so it is not read. If you trust whoever wrote it, write "
-            "the rest anew, once, on a machine without anything of value, with the torch that it was made with: "
+            "number of numpy's. Reading that may run code, so it is not read. If you trust its authors, write the rest "
+            "to a new file, once, on a machine without anything of value, with the torch that it was made with: "
             "python -c \"import torch; c = torch.load('IN', map_location='cpu', weights_only=False); torch.save("
             "{k: c[k] for k in ('epoch', 'arch', 'state_dict', 'optimizer')}, 'OUT')\""
         ) from error
@@ -123,12 +123,12 @@ def _load(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a checkpoint: {_cause(error)}. It is cut off or damaged; fetch it again."
         ) from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} is no checkpoint of the published MoCo-CXR code: it holds a {type(content)}.")
+        raise WeightsError(f"{path} is not a checkpoint of the published MoCo-CXR code: it holds a {type(content)}.")
     return content
 
 
 def _cause(error: Exception) -> str:
-    """The line of torch's long message that names the object, or its first."""
+    """Pick the line of torch's long message that names the object, or its first line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     named = [line for line in lines if "GLOBAL" in line]
     return (named or lines)[0].split(". Please")[0].split(" was not")[0]

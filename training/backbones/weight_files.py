@@ -1,6 +1,6 @@
-"""Files of weights: safetensors and torch's own, read without running anything in them, fitted to a network by name.
+"""Read files of weights (safetensors and torch's own) without running anything in them, and load them by name.
 
-Flows in: a path. Flows out: a network with those weights, or a sentence that names what does not fit.
+A network gets those weights, or an error names what does not fit.
 """
 
 import hashlib
@@ -35,15 +35,15 @@ UNREADABLE = (
 
 
 def imagenet_path(architecture: str) -> Path:
-    """Where torchvision keeps its official ImageNet file of the architecture, whether it is there or not."""
+    """Find where torchvision keeps its official ImageNet file of the architecture, whether it is there or not."""
     url: str = torchvision.models.get_model_weights(architecture).IMAGENET1K_V1.url
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
 
 
 def read_imagenet(architecture: str) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights from its cache. Nothing is downloaded: compute nodes have no network.
+    """Read torchvision's ImageNet weights from its cache. Nothing is downloaded: compute nodes have no network.
 
-    Raises WeightsError if the file is not there, or not the one whose SHA-256 its name begins with.
+    Raises WeightsError if the file is not there, or its SHA-256 does not begin as its name says.
     """
     path = imagenet_path(architecture)
     if not path.is_file():
@@ -65,7 +65,7 @@ def read_imagenet(architecture: str) -> dict[str, Tensor]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Names and tensors of a .safetensors file, or of a state_dict that torch.save wrote (weights_only).
+    """Read names and tensors of a .safetensors file, or of a state_dict that torch.save wrote (weights_only).
 
     Raises WeightsError if the file is missing, damaged, or holds something else than named tensors.
     """
@@ -99,7 +99,7 @@ def fill(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], s
 
 
 def fill_encoder(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> None:
-    """The same for a network with a head of its own, which the weights must hold too."""
+    """Load the weights into a network with a head of its own, which the weights must hold too."""
     given = {_OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in weights.items()}
     wanted = network.state_dict()
     for name, value in wanted.items():
@@ -128,12 +128,12 @@ def fill_encoder(network: nn.Module, architecture: str, weights: Mapping[str, Te
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the weights' safetensors bytes: the same for the same weights, wherever they came from."""
+    """Compute the SHA-256 of the weights' safetensors bytes: the same for the same weights from any source."""
     return hashlib.sha256(safetensors_bytes(weights)).hexdigest()
 
 
 def safetensors_bytes(weights: Mapping[str, Tensor]) -> bytes:
-    """The weights as one safetensors file, the same bytes for the same weights."""
+    """Serialise the weights as one safetensors file, the same bytes for the same weights."""
     return safetensors.torch.save({name: value.cpu().contiguous() for name, value in weights.items()}, {"format": "pt"})
 
 

@@ -55,10 +55,15 @@ def write_embeddings(
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         group = zarr.create_group(temporary, zarr_format=3)
+        chunk, shard = _layout(rows)
         features = group.create_array(
-            "features", shape=(rows, dimension), dtype="float32", **_layout(rows, (dimension,))
+            "features",
+            shape=(rows, dimension),
+            dtype="float32",
+            chunks=(chunk, dimension),
+            shards=(shard, dimension),
         )
-        sample_id = group.create_array("sample_id", shape=(rows,), dtype="int64", **_layout(rows, ()))
+        sample_id = group.create_array("sample_id", shape=(rows,), dtype="int64", chunks=(chunk,), shards=(shard,))
         digest = _Digest()
         start = 0
         for piece, ids in _pieces(batches):
@@ -115,23 +120,23 @@ class _Digest:
         self._features, self._ids = hashlib.sha256(), hashlib.sha256()
 
     def update(self, features: Features, ids: Ids) -> None:
-        """Take in the next rows."""
+        """Add the next rows."""
         self._features.update(np.ascontiguousarray(features, dtype="<f4").data)
         self._ids.update(np.ascontiguousarray(ids, dtype="<i8").data)
 
     def hex(self) -> dict[str, str]:
-        """What the attribute `sha256` holds."""
+        """The digests of both arrays, as the attribute `sha256` holds them."""
         return {"features": self._features.hexdigest(), "sample_id": self._ids.hexdigest()}
 
 
-def _layout(rows: int, rest: tuple[int, ...]) -> dict[str, Any]:
-    """One sharded array. The last shard's chunks beyond the end are never stored."""
+def _layout(rows: int) -> tuple[int, int]:
+    """Rows of a chunk and of a shard. The last shard's chunks beyond the end are never stored."""
     whole_chunks = -(-max(rows, 1) // CHUNK_ROWS) * CHUNK_ROWS
-    return {"chunks": (CHUNK_ROWS, *rest), "shards": (min(SHARD_ROWS, whole_chunks), *rest)}
+    return CHUNK_ROWS, min(SHARD_ROWS, whole_chunks)
 
 
 def _pieces(batches: Iterable[tuple[Features, Ids]]) -> Iterable[tuple[Features, Ids]]:
-    """Batches gathered into pieces of SHARD_ROWS rows, so that each shard is written once."""
+    """Gather batches into pieces of SHARD_ROWS rows, so that each shard is written once."""
     held: list[tuple[Features, Ids]] = []
     count = 0
     for batch in batches:
@@ -147,9 +152,9 @@ def _pieces(batches: Iterable[tuple[Features, Ids]]) -> Iterable[tuple[Features,
 
 
 def _publish(temporary: Path, path: Path, keep_existing: bool) -> None:
-    """Give the finished group its name, while others may do the same.
+    """Give the finished group its name, while other processes may do the same.
 
-    A folder can be renamed over an empty one only: a full one stays, or steps aside.
+    A folder can be renamed over an empty one only: a full one stays, or is moved aside first.
     """
     aside: list[Path] = []
     while True:

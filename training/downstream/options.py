@@ -134,8 +134,8 @@ class ProbeOptions(SupervisedOptions):
 class OptimizationOptions:
     """How a network is fine-tuned. batch_size: samples a step. lr: at the start.
 
-    min_steps: an epoch over few samples goes over them again until it has this many steps, so that small label
-    fractions are trained too.
+    min_steps: a small training set is repeated within an epoch until the epoch has this many steps, so that small
+    label fractions are trained too.
     """
 
     epochs: int = option(5, COUNT, help="Number of epochs.", group=_TRAINING)
@@ -152,7 +152,10 @@ class OptimizationOptions:
         group=_TRAINING,
     )
     min_steps: int = option(
-        20, COUNT, help="Least number of steps of an epoch: few samples are gone over again.", group=_TRAINING
+        20,
+        COUNT,
+        help="Least number of steps of an epoch; a small training set is repeated to reach it.",
+        group=_TRAINING,
     )
     precision: str = option(
         "fp32", click.Choice(PRECISIONS), help="Floating-point format of the network's computations.", group=_TRAINING

@@ -104,7 +104,7 @@ def test_objects_in_a_file_are_named_and_refused_without_running_anything(
     torch.save(resnet | {"args": extra}, path, _use_new_zipfile_serialization=zipped)
     result = invoke(path, tmp_path / "out")
     assert result.exit_code == 1
-    for part in ("objects.pth.tar holds more than tensors", named, "If you trust whoever wrote it", "torch.save"):
+    for part in ("objects.pth.tar holds more than tensors", named, "If you trust its authors", "torch.save"):
         assert part in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "exploited").exists()
