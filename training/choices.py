@@ -14,6 +14,9 @@ FINETUNE_SCHEDULES = ("cosine", "constant")
 
 BATCH_NORMS = ("split", "none")
 
+EXPORT_FORMATS = ("torchvision", "onnx")
+"""What `cxr-train export` writes."""
+
 Uncertain = Literal["ignore", "zeros", "ones"]
 UNCERTAIN: tuple[Uncertain, ...] = get_args(Uncertain)
 """What an uncertain label (-1) means in training."""

@@ -6,10 +6,11 @@ from evaluation.cli.bootstrap import bootstrap
 from evaluation.cli.embed import embed
 from evaluation.cli.predict import predict
 from evaluation.cli.report import report
-from shards.terminal.group import Group
+from shards.terminal.group import Group, version_option
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@version_option
 def main() -> None:
     """Embed, predict, compare with confidence intervals, and report."""
 

@@ -8,10 +8,11 @@ from ingest.cli.info import info
 from ingest.cli.make_phantom import make_phantom
 from ingest.cli.preview import preview
 from ingest.cli.verify import verify
-from shards.terminal.group import Group
+from shards.terminal.group import Group, version_option
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@version_option
 def main() -> None:
     """Turn raw chest radiograph datasets into shards, and look at what came out."""
 

@@ -1,10 +1,13 @@
 """A command group that prints a CxrError as one message."""
 
+import importlib.metadata
 from typing import Any
 
 import click
 
 from shards.errors import CxrError
+
+_DISTRIBUTION = "cxr-moco"
 
 
 class Group(click.Group):
@@ -15,3 +18,19 @@ class Group(click.Group):
             return super().invoke(ctx)
         except CxrError as error:
             raise click.ClickException(str(error)) from error
+
+
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        click.echo(f"{context.info_name} {importlib.metadata.version(_DISTRIBUTION)}")
+        context.exit()
+
+
+version_option = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)

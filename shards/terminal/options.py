@@ -19,15 +19,16 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from shards.terminal.recipes import print_config_option, recipe_option, show_config
+from shards.terminal.recipes import print_config_option, recipe_option, recipe_values, show_config
 
 REQUIRED = dataclasses.MISSING
 """Default of an option that must be given."""
 
+Made = TypeVar("Made")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _KEY = "option"
@@ -97,7 +98,9 @@ def takes(options: type[Any], *, recipe: bool = False) -> Decorator:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def wrapped(*args: Any, **values: Any) -> Any:  # noqa: ANN401 - click's own values
-            shown, _ = values.pop("print_config", False), values.pop("config", None)
+            shown = recipe and values.pop("print_config")
+            if recipe:
+                values.pop("config")
             own = {name: values.pop(name) for name in specs(options)}
             made = options(**{name: _plain(value) for name, value in own.items()})
             if shown:
@@ -115,6 +118,21 @@ def takes(options: type[Any], *, recipe: bool = False) -> Decorator:
         return declared
 
     return decorate
+
+
+def from_recipe(options: type[Made], recipe: str, **given: object) -> Made:
+    """An options dataclass filled from a recipe (name or path), which is checked as --config checks it.
+
+    given: values that stand above the recipe's. Raises click.BadParameter, naming file and key.
+    """
+    command = click.command("recipe")(takes(options)(lambda made: made))
+    context = click.Context(command)
+    known = {parameter.name: parameter for parameter in command.params}
+    filled = {
+        name: None if value is None else _plain(known[name].process_value(context, value))
+        for name, value in recipe_values(context, recipe).items()
+    }
+    return options(**{**filled, **given})
 
 
 class OptionsCommand(click.Command):

@@ -101,11 +101,14 @@ def _as_yaml(value: Any) -> Any:  # noqa: ANN401 - whatever an options dataclass
     return [_as_yaml(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def _fill_defaults(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
+def recipe_values(ctx: click.Context, value: str, parameter: click.Parameter | None = None) -> dict[str, Any]:
+    """What a recipe gives to the parameters of the context's command, by their names, as YAML holds it.
+
+    parameter: the option that names the recipe. Raises BadParameter for an unknown key, and for a value that the
+    parameter does not take, naming file and key.
+    """
     recipe = {str(key).replace("-", "_"): content for key, content in read_recipe(value).items()}
-    known = {p.name: p for p in ctx.command.params if p.name and p.name not in (parameter.name, "print_config")}
+    known = {p.name: p for p in ctx.command.params if p.name and p.name not in ("config", "print_config")}
     unknown = sorted(set(recipe) - set(known))
     if unknown:
         raise click.BadParameter(
@@ -113,7 +116,12 @@ def _fill_defaults(ctx: click.Context, parameter: click.Parameter, value: str | 
             ctx=ctx,
             param=parameter,
         )
-    ctx.default_map = {**(ctx.default_map or {}), **{k: _checked(known[k], v, ctx, value) for k, v in recipe.items()}}
+    return {name: _checked(known[name], content, ctx, value) for name, content in recipe.items()}
+
+
+def _fill_defaults(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        ctx.default_map = {**(ctx.default_map or {}), **recipe_values(ctx, value, parameter)}
     return value
 
 

@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
     },
     "training.cli": {
+        "recipes",
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
         *("training.runs", "training.pretraining", "training.downstream"),

@@ -1,37 +1,38 @@
 """`cxr-train bench-loader`."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
-from training.choices import DEVICES
+from shards.terminal.options import OptionsCommand, option, takes
+from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER
 
 
-@click.command("bench-loader", context_settings={"show_default": True})
-@click.option(
-    "--shards",
-    multiple=True,
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Dataset to read; its train split only. Repeat the option for several.",
-)
-@click.option("--image-size", type=click.IntRange(min=32), default=320, help="Side of a view, in pixels.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=64)
-@click.option("--device", type=click.Choice(DEVICES), default="auto")
-@click.option("--threads", type=click.IntRange(min=1), default=None, show_default="the cores granted")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=3.0, help="Of each measurement.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, help="Measurements of each side, in turn.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Also write a JSON file.")
-def bench_loader(
-    shards: tuple[Path, ...],
-    image_size: int,
-    batch_size: int,
-    device: str,
-    threads: int | None,
-    seconds: float,
-    rounds: int,
-    json_path: Path | None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BenchLoaderOptions:
+    """Options of `cxr-train bench-loader`. threads: None takes the cores granted."""
+
+    shards: tuple[Path, ...] = option(
+        type=FOLDER,
+        multiple=True,
+        metavar="DIR",
+        help="Dataset to read; its train split only. Repeat the option for several.",
+    )
+    image_size: int = option(320, click.IntRange(min=32), help="Side of a view in pixels.")
+    batch_size: int = option(64, COUNT, help="Number of images in a batch.")
+    device: str = option("auto", DEVICE, help="Device that decodes; auto takes a GPU where there is one.")
+    threads: int | None = option(None, COUNT, help="Number of CPU threads.", unset="the cores granted")
+    seconds: float = option(3.0, ABOVE_ZERO, help="Length of each measurement in seconds.")
+    rounds: int = option(3, COUNT, help="Number of measurements of each side, in turn.")
+    json: Path | None = option(
+        None, click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="JSON file to write the same to."
+    )
+
+
+@click.command("bench-loader", cls=OptionsCommand)
+@takes(BenchLoaderOptions)
+def bench_loader(options: BenchLoaderOptions) -> None:
     """Measure the loader on your shards and machine.
 
     Reads the train splits of datasets of shards. Prints images/s (each with both views) and CPU milliseconds an image
@@ -40,31 +41,30 @@ def bench_loader(
     {"image_size", "batch_size", "device", "threads", "share_of_limit", "sides": [{"name", "images_per_second",
     "cpu_ms", "spread"}]}.
     """
-    from dataclasses import asdict
-
     from shards.durable import write_json_atomically
     from shards.format.dataset import open_datasets
     from shards.loading.speed import LIMIT, LOADER, loader_speed
     from training.processes.devices import available_threads, choose_device
 
-    threads, chosen = threads or available_threads(), choose_device(device)
+    threads, device = options.threads or available_threads(), choose_device(options.device)
     sides = loader_speed(
-        open_datasets(shards),
-        image_size=image_size,
-        batch_size=batch_size,
-        device=chosen,
+        open_datasets(options.shards),
+        image_size=options.image_size,
+        batch_size=options.batch_size,
+        device=device,
         threads=threads,
-        seconds=seconds,
-        rounds=rounds,
+        seconds=options.seconds,
+        rounds=options.rounds,
     )
     by_name = {side.name: side for side in sides}
-    share = by_name[LOADER].images_per_second / by_name[LIMIT].images_per_second
-    click.echo(f"{image_size} px, batches of {batch_size}, {threads} threads, {chosen}")
+    fraction = by_name[LOADER].images_per_second / by_name[LIMIT].images_per_second
+    click.echo(f"{options.image_size} px, batches of {options.batch_size}, {threads} threads, {device}")
     click.echo(f"{'':30} {'images/s':>10} {'least':>8} {'most':>8} {'CPU ms':>8}")
     for side in sides:
         least, most = side.spread
         click.echo(f"{side.name:30} {side.images_per_second:>10,.0f} {least:>8,.0f} {most:>8,.0f} {side.cpu_ms:>8.3f}")
-    click.echo(f"share of the limit: {share:.2f}")
-    if json_path is not None:
-        told = {"image_size": image_size, "batch_size": batch_size, "device": chosen, "threads": threads}
-        write_json_atomically(json_path, {**told, "share_of_limit": share, "sides": [asdict(side) for side in sides]})
+    click.echo(f"fraction of the limit: {fraction:.2f}")
+    if options.json is not None:
+        setting = {"image_size": options.image_size, "batch_size": options.batch_size, "device": device}
+        figures = {"threads": threads, "share_of_limit": fraction, "sides": [asdict(side) for side in sides]}
+        write_json_atomically(options.json, {**setting, **figures})

@@ -2,7 +2,7 @@
 
 import click
 
-from shards.terminal.group import Group
+from shards.terminal.group import Group, version_option
 from training.cli.bench_loader import bench_loader
 from training.cli.cache import cache
 from training.cli.export import export
@@ -10,12 +10,14 @@ from training.cli.finetune import finetune
 from training.cli.import_published import import_published
 from training.cli.pretrain import pretrain
 from training.cli.probe import probe
+from training.cli.recipes import recipes
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@version_option
 def main() -> None:
     """Pretrain on shards of chest radiographs, and train on their labels."""
 
 
-for command in (pretrain, probe, finetune, import_published, export, bench_loader, cache):
+for command in (pretrain, probe, finetune, import_published, export, bench_loader, cache, recipes):
     main.add_command(command)

@@ -11,7 +11,7 @@ from typing import Any
 from shards.errors import CxrError
 from shards.loading.loaders import TwoViewLoader
 from training.errors import RunError
-from training.pretraining.options import PretrainOptions
+from training.pretraining.options import FREE_OPTIONS, PretrainOptions
 from training.pretraining.run import Outcome, Run, Start
 from training.pretraining.trainer import Trainer
 from training.processes.devices import available_threads, choose_device
@@ -81,7 +81,7 @@ def _look(options: PretrainOptions, lock: RunLock) -> Start:
     options = _resolved(options, recorded)
     if recorded is None:
         return Start(options)
-    refuse_other_config(options.output, recorded, options.as_config())
+    refuse_other_config(options.output, recorded, options.as_config(), FREE_OPTIONS)
     last = read_last(options.output)
     if last is not None and last.finished:
         return Start(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")

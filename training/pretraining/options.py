@@ -1,78 +1,275 @@
-"""What a person can choose for pretraining, with the published defaults. Light: no torch, so that --help is quick."""
+"""The options of `cxr-train pretrain`, with the published defaults. No torch here, so that --help is quick."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 
-@dataclass(frozen=True)
-class PretrainOptions:
+from shards.terminal.options import Number, free_keys, option
+from training.backbones.architectures import ARCHITECTURES
+from training.choices import BATCH_NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, SEED, AugmentationOptions
+from training.processes.time_limit import seconds_of
+
+_RUN, _METHOD, _OPTIMIZATION = "Run", "Method", "Optimization"
+_MONITORING, _CHECKPOINTS = "Monitoring", "Checkpoints"
+
+
+class Epochs(click.ParamType[tuple[int, ...]]):
+    """Epochs as "12,18", or as the list that a recipe may hold."""
+
+    name = "epochs"
+    takes_list = True
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:  # noqa: ANN401
+        """Parse the epochs and sort them."""
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, (list, tuple)) or not all(str(word).strip().isdecimal() for word in words):
+            self.fail(f"{value!r} is not a list of epochs such as 12,18", param, ctx)
+        return tuple(sorted(int(word) for word in words))
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, as a number or as a duration in Slurm's notation."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Parse the duration into seconds."""
+        try:
+            return seconds_of(str(value))
+        except ValueError as error:
+            self.fail(f"{error}: give seconds, HH:MM:SS or D-HH:MM:SS", param, ctx)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunOptions:
+    """What a run reads, where it is written, how long it is."""
+
+    shards: tuple[Path, ...] = option(
+        type=FOLDER,
+        multiple=True,
+        metavar="DIR",
+        help="Dataset of shards to read; its train split only. Repeat the option to pretrain on several.",
+        group=_RUN,
+        changes_weights=False,
+    )
+    output: Path = option(
+        type=FOLDER,
+        metavar="RUN",
+        help="Run directory: started if it is not there, resumed if it holds the same run.",
+        group=_RUN,
+        changes_weights=False,
+    )
+    backbone: str = option("resnet18", click.Choice(ARCHITECTURES), help="Architecture of both encoders.", group=_RUN)
+    init: str = option(
+        "imagenet",
+        metavar="imagenet|random|FILE",
+        help="Initial weights; FILE: .safetensors or .pth with torchvision's names.",
+        group=_RUN,
+    )
+    image_size: int = option(320, click.IntRange(min=32), help="Side of a view in pixels.", group=_RUN)
+    epochs: int = option(20, COUNT, help="Number of epochs.", group=_RUN)
+    seed: int = option(
+        0, SEED, help="Seed of random weights, of the order of the images and of their views.", group=_RUN
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MethodOptions:
+    """MoCo: queue, momentum, temperature, BatchNorm. Sizes are global, whatever the number of processes."""
+
+    queue_size: int = option(
+        24576, COUNT, help="Number of keys in the queue; at most half the number of images.", group=_METHOD
+    )
+    momentum: float = option(
+        0.999,
+        Number(min=0, max=1, max_open=True),
+        help="EMA momentum of the key encoder. A short run (few thousand steps) needs less, such as 0.99.",
+        group=_METHOD,
+    )
+    temperature: float = option(0.2, ABOVE_ZERO, help="Temperature of the contrastive loss.", group=_METHOD)
+    mask_same_image: bool = option(
+        True,
+        help="Exclude earlier keys of a query's own image, in the queue from the epoch before, from its negatives. "
+        "MoCo and the published MoCo-CXR have no mask.",
+        group=_METHOD,
+    )
+    force_queue: bool = option(
+        False, help="Allow a queue of more than half the number of images.", group=_METHOD, changes_weights=False
+    )
+    batch_norm: str = option(
+        "split",
+        click.Choice(BATCH_NORMS),
+        help="Statistics of BatchNorm. split: of each of several groups of a batch, other groups for the keys than for "
+        "the queries, so that the statistics do not betray which key belongs to which query. none: of the whole batch, "
+        "as published.",
+        group=_METHOD,
+    )
+    bn_groups: int | None = option(
+        None,
+        click.IntRange(min=2),
+        help="Number of groups of --batch-norm split; a divisor of the batch size.",
+        group=_METHOD,
+        unset="4 of a batch of 16, 8 of 64",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OptimizationOptions:
+    """Steps and rates. batch_size and lr are global, whatever the number of processes."""
+
+    batch_size: int = option(16, click.IntRange(min=2), help="Global batch size.", group=_OPTIMIZATION)
+    accumulate: int = option(
+        1,
+        COUNT,
+        help="Number of batches whose gradients make one step. It enlarges the batch of the gradient and nothing else: "
+        "all of them are compared with the queue as it was before the step, and BatchNorm sees --batch-size images. "
+        "The queue and the key encoder move once a step.",
+        group=_OPTIMIZATION,
+    )
+    optimizer: str = option("adam", click.Choice(OPTIMIZERS), help="Optimizer.", group=_OPTIMIZATION)
+    lr: float = option(1e-4, ABOVE_ZERO, help="Learning rate for the global batch.", group=_OPTIMIZATION)
+    weight_decay: float = option(1e-4, Number(min=0), help="Weight decay, added to the gradient.", group=_OPTIMIZATION)
+    decay_norms: bool = option(
+        True, help="Apply weight decay to the parameters of norms and to biases too, as published.", group=_OPTIMIZATION
+    )
+    schedule: str = option(
+        "step",
+        click.Choice(SCHEDULES),
+        help="Learning rate over the epochs: a tenth at each milestone, a cosine to 0, or constant.",
+        group=_OPTIMIZATION,
+    )
+    milestones: tuple[int, ...] = option(
+        (12, 18, 24),
+        Epochs(),
+        metavar="EPOCH[,EPOCH...]",
+        help="Epochs at which --schedule step divides the learning rate by ten.",
+        group=_OPTIMIZATION,
+    )
+    warmup_epochs: int = option(
+        0,
+        click.IntRange(min=0),
+        help="Epochs in which the learning rate rises to --lr, step by step, before its schedule; part of --epochs.",
+        group=_OPTIMIZATION,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MonitoringOptions:
+    """What is logged. Nothing here changes a weight."""
+
+    log_every: int = option(10, COUNT, help="Number of steps between two lines of metrics.jsonl.", group=_MONITORING)
+    knn_label: str | None = option(
+        None,
+        metavar="LABEL",
+        help="Log `knn_auroc` after epochs: how well nearest neighbours among labelled training images of other "
+        "patients predict this label.",
+        group=_MONITORING,
+        changes_weights=False,
+    )
+    knn_every: int = option(
+        1, COUNT, help="Number of epochs between two of these.", group=_MONITORING, changes_weights=False
+    )
+    knn_images: int = option(
+        1024,
+        click.IntRange(min=2),
+        help="Approximate number of images that it looks at.",
+        group=_MONITORING,
+        changes_weights=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CheckpointOptions:
+    """When the run is written and when it stops."""
+
+    checkpoint_every: int = option(
+        0,
+        click.IntRange(min=0),
+        help="Number of steps between checkpoints, beside the one after each epoch; 0: after epochs only.",
+        group=_CHECKPOINTS,
+        changes_weights=False,
+    )
+    time_limit: float | None = option(
+        None,
+        Duration(),
+        metavar="SECONDS|[D-]HH:MM:SS",
+        help="Stop before this time has passed, with a checkpoint and exit status 75.",
+        group=_CHECKPOINTS,
+        changes_weights=False,
+        unset="Slurm's, where SLURM_JOB_END_TIME says it",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MachineOptions:
+    """Where the run computes. threads: None takes the run's own, or as many as there are cores."""
+
+    device: str = option("auto", DEVICE, help="Device to train on; auto takes a GPU where there is one.", group=MACHINE)
+    precision: str = option(
+        "fp32", click.Choice(PRECISIONS), help="Floating-point format of the networks' computations.", group=MACHINE
+    )
+    compile: bool = option(
+        False, help="Compile the encoders with torch.compile, at each start of the run.", group=MACHINE
+    )
+    threads: int | None = option(
+        None,
+        COUNT,
+        help="Number of CPU threads. Another number gives other bits, so a run keeps its own.",
+        group=MACHINE,
+        unset="the run's own, else all cores",
+    )
+    verify_checksums: bool = option(
+        True,
+        help="Check the crc32c of each image that is read: about 0.1 % of an image's cost.",
+        group=MACHINE,
+        changes_weights=False,
+    )
+    stage_to: Path | None = option(
+        None,
+        FOLDER,
+        metavar="DIR",
+        help="Copy the shards to this folder of the node first, checked and once a node, and read them there.",
+        group=MACHINE,
+        changes_weights=False,
+    )
+
+
+_OF_ONE_START = ("stage_to", "time_limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions(
+    _MachineOptions,
+    _CheckpointOptions,
+    _MonitoringOptions,
+    AugmentationOptions,
+    _OptimizationOptions,
+    _MethodOptions,
+    _RunOptions,
+):
     """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
     mask_same_image and batch_norm.
 
-    image_size: side in pixels. batch_size, lr, queue_size: global. accumulate: batches a step. batch_norm: over the
-    whole batch (none), or over bn_groups parts of it (split); None: as many as its size suggests. milestones: in
-    epochs. decay_norms: weight decay on norms and biases too. mask_same_image: earlier keys of a query's own image are
-    no negatives of it. force_queue: take a queue of more than half the images too. degrees, flip, scale, translate:
-    what a view may be, as in `shards.loading.augmentation.ViewRange`.
-    compile: the encoders, by torch.compile. threads: None
-    takes the run's own, or as many as there are cores. log_every, checkpoint_every: steps; 0 checkpoints after epochs
-    only. knn_label: whose AUROC by nearest neighbours is logged every knn_every epochs, over about knn_images images.
-    stage_to: folder of the node that shards are copied to. time_limit: seconds that this start of the run may take.
-    Both are of one start, and no part of the config. verify_checksums: of each image that is read.
+    stage_to and time_limit belong to one start of the run and are no part of its config.
     """
 
-    shards: tuple[Path, ...]
-    output: Path
-    backbone: str = "resnet18"
-    init: str = "imagenet"
-    image_size: int = 320
-    batch_size: int = 16
-    accumulate: int = 1
-    epochs: int = 20
-    lr: float = 1e-4
-    queue_size: int = 24576
-    mask_same_image: bool = True
-    force_queue: bool = False
-    batch_norm: str = "split"
-    bn_groups: int | None = None
-    momentum: float = 0.999
-    temperature: float = 0.2
-    optimizer: str = "adam"
-    weight_decay: float = 1e-4
-    decay_norms: bool = True
-    schedule: str = "step"
-    milestones: tuple[int, ...] = (12, 18, 24)
-    warmup_epochs: int = 0
-    degrees: float = 10.0
-    flip: bool = True
-    scale: tuple[float, float] = (1.0, 1.0)
-    translate: float = 0.0
-    device: str = "auto"
-    precision: str = "fp32"
-    compile: bool = False
-    seed: int = 0
-    threads: int | None = None
-    log_every: int = 10
-    checkpoint_every: int = 0
-    knn_label: str | None = None
-    knn_every: int = 1
-    knn_images: int = 1024
-    verify_checksums: bool = True
-    stage_to: Path | None = None
-    time_limit: float | None = None
-
     def resolved(self, *, device: str, threads: int) -> "PretrainOptions":
-        """The same with what was left open filled in."""
+        """Fill in what was left open."""
         return replace(self, device=device, threads=threads)
 
     def as_config(self) -> dict[str, Any]:
-        """Plain values under the options' names, as a recipe holds them."""
-        values = asdict(self)
-        del values["stage_to"], values["time_limit"]
+        """Plain values under the options' names, as a recipe holds them: what config.yaml records."""
+        values = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_START}
         return values | {
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),
             "milestones": list(self.milestones),
             "scale": list(self.scale),
         }
+
+
+FREE_OPTIONS = free_keys(PretrainOptions)
+"""Options that may change on resume: they change no weight. (The datasets' digests are checked by the loader.)"""

@@ -19,14 +19,6 @@ from training.runs.checkpoints import checkpoint_path, checkpoint_steps
 from training.runs.files import CONFIG, LAST
 from training.runs.lock import LOCK
 
-FREE_KEYS = frozenset(
-    {
-        *("shards", "output", "checkpoint_every", "force_queue", "verify_checksums"),
-        *("knn_label", "knn_every", "knn_images"),
-    }
-)
-"""Options that may change on resume: they do not change a weight. (The datasets' digests are checked by the loader.)"""
-
 
 @dataclass(frozen=True)
 class Last:
@@ -79,13 +71,18 @@ def write_config(run: Path, config: Mapping[str, Any], remarks: list[str]) -> No
         file.write((head + yaml.safe_dump(dict(config), sort_keys=False)).encode())
 
 
-def refuse_other_config(run: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise ResumeError naming each option that differs from the recorded one, with both values."""
+def refuse_other_config(
+    run: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any], free: frozenset[str]
+) -> None:
+    """Raise ResumeError naming each option that differs from the recorded one, with both values.
+
+    free: options that may differ, since they change no weight.
+    """
     keys = [*recorded, *(key for key in wanted if key not in recorded)]
     differing = [
         f"--{key.replace('_', '-')}: the run has {_shown(recorded.get(key))}, asked for is {_shown(wanted.get(key))}"
         for key in keys
-        if key not in FREE_KEYS and recorded.get(key) != wanted.get(key)
+        if key not in free and recorded.get(key) != wanted.get(key)
     ]
     if differing:
         way_out = "" if newest_step(run) is not None else " It has no checkpoint yet: the folder may be removed."

@@ -25,7 +25,7 @@ def test_the_figures_hold_together_and_the_table_shows_what_the_file_says(tmp_pa
         assert side["spread"][0] <= side["images_per_second"] <= side["spread"][1]
         assert 0 < side["cpu_ms"] < 1000
         assert f"{side['images_per_second']:,.0f}" in next(li for li in result.output.splitlines() if name in li)
-    assert f"share of the limit: {told['share_of_limit']:.2f}" in result.output
+    assert f"fraction of the limit: {told['share_of_limit']:.2f}" in result.output
 
 
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
