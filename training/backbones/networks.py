@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -65,8 +64,3 @@ def images_to_input(batch: Tensor, mean: float, std: float) -> Tensor:
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     """Move the network, in place, with its weights laid out channels last: the layout that convolutions are fast in."""
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def stream_seed(seed: int, stream: int) -> int:
-    """Derive the seed of one of several independent streams of random numbers of a run (head, queue, ...)."""
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)

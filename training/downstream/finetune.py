@@ -22,7 +22,7 @@ from shards.loading.loaders import OneViewLoader
 from shards.loading.staging import stage
 from shards.terminal.progress import Bar, progress
 from training.backbones.inference import outputs
-from training.backbones.networks import attach_head, feature_dimension, images_to_input, on_device, stream_seed
+from training.backbones.networks import attach_head, feature_dimension, images_to_input, on_device
 from training.downstream.holdout import held_out
 from training.downstream.model_directory import Results, auroc_by_split, mean_auroc, save_model
 from training.downstream.options import FinetuneOptions
@@ -31,10 +31,10 @@ from training.errors import TrainingError
 from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
 from training.optimizers import build_optimizer
 from training.processes.devices import autocast, available_threads, choose_device, torch_device
+from training.random_streams import RandomStream, stream_seed
 from training.runs.metrics_log import MetricsLog
 from training.schedules import learning_rate
 
-_HEAD_STREAM = 101  # of `stream_seed`: the head's first weights
 _WHAT_NEXT = "Try a smaller --lr, or --precision fp32."
 
 
@@ -120,7 +120,7 @@ class _FineTuning:
         self._threads = options.threads or available_threads()
         self._device = torch_device(self._loader_device)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(options.seed, _HEAD_STREAM))
+            torch.manual_seed(stream_seed(options.seed, RandomStream.CLASSIFIER))
             head = nn.Linear(feature_dimension(start.backbone.architecture), len(start.labels))
         network = attach_head(copy.deepcopy(start.backbone.network), start.backbone.architecture, head)
         self.network = on_device(network, self._device)

@@ -11,14 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.backbones.networks import attach_head, feature_dimension, stream_seed
+from training.backbones.networks import attach_head, feature_dimension
 from training.moco.batch_norm import split_batch_norm, transposed
 from training.moco.queue import QueueOfKeys
+from training.random_streams import RandomStream, stream_seed
 
 DIMENSION = 128
 """Length of queries and keys (He et al. 2020, section 3.3)."""
-
-_HEAD_STREAM, _QUEUE_STREAM = 1, 2
 
 
 def info_nce_logits(
@@ -80,11 +79,13 @@ class MoCo(nn.Module):
         self.mask_same_image = mask_same_image
         self.bn_groups = bn_groups
         self.query_encoder = attach_head(
-            backbone, architecture, projection_head(feature_dimension(architecture), stream_seed(seed, _HEAD_STREAM))
+            backbone,
+            architecture,
+            projection_head(feature_dimension(architecture), stream_seed(seed, RandomStream.PROJECTION_HEAD)),
         )
         split_batch_norm(self.query_encoder, bn_groups)
         self.key_encoder = copy.deepcopy(self.query_encoder).requires_grad_(False)
-        self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, _QUEUE_STREAM))
+        self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, RandomStream.QUEUE))
 
     def queries(self, images: Tensor) -> Tensor:
         """Images [N, 3, H, W] to unit vectors [N, 128], float32 whatever autocast does; in the images' order.

@@ -13,7 +13,6 @@ from training.backbones.networks import (
     feature_network,
     head_name,
     images_to_input,
-    stream_seed,
 )
 
 
@@ -82,9 +81,3 @@ def test_input_is_normalised_gray_in_three_equal_channels() -> None:
 def test_input_that_is_not_gray_bytes_is_refused(batch: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"expected uint8 \[N, 1, H, W\]"):
         images_to_input(batch, 0.0, 1.0)
-
-
-def test_streams_of_a_seed_differ_from_each_other_and_from_those_of_the_next_seed() -> None:
-    seeds = {stream_seed(seed, stream) for seed in range(5) for stream in range(5)}
-    assert len(seeds) == 25
-    assert all(0 <= seed < 2**63 for seed in seeds)
