@@ -32,7 +32,14 @@ CITED = (
     "dataset",
     "provenance",
 )
-"""Keys of model.json that a sidecar repeats."""
+"""Keys of model.json that a sidecar repeats below `model`."""
+COMPARED = (
+    *("architecture", "image_size", "mean", "std", "initial", "method", "uncertain", "missing", "label_fraction"),
+    *("draw", "seed"),
+)
+"""Keys of model.json that make two predictions comparable: in a sidecar beside split and aggregate."""
+RECORDED_SINCE = {"pretraining_seed": None, "at": "end"}
+"""Further ones, which earlier releases did not record, with what they meant then."""
 
 
 def predict(options: PredictOptions) -> int:
@@ -49,7 +56,7 @@ def predict(options: PredictOptions) -> int:
             "another --split"
         )
     if not options.allow_seen_patients:
-        refuse_seen_patients(model.patients, dataset.name, rows, options.split)
+        refuse_seen_patients(known_patients(model), dataset.name, rows, options.split)
     probabilities = expit(_logits(model, dataset, rows, options).astype(np.float64))
     table = prediction_table(rows, probabilities, model.labels, dataset.name, options.aggregate)
     output = options.output
@@ -70,11 +77,19 @@ def predict(options: PredictOptions) -> int:
             "aggregate": options.aggregate,
             "dataset": dataset.citation,
             "model": {key: model.description[key] for key in CITED},
+            **{key: model.description[key] for key in COMPARED},
+            **{key: model.description.get(key, default) for key, default in RECORDED_SINCE.items()},
             "seen_patients": len(seen_among(model.patients, dataset.name, rows)),
+            "run_patients": len(seen_among(model.run_patients, dataset.name, rows)),
             "allow_seen_patients": options.allow_seen_patients,
         },
     )
     return len(table)
+
+
+def known_patients(model: Model) -> pd.DataFrame:
+    """The patients whom no test may hold: those the weights have seen, and those the run has seen whose start it is."""
+    return pd.concat([model.patients, model.run_patients], ignore_index=True)
 
 
 def prediction_table(

@@ -14,6 +14,9 @@ FINETUNE_SCHEDULES = ("cosine", "constant")
 
 BATCH_NORMS = ("split", "none")
 
+AT = ("end", "start")
+"""What is taken of a pretraining run: what it was trained to, or the weights that it began with."""
+
 EXPORT_FORMATS = ("torchvision", "onnx")
 """What `cxr-train export` writes."""
 

@@ -16,6 +16,9 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import select
 
 PATIENTS = "patients.parquet"
+RUN_PATIENTS = "run_patients.parquet"
+"""Beside a model of a run's start: the patients that the run has seen, and the start has not."""
+
 _SHOWN = 3
 
 
@@ -29,18 +32,18 @@ def train_patients(datasets: Sequence[Dataset]) -> pd.DataFrame:
     )
 
 
-def write_patients(run: Path, patients: pd.DataFrame) -> None:
+def write_patients(run: Path, patients: pd.DataFrame, name: str = PATIENTS) -> None:
     """Write patients.parquet: the patients that the weights will have seen, sorted, each once."""
     schema = pa.schema([pa.field("dataset", pa.string()), pa.field("patient_id", pa.string())])
     rows = patients[["dataset", "patient_id"]].drop_duplicates().sort_values(["dataset", "patient_id"])
     table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
-    with write_atomically(run / PATIENTS) as file:
+    with write_atomically(run / name) as file:
         pq.write_table(table, file)
 
 
-def read_patients(folder: Path) -> pd.DataFrame:
+def read_patients(folder: Path, name: str = PATIENTS) -> pd.DataFrame:
     """Read patients.parquet of a run or model directory (columns dataset, patient_id); no rows where there is none."""
-    path = folder / PATIENTS
+    path = folder / name
     if not path.is_file():
         return no_patients()
     frame: pd.DataFrame = pq.read_table(path).to_pandas()

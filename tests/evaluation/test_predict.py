@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from evaluation.cli.main import main as cxr_eval
 from evaluation.model_options import PredictOptions
-from evaluation.predict import CITED, predict, prediction_table
+from evaluation.predict import CITED, COMPARED, predict, prediction_table
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
@@ -79,7 +79,11 @@ def test_the_sidecar_cites_model_and_data(labelled_root: Path, tuned: Path, tmp_
         "aggregate": "image",
         "dataset": open_dataset(labelled_root).citation,
         "model": {key: described[key] for key in CITED},
+        **{key: described[key] for key in COMPARED},
+        "pretraining_seed": None,
+        "at": "end",
         "seen_patients": 0,
+        "run_patients": 0,
         "allow_seen_patients": False,
     }
     assert {"digest", "method", "initial", "architecture", "label_fraction", "draw", "provenance"} <= set(CITED)

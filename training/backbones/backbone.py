@@ -1,7 +1,7 @@
 """Make the backbone that training starts from: random weights, ImageNet's or a file's, with its provenance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ class Backbone:
     network: [N, 3, H, W] -> [N, D], on the CPU, in train mode. image_size: the side, in pixels, it was trained at.
     mean, std: 0..255, with which its input is normalised, for any dataset. initial: moco, random, imagenet or
     file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: the patients that
-    the weights have seen, as far as they are known (columns dataset, patient_id).
+    the weights have seen, as far as they are known (columns dataset, patient_id). run_patients: for the start of a run,
+    those that the run itself has seen; no rows otherwise.
     """
 
     network: nn.Module
@@ -34,6 +35,7 @@ class Backbone:
     provenance: Mapping[str, Any]
     digest: str
     patients: pd.DataFrame
+    run_patients: pd.DataFrame = field(default_factory=no_patients)
 
 
 def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:

@@ -25,7 +25,7 @@ from training.errors import WeightsError
 from training.labels import Targets
 from training.runs.backbone_from import describe_backbone
 from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
-from training.seen_patients import PATIENTS, read_patients, write_patients
+from training.seen_patients import PATIENTS, RUN_PATIENTS, read_patients, write_patients
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -38,7 +38,8 @@ class Model:
     """A model that was read from its directory.
 
     network: [N, 3, H, W] -> logits [N, L], eval mode, CPU. image_size: side in pixels. mean, std: 0..255, of the
-    input. labels: in the order of the outputs. patients: everyone the weights have seen. description: model.json.
+    input. labels: in the order of the outputs. patients: everyone the weights have seen. run_patients: of a model
+    of a run's start, everyone that run has seen; no rows otherwise. description: model.json.
     """
 
     network: nn.Module
@@ -48,6 +49,7 @@ class Model:
     std: float
     labels: tuple[str, ...]
     patients: pd.DataFrame
+    run_patients: pd.DataFrame
     description: Mapping[str, Any]
 
 
@@ -108,6 +110,8 @@ def save_model(
         file.write(content)
     own = pd.DataFrame({"dataset": dataset.name, "patient_id": trained_on["patient_id"]})
     write_patients(folder, pd.concat([backbone.patients, own], ignore_index=True))
+    if len(backbone.run_patients):
+        write_patients(folder, backbone.run_patients, RUN_PATIENTS)
     recorded = recorded_options(start, options)
     description = {
         **describe_backbone(
@@ -121,7 +125,8 @@ def save_model(
         "initial": backbone.initial,
         "backbone_digest": backbone.digest,
         "labels": list(start.labels),
-        **{key: recorded[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing")},
+        **{key: recorded[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing", "at")},
+        "pretraining_seed": pretraining_seed(backbone.provenance),
         "dataset": dataset.citation,
         "train_samples": len(trained_on),
         "train_patients": int(trained_on["patient_id"].nunique()),
@@ -164,8 +169,16 @@ def load_model(folder: Path) -> Model:
         std=description["std"],
         labels=labels,
         patients=read_patients(folder),
+        run_patients=read_patients(folder, RUN_PATIENTS),
         description=description,
     )
+
+
+def pretraining_seed(provenance: Mapping[str, Any]) -> int | None:
+    """Seed of the pretraining run that a backbone, or the start of a run, belongs to; None for other weights."""
+    of_run = provenance.get("start_of") or (provenance if provenance.get("method") != "none" else {})
+    seed = of_run.get("seed")
+    return None if seed is None else int(seed)
 
 
 def auroc_by_split(labels: Sequence[str], found: Mapping[str, tuple[Targets, Targets] | None]) -> Results:

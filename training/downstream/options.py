@@ -12,7 +12,7 @@ import click
 
 from shards.terminal.options import Number, option
 from training.backbones.architectures import ARCHITECTURES
-from training.choices import FINETUNE_SCHEDULES, MISSING, OPTIMIZERS, PRECISIONS, UNCERTAIN, Missing, Uncertain
+from training.choices import AT, FINETUNE_SCHEDULES, MISSING, OPTIMIZERS, PRECISIONS, UNCERTAIN, Missing, Uncertain
 from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, SEED, AugmentationOptions, Names
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
@@ -70,6 +70,13 @@ class BackboneOptions:
         group=_BACKBONE,
         changes_weights=False,
         unset="the run's own, else 320",
+    )
+    at: str = option(
+        "end",
+        click.Choice(AT),
+        help="What to take of a run: its end, or the weights that it began with (start), with the run's preprocessing "
+        "and image size.",
+        group=_BACKBONE,
     )
     allow_unfinished: bool = option(
         False, help="Take the newest checkpoint of an unfinished run.", group=_BACKBONE, changes_weights=False
@@ -178,5 +185,5 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
     )
 
 
-EARLIER_VALUES = {"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0}
+EARLIER_VALUES = {"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"}
 """Values of options that model.json did not record when fine-tuning had no such options."""

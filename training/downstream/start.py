@@ -43,6 +43,7 @@ def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:
         mean=dataset.mean,
         std=dataset.std,
         allow_unfinished=options.allow_unfinished,
+        at=options.at,
     )
 
 

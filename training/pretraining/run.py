@@ -40,6 +40,7 @@ from training.runs.checkpoints import load_checkpoint, prune_checkpoints
 from training.runs.directory import read_config, write_config, write_last
 from training.runs.files import BACKBONE_WEIGHTS
 from training.runs.lock import RunLock
+from training.runs.start import START_DIGEST, start_digest, write_start
 from training.seen_patients import train_patients, write_patients
 
 AGREE_EVERY = 4
@@ -99,17 +100,22 @@ class Run:
         torch.set_num_threads(options.threads or 1)
         torch.manual_seed(options.seed)
         # A run that goes on takes its weights from the checkpoint, and no longer needs the file it began with.
+        imported = init is not None
         init = (init or options.init) if start.step is None else "random"
         moco = _build_moco(options, init, batch_norm_groups(options, options.batch_size, ranks.world_size))
         self.trainer = Trainer(
             moco, options, mean=self.mean, std=self.std, steps_per_epoch=len(self.loader), ranks=ranks
         )
+        self._start_digest: str | None = None  # an imported run began elsewhere
+        if start.step is None and not imported:
+            self._start_digest = start_digest(self.trainer.moco.query_encoder, options.backbone)
         if start.step is not None:
             state = load_checkpoint(options.output, start.step)
             self.loader.load_state_dict(state["loader"])
             self.trainer.load_state_dict(state)
             self.seconds = state["seconds"]
             self._processes_before = state["processes"]
+            self._start_digest = state["backbone"].get(START_DIGEST)
 
     def begin_or_go_on(self, lock: RunLock) -> None:
         """Once all processes are found to hold the same: take the run directory in hand.
@@ -189,6 +195,8 @@ class Run:
         remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in self.datasets]
         write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
         write_patients(options.output, pd.concat([init_patients(options.init), train_patients(self.datasets)]))
+        if self._start_digest is not None:
+            write_start(options.output, self.trainer.moco.query_encoder, options.backbone, options.init)
         if begun:
             click.echo(f"{options.output} was begun but has no checkpoint yet: begins at step 0.")
         click.echo(
@@ -250,7 +258,8 @@ class Run:
 
     def _description(self) -> dict[str, Any]:
         options = self.options
-        return describe_backbone(
+        start = {} if self._start_digest is None else {START_DIGEST: self._start_digest}
+        return start | describe_backbone(
             architecture=options.backbone,
             image_size=options.image_size,
             mean=self.mean,

@@ -25,7 +25,8 @@ from training.runs.checkpoints import load_checkpoint
 from training.runs.directory import read_last
 from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
 from training.runs.newest_checkpoint import newest_whole
-from training.seen_patients import read_patients
+from training.runs.start import read_start, start_initial, start_patients, start_provenance
+from training.seen_patients import no_patients, read_patients
 
 _QUERY_ENCODER = "query_encoder."
 
@@ -39,9 +40,11 @@ def load_backbone(
     mean: float,
     std: float,
     allow_unfinished: bool = False,
+    at: str = "end",
 ) -> Backbone:
-    """The backbone that `--backbone-from` names: a RUN, a FILE, random or imagenet.
+    """Load the backbone that `--backbone-from` names: a RUN, a FILE, random or imagenet.
 
+    at: of a run, "end" takes what it was trained to, "start" the weights that it began with, with its preprocessing.
     architecture, image_size: None takes the run's own (resnet18 and 320 where the source has none of its own);
     another value than the run's is refused. mean, std: used where the source has none of its own. seed: of random.
     Raises WeightsError for files that are missing or do not fit, RunError for a run that is not finished, unless
@@ -50,9 +53,11 @@ def load_backbone(
     path = Path(source)
     if source not in ("random", "imagenet"):
         if path.is_dir():
-            return _of_run(path, architecture, image_size, allow_unfinished)
+            return _of_run(path, architecture, image_size, allow_unfinished, at)
         if path.name == BACKBONE_WEIGHTS and path.with_name(BACKBONE).is_file():
-            return _of_run(path.parent, architecture, image_size, allow_unfinished)
+            return _of_run(path.parent, architecture, image_size, allow_unfinished, at)
+    if at != "end":
+        raise WeightsError(f"--at {at} is of a run of `cxr-train pretrain`, and {source} is none. Leave --at out.")
     architecture = architecture or DEFAULT_ARCHITECTURE
     network = initial_backbone(source, architecture, seed)
     return Backbone(
@@ -68,7 +73,7 @@ def load_backbone(
     )
 
 
-def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_unfinished: bool) -> Backbone:
+def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_unfinished: bool, at: str) -> Backbone:
     last = read_last(run)
     if (last is None or last.finished) and (run / BACKBONE).is_file():
         description, weights = _finished(run)
@@ -83,17 +88,21 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
     _check_asked(run, description, "architecture", architecture)
     _check_asked(run, description, "image_size", image_size)
     network = build_backbone(description["architecture"], seed=0)
+    if at == "start":
+        weights = read_start(run, description)
     fill(network, description["architecture"], weights, str(run))
+    patients = read_patients(run)
     return Backbone(
         network=network,
         architecture=description["architecture"],
         image_size=description["image_size"],
         mean=description["mean"],
         std=description["std"],
-        initial="moco",
-        provenance=description["provenance"],
+        initial="moco" if at == "end" else start_initial(description),
+        provenance=description["provenance"] if at == "end" else start_provenance(description),
         digest=weights_digest(weights),
-        patients=read_patients(run),
+        patients=patients if at == "end" else start_patients(run),
+        run_patients=no_patients() if at == "end" else patients,
     )
 
 

@@ -1,6 +1,6 @@
 """Names of the files of a run and of a model directory. No torch here: the report reads through these too."""
 
-from training.seen_patients import PATIENTS
+from training.seen_patients import PATIENTS, RUN_PATIENTS
 
 __all__ = [
     "BACKBONE",
@@ -12,11 +12,15 @@ __all__ = [
     "MODEL",
     "MODEL_WEIGHTS",
     "PATIENTS",
+    "RUN_PATIENTS",
+    "START_PATIENTS",
+    "START_WEIGHTS",
     "TENSORBOARD",
     "TWO_VIEWS",
 ]
 
 CONFIG, LAST, METRICS, TENSORBOARD = "config.yaml", "last.json", "metrics.jsonl", "tensorboard"
 CHECKPOINTS, TWO_VIEWS = "checkpoints", "two_views.png"
+START_WEIGHTS, START_PATIENTS = "start.safetensors", "start_patients.parquet"
 BACKBONE_WEIGHTS, BACKBONE = "backbone.safetensors", "backbone.json"
 MODEL_WEIGHTS, MODEL = "model.safetensors", "model.json"

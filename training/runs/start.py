@@ -1,0 +1,87 @@
+"""Write and read what a run began with (start.safetensors): the start arm of a comparison with the run's own end.
+
+The start has the run's preprocessing and image size, so that the two arms differ in the pretraining alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor, nn
+
+from shards.durable import write_atomically
+from training.backbones.backbone import init_name, init_patients, initial_backbone, untrained_provenance
+from training.backbones.networks import backbone_weights
+from training.backbones.weight_files import read_weights, safetensors_bytes, weights_digest
+from training.errors import RunError, WeightsError
+from training.runs.directory import read_config
+from training.runs.files import BACKBONE, CONFIG, START_PATIENTS, START_WEIGHTS
+from training.seen_patients import no_patients, read_patients, write_patients
+
+START_DIGEST = "start_digest"
+"""Key of backbone.json: SHA-256 of the weights that the run began with, as safetensors."""
+
+
+def write_start(run: Path, network: nn.Module, architecture: str, init: str) -> None:
+    """Write start.safetensors and start_patients.parquet of a run that begins. network: the encoder before step 0."""
+    with write_atomically(run / START_WEIGHTS) as file:
+        file.write(safetensors_bytes(backbone_weights(network, architecture)))
+    write_patients(run, init_patients(init), START_PATIENTS)
+
+
+def start_digest(network: nn.Module, architecture: str) -> str:
+    """SHA-256 of the encoder's weights without its head, as start.safetensors holds them."""
+    return weights_digest(backbone_weights(network, architecture))
+
+
+def read_start(run: Path, description: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Read the weights that a run began with, or make them again where start.safetensors is not there.
+
+    description: backbone.json. Raises RunError for a run that does not record its start (an earlier release, an
+    import), or whose weights cannot be had with the recorded digest.
+    """
+    digest = description.get(START_DIGEST)
+    if digest is None:
+        raise RunError(
+            f"{run} does not record the weights that it began with: it was imported, or written by an earlier release. "
+            "Take --at end, or name the initial weights themselves by --backbone-from."
+        )
+    path = run / START_WEIGHTS
+    if path.is_file():
+        weights, where = read_weights(path), str(path)
+    else:
+        weights, where = _made_again(run, str(description["architecture"])), f"what {run / CONFIG} gives"
+    found = weights_digest(weights)
+    if found != digest:
+        raise WeightsError(
+            f"{where} does not hold the weights that the run began with: its SHA-256 begins with {found[:12]}, "
+            f"{BACKBONE} records {str(digest)[:12]}. Copy {START_WEIGHTS} of the run again."
+        )
+    return weights
+
+
+def start_patients(run: Path) -> pd.DataFrame:
+    """List the patients that the initial weights had seen (columns dataset, patient_id)."""
+    return read_patients(run, START_PATIENTS) if (run / START_PATIENTS).is_file() else no_patients()
+
+
+def start_provenance(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the start of a run: initial weights without any pretraining, and of which run they are the start."""
+    of_run = description["provenance"]
+    initial = untrained_provenance(str(of_run["init"]), int(of_run["seed"] or 0))
+    return {**initial, "start_of": {"digest": description.get("digest"), "seed": of_run["seed"]}}
+
+
+def start_initial(description: Mapping[str, Any]) -> str:
+    """Name the kind of initial weights: random, imagenet or file."""
+    name = init_name(str(description["provenance"]["init"]))
+    return name if name in ("random", "imagenet") else "file"
+
+
+def _made_again(run: Path, architecture: str) -> dict[str, Tensor]:
+    config = read_config(run)
+    if config is None:
+        raise RunError(f"{run} holds neither {START_WEIGHTS} nor {CONFIG}: copy the whole run again.")
+    network = initial_backbone(str(config["init"]), architecture, int(config["seed"]))
+    return backbone_weights(network, architecture)
