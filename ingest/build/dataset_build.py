@@ -17,7 +17,8 @@ from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
-from ingest.build.plan import MAX_REJECTED, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
+from ingest.build.options import MAX_REJECTED
+from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.workers import run
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION

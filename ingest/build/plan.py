@@ -18,16 +18,15 @@ import pyarrow.parquet as pq
 
 from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
+from ingest.build.options import MAX_REJECTED
 from ingest.build.shard_image import JPEG_QUALITY
 from ingest.build.splits import carve, check_patients
 from shards.durable import write_atomically
 from shards.errors import DatasetError
 from shards.format.schema import SPLITS
-from shards.images.gray import MAX_PIXELS
+from shards.images.unusable_image import MAX_PIXELS
 
 BUILD_FOLDER = ".build"
-MAX_REJECTED = 0.01
-"""Share of a source's rows that may be missing unless somebody says otherwise."""
 
 _OTHER_LICENCE = "not known: another dataset in the layout of {}; see its own terms"
 _LIBRARIES = ("simplejpeg", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pyarrow")

@@ -1,18 +1,14 @@
-"""`cxr-ingest finalize`: ends a build that the tasks of an array have filled."""
-
-from pathlib import Path
+"""`cxr-ingest finalize`: end a build that the tasks of an array have filled."""
 
 import click
 
+from ingest.build.options import FinalizeOptions
+from shards.terminal.options import OptionsCommand, takes
 
-@click.command()
-@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--max-rejected",
-    type=click.FloatRange(0, 1),
-    help="Share of rows that may be missing.  [default: what the tasks were told]",
-)
-def finalize(out: Path, max_rejected: float | None) -> None:
+
+@click.command(cls=OptionsCommand)
+@takes(FinalizeOptions)
+def finalize(options: FinalizeOptions) -> None:
     """Check that every shard of OUT is filled and end the build.
 
     Writes samples.parquet, rejected.csv, duplicates.csv and, last, dataset.json.
@@ -21,8 +17,8 @@ def finalize(out: Path, max_rejected: float | None) -> None:
     """
     from ingest.build.dataset_build import finish
 
-    finished = finish(out, max_rejected)
+    finished = finish(options.out, options.max_rejected)
     if finished is None:
-        click.echo(f"{out} is finished already: nothing to do.")
+        click.echo(f"{options.out} is finished already: nothing to do.")
         return
     click.echo(str(finished))

@@ -1,15 +1,16 @@
-"""`cxr-ingest info`: what is in a dataset, for people or as JSON."""
+"""`cxr-ingest info`: show what is in a dataset, for people or as JSON."""
 
 import json
-from pathlib import Path
 
 import click
 
+from ingest.inspection.options import InfoOptions
+from shards.terminal.options import OptionsCommand, takes
 
-@click.command()
-@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def info(out: Path, as_json: bool) -> None:
+
+@click.command(cls=OptionsCommand)
+@takes(InfoOptions)
+def info(options: InfoOptions) -> None:
     """Count what the dataset in OUT holds: splits, projections, sex, age, labels, sizes, rejected rows.
 
     Reads dataset.json, samples.parquet and rejected.csv; writes nothing.
@@ -17,5 +18,5 @@ def info(out: Path, as_json: bool) -> None:
     from ingest.inspection.info import as_text, overview
     from shards.format.dataset import open_dataset
 
-    summary = overview(open_dataset(out))
-    click.echo(json.dumps(summary, indent=2, ensure_ascii=False) if as_json else as_text(summary))
+    summary = overview(open_dataset(options.out))
+    click.echo(json.dumps(summary, indent=2, ensure_ascii=False) if options.as_json else as_text(summary))

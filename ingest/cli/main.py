@@ -1,4 +1,4 @@
-"""`cxr-ingest`: raw datasets in, shards out. Only registers the commands, one file each."""
+"""`cxr-ingest`: registers the commands, one file each."""
 
 import click
 
@@ -11,7 +11,7 @@ from ingest.cli.verify import verify
 from shards.terminal.group import Group, version_option
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @version_option
 def main() -> None:
     """Turn raw chest radiograph datasets into shards, and look at what came out."""

@@ -1,20 +1,15 @@
-"""`cxr-ingest verify`: are a dataset's bytes those that were written?"""
-
-from pathlib import Path
+"""`cxr-ingest verify`: check that a dataset's bytes are those that were written."""
 
 import click
 
+from ingest.inspection.options import VerifyOptions
 from ingest.workers import cores
+from shards.terminal.options import OptionsCommand, takes
 
 
-@click.command()
-@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--decode", is_flag=True, help="Also decode every JPEG.")
-@click.option(
-    "--quarantine", is_flag=True, help="Record samples whose image is damaged, so that every command leaves them out."
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Shards at a time; default: one a core.")
-def verify(out: Path, decode: bool, quarantine: bool, workers: int | None) -> None:
+@click.command(cls=OptionsCommand)
+@takes(VerifyOptions)
+def verify(options: VerifyOptions) -> None:
     """Read every byte of the dataset in OUT and compare it with dataset.json and samples.parquet.
 
     Names the shard and, where it can be told, the key of what is damaged; exit status 1 then, unless all of it is
@@ -26,20 +21,21 @@ def verify(out: Path, decode: bool, quarantine: bool, workers: int | None) -> No
     from shards.format.verify import verify as find_damage
     from shards.terminal.progress import progress
 
+    out = options.out
     dataset = open_dataset(out, check_shards=False)
     total = sum(shard.bytes for shard in dataset.shards)
     with progress(total, "Verifying", "B") as bar:
         findings = find_damage(
             out,
-            decode=decode,
-            threads=workers or cores(),
+            decode=options.decode,
+            threads=options.workers or cores(),
             on_shard=lambda shard: bar.advance(shard.bytes),
         )
     for finding in findings:
         click.echo(f"{finding.shard}{f' {finding.key}' if finding.key else ''}: {finding.message}")
     left_out = set(dataset.quarantine)
     unreadable = {key: Quarantined(key, f.shard, f.message) for f in findings if (key := f.unreadable) is not None}
-    if quarantine and not unreadable.keys() <= left_out:
+    if options.quarantine and not unreadable.keys() <= left_out:
         path = write_quarantine(out, dataset.name, dataset.digest, unreadable.values())
         click.echo(f"{path}: {len(unreadable.keys() - left_out)} samples added; every command leaves them out.")
         left_out |= unreadable.keys()

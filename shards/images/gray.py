@@ -5,10 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.images.decode import ENOUGH, Pixels, decode
-
-MAX_PIXELS = 100_000_000
-"""Five times the largest radiograph in the archives; beyond it an image is taken for a decompression bomb."""
-
+from shards.images.unusable_image import MAX_PIXELS
 
 Gray = npt.NDArray[np.uint8]
 

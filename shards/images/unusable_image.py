@@ -1,5 +1,8 @@
 """What makes an image unusable: the exception that says so, and the limits of its size."""
 
+MAX_PIXELS = 100_000_000
+"""Five times the largest radiograph in the archives; beyond it an image is taken for a decompression bomb."""
+
 _BYTES_A_PIXEL = 8
 _HEADER_BYTES = 1 << 24
 

@@ -158,6 +158,17 @@ class GroupedOption(click.Option):
     group: str = "Options"
 
 
+class DescribedArgument(click.Argument):
+    """A positional argument with a help text; releases of click before 8.3 have none."""
+
+    group: str = "Arguments"
+    text: str = ""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """The row of --help: the name as it stands in the usage, and the text."""
+        return self.make_metavar(ctx), self.text
+
+
 class Number(click.FloatRange):
     """A finite number, perhaps within bounds: NaN and infinity are no value of any option."""
 
@@ -179,10 +190,21 @@ class Device(click.Choice[str]):
         return str(super().convert("gpu" if value == "cuda" else value, param, ctx))
 
 
+def _argument(name: str, spec: OptionSpec) -> Decorator:
+    declare = click.argument(name, type=spec.type, metavar=spec.metavar, cls=DescribedArgument)
+
+    def described(command: Callable[..., Any]) -> Callable[..., Any]:
+        declared = declare(command)
+        declared.__click_params__[-1].text = spec.help  # type: ignore[attr-defined]
+        return declared
+
+    return described
+
+
 def _parameter(field: "dataclasses.Field[Any]") -> Decorator:
     spec: OptionSpec = field.metadata[_KEY]
     if spec.argument:
-        return click.argument(field.name, type=spec.type, metavar=spec.metavar)
+        return _argument(field.name, spec)
     dashed = field.name.replace("_", "-")
     keywords: dict[str, Any] = {"help": spec.help, "cls": GroupedOption}
     names = list(spec.names) or [f"--{dashed}"]

@@ -27,8 +27,8 @@ from ingest.build.shard_image import ingest_image
 from ingest.phantom.acquisition import sample_acquisition
 from ingest.phantom.anatomy import sample_anatomy
 from ingest.phantom.frontal import frontal
-from shards.images.gray import MAX_PIXELS, Gray, read_gray
-from shards.images.unusable_image import UnusableImage
+from shards.images.gray import Gray, read_gray
+from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 
 SECRET = "DOE^JOHN"
 COMPRESSED = {

@@ -13,8 +13,7 @@ import pytest
 from ingest.build.shard_image import ingest_image
 from shards.errors import DatasetError
 from shards.images import dicom_process
-from shards.images.gray import MAX_PIXELS
-from shards.images.unusable_image import UnusableImage
+from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 from tests.ingest.archives.layouts import picture
 from tests.shards.images.test_dicom import COMPRESSED, compressed, dicom
 

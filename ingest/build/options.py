@@ -1,0 +1,116 @@
+"""Options of `cxr-ingest build-shards` and `cxr-ingest finalize`, with default, type and help in one place.
+
+Loads no image library, so that --help is quick.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ingest.archives.source import VARIANTS
+from shards.images.unusable_image import MAX_PIXELS
+from shards.terminal.options import Number, argument, option
+
+MAX_REJECTED = 0.01
+"""Fraction of a source's rows that may be missing where no other is given."""
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FRACTION = Number(min=0, max=1, max_open=True)
+_COUNT = click.IntRange(min=1)
+
+_SOURCE, _IMAGES, _SPLITS, _SHARDS, _WORK = "Source", "Images", "Splits", "Shards", "Work"
+"""Headings in --help."""
+
+
+class ShortSide(click.ParamType[int | None]):
+    """A number of pixels, or `none`."""
+
+    name = "pixels|none"
+
+    def convert(self, value: str | int | None, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Parse the option; `none` becomes None."""
+        if value is None or str(value).lower() == "none":
+            return None
+        if not str(value).isdecimal() or int(value) < 16:
+            self.fail(f"{value!r} is neither a number of pixels from 16 on nor 'none'", param, ctx)
+        return int(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildShardsOptions:
+    """Options of `cxr-ingest build-shards`. valid_fraction, test_fraction: None takes the reader's own."""
+
+    source: Path = argument(_FOLDER, help="Folder of the archive, or its parent.")
+    out: Path = argument(click.Path(file_okay=False, path_type=Path), help="Folder to write.")
+    dataset: str = option(type=click.Choice(VARIANTS), help="Layout of SOURCE.", group=_SOURCE)
+    name: str | None = option(
+        None,
+        help="Name of the dataset, part of every sample id.",
+        group=_SOURCE,
+        unset="the value of --dataset",
+    )
+    test_source: Path | None = option(
+        None, _FOLDER, help="Folder of CheXpert's released test set.", group=_SOURCE, metavar="DIRECTORY"
+    )
+    max_rejected: float = option(
+        MAX_REJECTED, Number(min=0, max=1), help="Fraction of the rows that may be missing.", group=_SOURCE
+    )
+    short_side: int | None = option(
+        320,
+        ShortSide(),
+        help="Short side of a stored image in pixels; a larger image is shrunk, a smaller one is kept.",
+        group=_IMAGES,
+    )
+    max_pixels: int = option(
+        MAX_PIXELS, _COUNT, help="Largest number of pixels of an image; a larger image is rejected.", group=_IMAGES
+    )
+    drop_duplicates: bool = option(
+        False, help="Exclude all but one of exactly equal images from every subset.", group=_IMAGES
+    )
+    valid_fraction: float | None = option(
+        None,
+        _FRACTION,
+        help="Fraction of train's samples that becomes the valid split.",
+        group=_SPLITS,
+        unset="the dataset's",
+    )
+    test_fraction: float | None = option(
+        None,
+        _FRACTION,
+        help="Fraction of train's samples that becomes the test split.",
+        group=_SPLITS,
+        unset="the dataset's",
+    )
+    seed: int = option(0, click.IntRange(min=0), help="Seed of the shuffle; does not affect the splits.", group=_SHARDS)
+    samples_per_shard: int = option(
+        1024, click.IntRange(1, 100_000), help="Number of samples in a shard.", group=_SHARDS
+    )
+    hash_identifiers: Path | None = option(
+        None,
+        _FILE,
+        metavar="SALT_FILE",
+        help="Replace patients, studies and keys by hashes keyed with this file's bytes; paths are left out.",
+        group=_SHARDS,
+    )
+    workers: int | None = option(
+        None, _COUNT, help="Number of worker processes.", group=_WORK, unset="the cores granted"
+    )
+    task_index: int | None = option(
+        None, click.IntRange(min=0), help="With --task-count: fill only this task's shards.", group=_WORK
+    )
+    task_count: int | None = option(None, _COUNT, help="Number of tasks of the array.", group=_WORK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalizeOptions:
+    """Options of `cxr-ingest finalize`. max_rejected: None takes what the tasks were given."""
+
+    out: Path = argument(_FOLDER, help="Folder that the tasks have filled.")
+    max_rejected: float | None = option(
+        None,
+        Number(min=0, max=1),
+        help="Fraction of the rows that may be missing.",
+        unset="what the tasks were given",
+    )
