@@ -3,11 +3,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from ingest.build.options import ShortSide
 from ingest.cli.main import main
+from shards.terminal.options import Number
 from tests.ingest.archives.layouts import write_chexpert, write_shenzhen
 
 
@@ -139,3 +142,32 @@ def test_neither_torch_nor_dali_is_loaded(built: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+NUMBERS = [
+    (name, parameter.opts[0])
+    for name, command in main.commands.items()
+    for parameter in command.params
+    if isinstance(parameter, click.Option) and isinstance(parameter.type, (click.types.IntParamType, Number, ShortSide))
+]
+
+
+def test_the_options_that_are_numbers_are_found() -> None:
+    assert {("build-shards", "--max-rejected"), ("finalize", "--max-rejected"), ("preview", "--count")} <= set(NUMBERS)
+    assert not any(
+        type(parameter.type) in (click.types.FloatParamType, click.FloatRange)  # these let NaN pass
+        for command in main.commands.values()
+        for parameter in command.params
+    )
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_neither_nan_nor_infinity_is_a_number(
+    built: Path, tmp_path: Path, command: str, option: str, value: str
+) -> None:
+    places = {"build-shards": [tmp_path, tmp_path / "out", "--dataset", "shenzhen"], "preview": [built, tmp_path / "a"]}
+    result = run(command, *places.get(command, [built]), option, value)
+    assert result.exit_code == 2
+    assert option in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -98,7 +98,7 @@ def test_every_option_is_given_under_its_own_name() -> None:
 def test_help_has_a_heading_a_group_in_the_order_of_the_fields() -> None:
     text = run("--help").output
     headings = [line.strip(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Machine", "Data", "Training", "Options", "Recipes and help"]
+    assert headings == ["Arguments", "Machine", "Data", "Training", "Options", "Recipes and help"]
     assert "[default: (all cores); x>=1]" in plain(text)
     assert "[default: 0.0001; x>0]" in plain(text)
 
