@@ -166,7 +166,10 @@ def test_the_options_that_are_numbers_are_found() -> None:
 def test_neither_nan_nor_infinity_is_a_number(
     built: Path, tmp_path: Path, command: str, option: str, value: str
 ) -> None:
-    places = {"build-shards": [tmp_path, tmp_path / "out", "--dataset", "shenzhen"], "preview": [built, tmp_path / "a"]}
+    places: dict[str, list[object]] = {
+        "build-shards": [tmp_path, tmp_path / "out", "--dataset", "shenzhen"],
+        "preview": [built, tmp_path / "a"],
+    }
     result = run(command, *places.get(command, [built]), option, value)
     assert result.exit_code == 2
     assert option in result.stderr
