@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_FORMAT,
         *("shards.images", "shards.terminal", "ingest", "ingest.tables", "ingest.archives"),
     },
-    "ingest.inspection": {*_FORMAT, "ingest.build"},
+    "ingest.inspection": {*_FORMAT, "shards.terminal", "ingest.build"},
     "ingest.phantom": {"shards", "shards.terminal", "ingest", "ingest.archives"},
     "ingest.cli": {
         *_FORMAT,
