@@ -54,6 +54,12 @@ def targets(rows: pd.DataFrame, labels: Sequence[str], policy: LabelPolicy) -> T
     ).astype(np.float32)
 
 
+def learnable(found: Targets, labels: Sequence[str]) -> tuple[str, ...]:
+    """Names of the labels of which `found` holds both classes."""
+    both = (found == 1).any(axis=0) & (found == 0).any(axis=0)
+    return tuple(label for label, learned in zip(labels, both, strict=True) if learned)
+
+
 def refuse_one_class(found: Targets, labels: Sequence[str], where: str) -> None:
     """Raise SubsetError that names each label of which `found` holds one class only, or no known target."""
     counts = {

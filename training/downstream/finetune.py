@@ -5,6 +5,7 @@ the same machine.
 """
 
 import copy
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shards.errors import SubsetError
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from shards.loading.augmentation import ViewRange
@@ -26,25 +28,37 @@ from training.backbones.networks import attach_head, feature_dimension, images_t
 from training.downstream.holdout import held_out
 from training.downstream.model_directory import Results, auroc_by_split, mean_auroc, save_model
 from training.downstream.options import FinetuneOptions
-from training.downstream.start import Start, label_policy, training_rows
+from training.downstream.start import Start, label_policy, training_rows, with_learnable_labels
+from training.downstream.training_length import TrainingLength, training_length
 from training.errors import TrainingError
-from training.labels import PLAIN, LabelPolicy, Targets, refuse_one_class, targets
+from training.labels import PLAIN, LabelPolicy, Targets, targets
 from training.optimizers import build_optimizer
 from training.processes.devices import autocast, available_threads, choose_device, torch_device
 from training.random_streams import RandomStream, stream_seed
 from training.runs.metrics_log import MetricsLog
 from training.schedules import learning_rate
 
+_log = logging.getLogger(__name__)
+
 _WHAT_NEXT = "Try a smaller --lr, or --precision fp32."
 
 
 @dataclass(frozen=True)
 class FinetuneDetails:
-    """What model.json says of a fine-tuning. chosen_on: number of samples on which the epoch was chosen."""
+    """What model.json says of a fine-tuning.
+
+    best_auroc: mean over select_by. chosen_on: number of samples on which the epoch was chosen. steps: of all epochs.
+    validate_every: epochs from one validation to the next.
+    """
 
     best_epoch: int
     best_auroc: float | None
     chosen_on: int
+    selected_by: tuple[str, ...]
+    epochs: int
+    steps_per_epoch: int
+    steps: int
+    validate_every: int
 
 
 def finetune(start: Start, options: FinetuneOptions) -> Results:
@@ -54,13 +68,18 @@ def finetune(start: Start, options: FinetuneOptions) -> Results:
     Raises SubsetError for labels of which the fraction has one class only, TrainingError for a loss that is not a
     number.
     """
-    dataset, labels, policy = start.dataset, start.labels, label_policy(options)
+    dataset, policy = start.dataset, label_policy(options)
     rows = training_rows(dataset, options)
-    train, judged_on, judged_by = _validation(dataset, rows, labels, policy)
-    wanted = targets(train, labels, policy)
-    refuse_one_class(wanted, labels, f"{dataset.name}: {len(train)} samples to fine-tune on")
+    # The labels decide which patients are held out, and the patients that are left which labels can be learned.
+    while True:
+        train, judged_on, judged_by = _validation(dataset, rows, start.labels, policy)
+        wanted, before = targets(train, start.labels, policy), start.labels
+        start = with_learnable_labels(start, options, wanted, f"{dataset.name}: {len(train)} samples to fine-tune on")
+        if start.labels == before:
+            break
+    labels = start.labels
     tuning = _FineTuning(start, options)
-    best = tuning.run(train, wanted, judged_on, targets(judged_on, labels, judged_by))
+    best, length = tuning.run(train, wanted, judged_on, targets(judged_on, labels, judged_by))
     tuning.network.load_state_dict(best.weights)
     found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}
     for split in found:
@@ -68,7 +87,16 @@ def finetune(start: Start, options: FinetuneOptions) -> Results:
         if len(of_split):
             found[split] = targets(of_split, labels, PLAIN), tuning.scores(dataset, of_split)
     results = auroc_by_split(labels, found)
-    details = FinetuneDetails(best.epoch, best.auroc, len(judged_on))
+    details = FinetuneDetails(
+        best_epoch=best.epoch,
+        best_auroc=best.auroc,
+        chosen_on=len(judged_on),
+        selected_by=tuning.selected_by,
+        epochs=length.epochs,
+        steps_per_epoch=length.steps_per_epoch,
+        steps=length.epochs * length.steps_per_epoch,
+        validate_every=length.validate_every,
+    )
     save_model(start, options, best.weights, trained_on=rows, results=results, details=details)
     return results
 
@@ -116,6 +144,12 @@ class _FineTuning:
 
     def __init__(self, start: Start, options: FinetuneOptions) -> None:
         self._dataset, self._backbone, self._labels, self._how = start.dataset, start.backbone, start.labels, options
+        self.selected_by = options.select_by or start.labels
+        missing = [label for label in self.selected_by if label not in start.labels]
+        if missing:
+            raise SubsetError(
+                f"--select-by {', '.join(missing)}: not among the labels that are learned ({', '.join(start.labels)})"
+            )
         self._loader_device = choose_device(options.device)
         self._threads = options.threads or available_threads()
         self._device = torch_device(self._loader_device)
@@ -125,8 +159,10 @@ class _FineTuning:
         network = attach_head(copy.deepcopy(start.backbone.network), start.backbone.architecture, head)
         self.network = on_device(network, self._device)
 
-    def run(self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, truth: Targets) -> _Best:
-        """Train on the rows that have a label, validate and log each epoch; returns the best epoch.
+    def run(
+        self, train: pd.DataFrame, wanted: Targets, judged_on: pd.DataFrame, truth: Targets
+    ) -> tuple[_Best, TrainingLength]:
+        """Train on the rows that have a label, log each epoch and validate; returns the best epoch.
 
         wanted, truth: the targets of train and of judged_on.
         """
@@ -145,7 +181,7 @@ class _FineTuning:
             threads=self._threads,
             views=ViewRange(self._how.degrees, self._how.flip, self._how.scale, self._how.translate),
         )
-        steps = max(len(loader), self._how.min_steps)
+        length = training_length(self._how, len(loader))
         optimizer = build_optimizer(
             self._how.optimizer, self.network.parameters(), self._how.lr, self._how.weight_decay
         )
@@ -153,20 +189,32 @@ class _FineTuning:
         batches = _labelled_batches(loader, pd.Index(train["sample_id"]), torch.from_numpy(wanted))
         best: _Best | None = None
         output.mkdir(parents=True, exist_ok=True)
-        total = steps * self._how.epochs
+        total = length.epochs * length.steps_per_epoch
         with MetricsLog(output, start=0) as log, progress(total, f"fine-tuning on {len(train)}", "steps") as bar:
-            for epoch in range(1, self._how.epochs + 1):
-                loss, rate = self._epoch(epoch, steps, batches, optimizer, scaler, bar)
-                auroc = mean_auroc(self._labels, truth, self.scores(judged_from, judged_on))
-                bar.advance(0, loss=f"{loss:.3f}", auroc="undefined" if auroc is None else f"{auroc:.3f}")
-                figures = {"step": epoch * steps, "epoch": epoch, "loss": loss, "lr": rate}
-                log.write(figures if auroc is None else {**figures, "valid_auroc": auroc})
-                if best is None or best.beaten_by(auroc):
-                    best = _Best(epoch, auroc, _copied(self.network))
+            for epoch in range(1, length.epochs + 1):
+                loss, rate = self._epoch(epoch, length, batches, optimizer, scaler, bar)
+                figures = {"step": epoch * length.steps_per_epoch, "epoch": epoch, "loss": loss, "lr": rate}
+                if length.is_validated(epoch):
+                    auroc = self._auroc(truth, self.scores(judged_from, judged_on))
+                    bar.advance(0, loss=f"{loss:.3f}", auroc="undefined" if auroc is None else f"{auroc:.3f}")
+                    figures |= {} if auroc is None else {"valid_auroc": auroc}
+                    if best is None or best.beaten_by(auroc):
+                        best = _Best(epoch, auroc, _copied(self.network))
+                log.write(figures)
         loader.close()
-        if best is None:
-            raise TrainingError(f"--epochs {self._how.epochs}: at least one is needed")
-        return best
+        assert best is not None  # the last epoch is always validated
+        if best.auroc is not None and best.epoch == length.epochs > length.validate_every:
+            _log.warning(
+                "the last epoch, %d, is the best one on the validation samples: more epochs may be better. Give a "
+                "larger --epochs, or a larger --min-total-steps with --epochs auto",
+                best.epoch,
+            )
+        return best, length
+
+    def _auroc(self, truth: Targets, scores: Targets) -> float | None:
+        """Mean AUROC over the labels that choose the epoch. truth, scores: [N, L]."""
+        columns = [self._labels.index(label) for label in self.selected_by]
+        return mean_auroc(self.selected_by, truth[:, columns], scores[:, columns])
 
     def scores(self, dataset: Dataset, rows: pd.DataFrame) -> Targets:
         """Compute the logits of each row's fixed view, float32 [N, L]. Raises TrainingError if one is not a number."""
@@ -196,7 +244,7 @@ class _FineTuning:
     def _epoch(
         self,
         epoch: int,
-        steps: int,
+        length: TrainingLength,
         batches: Iterator[tuple[Tensor, Tensor]],
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
@@ -204,14 +252,14 @@ class _FineTuning:
     ) -> tuple[float, float]:
         """Train for one epoch; (mean loss, last learning rate). Raises TrainingError for a loss that is not finite."""
         self.network.train()
-        total, rate = torch.zeros((), device=self._device), self._how.lr
+        total, rate, steps = torch.zeros((), device=self._device), self._how.lr, length.steps_per_epoch
         for step in range((epoch - 1) * steps, epoch * steps):
             rate = learning_rate(
                 step,
                 schedule=self._how.schedule,
                 lr=self._how.lr,
                 milestones=(),
-                epochs=self._how.epochs,
+                epochs=length.epochs,
                 steps_per_epoch=steps,
             )
             for group in optimizer.param_groups:

@@ -125,6 +125,7 @@ def save_model(
         "initial": backbone.initial,
         "backbone_digest": backbone.digest,
         "labels": list(start.labels),
+        "left_out_labels": list(start.left_out),
         **{key: recorded[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing", "at")},
         "pretraining_seed": pretraining_seed(backbone.provenance),
         "dataset": dataset.citation,

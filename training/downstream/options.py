@@ -6,7 +6,7 @@ to be (the dataset's digest, the backbone's image size) is recorded by `training
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import click
 
@@ -17,6 +17,32 @@ from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, S
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
 _TRAINING = "Training"
+
+AUTO: Literal["auto"] = "auto"
+"""Number of epochs that follows from the label fraction."""
+
+ALL = "all"
+"""In place of the names of labels."""
+
+
+class Epochs(click.ParamType[int | Literal["auto"]]):
+    """A number of epochs, or auto."""
+
+    name = "epochs"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own values
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int | Literal["auto"]:
+        """Parse the number."""
+        if value == AUTO:
+            return AUTO
+        number = str(value)
+        if not (number.isascii() and number.isdecimal()) or int(number) < 1:
+            self.fail(f"{value!r} is neither auto nor a whole number above 0", param, ctx)
+        return int(number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +118,11 @@ class LabelOptions:
     """
 
     labels: tuple[str, ...] = option(
-        type=Names(), metavar="NAME[,NAME...]", help="Names of the labels to learn.", group=_LABELS
+        type=Names(),
+        metavar="NAME[,NAME...]|all",
+        help="Names of the labels to learn; all takes every label of the dataset that has both classes among the "
+        "training samples.",
+        group=_LABELS,
     )
     label_fraction: float = option(
         1.0,
@@ -139,13 +169,21 @@ class ProbeOptions(SupervisedOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizationOptions:
-    """How a network is fine-tuned. batch_size: samples a step. lr: at the start.
+    """How a network is fine-tuned. batch_size: samples a step. lr: at the start. epochs: see `training_length`.
 
     min_steps: a small training set is repeated within an epoch until the epoch has this many steps, so that small
-    label fractions are trained too.
+    label fractions are trained too. min_total_steps: for epochs "auto". select_by: labels whose mean AUROC chooses the
+    epoch; none takes all.
     """
 
-    epochs: int = option(5, COUNT, help="Number of epochs.", group=_TRAINING)
+    epochs: int | Literal["auto"] = option(
+        AUTO,
+        Epochs(),
+        metavar="auto|NUMBER",
+        help="Number of epochs; auto takes the published ones of the label fraction: 500, 107, 23, 7, 5 at 0.1, 1, 10, "
+        "50, 100 %.",
+        group=_TRAINING,
+    )
     batch_size: int = option(16, click.IntRange(min=2), help="Number of images in a batch.", group=_TRAINING)
     lr: float = option(1e-4, ABOVE_ZERO, help="Learning rate at the first step.", group=_TRAINING)
     optimizer: str = option("adam", click.Choice(OPTIMIZERS), help="Optimizer of all weights.", group=_TRAINING)
@@ -163,6 +201,17 @@ class OptimizationOptions:
         COUNT,
         help="Least number of steps of an epoch; a small training set is repeated to reach it.",
         group=_TRAINING,
+    )
+    min_total_steps: int = option(
+        400, COUNT, help="Least number of steps of the training with --epochs auto.", group=_TRAINING
+    )
+    select_by: tuple[str, ...] = option(
+        (),
+        Names(),
+        metavar="NAME[,NAME...]",
+        help="Labels whose mean validation AUROC chooses the epoch.",
+        group=_TRAINING,
+        unset="all --labels",
     )
     precision: str = option(
         "fp32", click.Choice(PRECISIONS), help="Floating-point format of the network's computations.", group=_TRAINING
@@ -185,5 +234,8 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
     )
 
 
-EARLIER_VALUES = {"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"}
+EARLIER_VALUES = {
+    **{"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"},
+    **{"select_by": [], "min_total_steps": 400},  # the latter has no effect on a number of epochs
+}
 """Values of options that model.json did not record when fine-tuning had no such options."""

@@ -23,9 +23,9 @@ from training.downstream.features import cached_features
 from training.downstream.holdout import held_out
 from training.downstream.model_directory import Results, auroc_by_split, save_model
 from training.downstream.options import ProbeOptions
-from training.downstream.start import Start, label_policy, training_rows
+from training.downstream.start import Start, label_policy, training_rows, with_learnable_labels
 from training.errors import TrainingError
-from training.labels import PLAIN, Targets, refuse_one_class, targets
+from training.labels import PLAIN, Targets, targets
 from training.processes.devices import available_threads, choose_device
 
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))
@@ -74,7 +74,7 @@ def probe(start: Start, options: ProbeOptions) -> Results:
 
     Returns the results by label and split. Raises SubsetError for labels of which the fraction has one class only.
     """
-    dataset, labels, threads = start.dataset, start.labels, options.threads or available_threads()
+    dataset, threads = start.dataset, options.threads or available_threads()
     cache, device = options.cache or default_cache(), choose_device(options.device)
     embedded = {
         split: cached_features(start.backbone, dataset, split, cache=cache, device=device, threads=threads)
@@ -82,9 +82,11 @@ def probe(start: Start, options: ProbeOptions) -> Results:
         if len(select(dataset, split))
     }
     rows = training_rows(dataset, options)
-    wanted = targets(rows, labels, label_policy(options))
     where = f"{dataset.name}, label fraction {options.label_fraction} of draw {options.draw} ({len(rows)} samples)"
-    refuse_one_class(wanted, labels, where)
+    policy = label_policy(options)
+    start = with_learnable_labels(start, options, targets(rows, start.labels, policy), where)
+    labels = start.labels
+    wanted = targets(rows, labels, policy)
     places = _places(rows, embedded["train"])
     with threadpool_limits(limits=threads):
         models = {

@@ -1,6 +1,7 @@
 """Begin a probe or fine-tuning: open the dataset and the backbone, choose training samples, record the options."""
 
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -9,25 +10,52 @@ from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import label_fraction, select, single_label
 from shards.terminal.options import free_keys
 from training.backbones.backbone import Backbone
-from training.downstream.options import BackboneOptions, LabelOptions, SupervisedOptions
-from training.labels import LabelPolicy, check_labels
+from training.downstream.options import ALL, BackboneOptions, LabelOptions, SupervisedOptions
+from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
 from training.runs.backbone_from import load_backbone
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Start:
-    """The opened inputs of a probe or fine-tuning. labels: in the order of the model's outputs."""
+    """The opened inputs of a probe or fine-tuning.
+
+    labels: in the order of the model's outputs. left_out: labels of `--labels all` that cannot be learned.
+    """
 
     dataset: Dataset
     backbone: Backbone
     labels: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def begin(options: SupervisedOptions) -> Start:
     """Open the dataset and load the backbone. Raises SubsetError for labels that the dataset does not have."""
     dataset = open_dataset(options.shards)
-    check_labels(options.labels, dataset)
-    return Start(dataset, backbone_for(dataset, options), options.labels)
+    labels = dataset.label_names if _are_all(options, dataset) else options.labels
+    check_labels(labels, dataset)
+    return Start(dataset, backbone_for(dataset, options), labels)
+
+
+def with_learnable_labels(start: Start, options: LabelOptions, found: Targets, where: str) -> Start:
+    """Leave out the labels of `--labels all` of which `found` has one class only, and log their names.
+
+    found: targets of the training samples, float32 [N, L]. Raises SubsetError where no label is left, or where labels
+    that were named have one class only.
+    """
+    labels = learnable(found, start.labels) if _are_all(options, start.dataset) else ()
+    if not labels:
+        refuse_one_class(found, start.labels, where)
+        return start
+    left_out = tuple(label for label in start.labels if label not in labels)
+    if left_out:
+        _log.warning("%s: left out, since only one class is known: %s", where, ", ".join(left_out))
+    return replace(start, labels=labels, left_out=start.left_out + left_out)
+
+
+def _are_all(options: LabelOptions, dataset: Dataset) -> bool:
+    return options.labels == (ALL,) and ALL not in dataset.label_names
 
 
 def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:

@@ -162,6 +162,7 @@ def every_option(method: str) -> list[click.Option]:
 def test_a_recipe_takes_every_option_that_help_lists_under_its_name(method: str, tmp_path: Path) -> None:
     values: dict[str, Any] = {"labels": ["Edema", "Pleural Effusion"], "allow-unfinished": True, "scale": [0.8, 1.2]}
     values |= {"label-fraction": 0.5, "lr": 0.5, "weight-decay": 0.1, "degrees": 3.5, "translate": 0.25, "flip": False}
+    values |= {"epochs": 7, "select-by": ["Edema"]}
     for option in every_option(method):
         name = option.opts[0].removeprefix("--")
         if isinstance(option.type, click.Choice):
@@ -184,6 +185,41 @@ def test_a_recipe_takes_every_option_that_help_lists_under_its_name(method: str,
 
 def help_of(method: str) -> str:
     return run(method, "--help").output
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.9, "many", True])
+def test_a_number_of_epochs_is_auto_or_above_zero(value: object, labelled_root: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "bad.yaml"
+    recipe.write_text(yaml.safe_dump({"epochs": value, "labels": "Edema"}))
+    words = ("--shards", labelled_root, "--output", tmp_path / "out", *BACKBONE)
+    result = run("finetune", *words, "--config", recipe)
+    assert result.exit_code == 2
+    assert "epochs: " in result.output
+    recipe.write_text(yaml.safe_dump({"epochs": "auto", "labels": "Edema"}))
+    resolved = run("finetune", *words, "--config", recipe, "--print-config")
+    assert yaml.safe_load(resolved.output)["epochs"] == "auto"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_labels_are_those_of_which_the_training_samples_have_both_classes(
+    method: str, labelled_root: Path, embeddings_cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words: tuple[object, ...] = ("--labels", "all", *BACKBONE, *QUICK[method])
+    if method == "probe":
+        words += ("--cache", embeddings_cache)
+    make_model(method, labelled_root, tmp_path / "both", *words)
+    found = described(tmp_path / "both")
+    assert (found["labels"], found["left_out_labels"]) == (["Edema", "Pleural Effusion"], [])
+    assert "left out" not in caplog.text
+    make_model(method, labelled_root, tmp_path / "one", *words, "--label-fraction", 0.15, "--draw", 1)
+    found = described(tmp_path / "one")
+    assert (found["labels"], found["left_out_labels"]) == (["Pleural Effusion"], ["Edema"])
+    assert list(found["results"]) == ["Pleural Effusion"]
+    assert "left out, since only one class is known: Edema" in caplog.text
+    none = run(method, *words, "--shards", labelled_root, "--output", tmp_path / "none", "--label-fraction", 0.02)
+    assert none.exit_code == 1
+    assert "nothing can be learned about Edema" in none.output
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

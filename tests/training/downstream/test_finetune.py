@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -23,10 +24,12 @@ from tests.shards.small_datasets import write_small_dataset
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
 from training.downstream.finetune import _Best, _FineTuning, finetune, masked_loss
+from training.downstream.holdout import held_out
 from training.downstream.model_directory import results_as_json
 from training.downstream.options import FinetuneOptions
 from training.downstream.start import Start
 from training.errors import TrainingError
+from training.labels import PLAIN, targets
 from training.runs.backbone_from import load_backbone
 from training.runs.metrics_log import read_metrics
 from training.seen_patients import read_patients
@@ -213,6 +216,60 @@ def test_samples_whose_labels_are_all_unknown_are_not_trained_on(
         tune(dataset, tmp_path, missing=missing)
 
 
+def test_without_a_number_of_epochs_there_are_as_many_as_the_steps_need(dataset: Dataset, tmp_path: Path) -> None:
+    described = tune(dataset, tmp_path / "out", replace(QUICK, epochs="auto", min_total_steps=12, lr=1e-4))
+    assert {key: described[key] for key in ("epochs", "steps_per_epoch", "steps", "validate_every")} == {
+        **{"epochs": 6, "steps_per_epoch": 2, "steps": 12, "validate_every": 1},
+    }
+    assert described["options"]["epochs"] == "auto"
+    assert [line["epoch"] for line in read_metrics(tmp_path / "out")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_epochs_without_a_validation_are_logged_without_one(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.downstream.training_length.MOST_VALIDATIONS", 2)
+    scripted(monkeypatch, [0.6, 0.7, 0.5])
+    described = tune(dataset, tmp_path / "out", replace(QUICK, epochs=5))
+    assert (described["validate_every"], described["best_epoch"]) == (3, 5)
+    assert [line.get("valid_auroc") for line in read_metrics(tmp_path / "out")] == [None, None, 0.6, None, 0.7]
+
+
+@pytest.mark.parametrize(("aurocs", "warned"), [([0.6, 0.7], True), ([0.7, 0.6], False), ([None, None], False)])
+def test_a_best_epoch_that_is_the_last_is_warned_of(
+    aurocs: list[float | None],
+    warned: bool,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scripted(monkeypatch, aurocs)
+    tune(dataset, tmp_path / "out", replace(QUICK, epochs=2))
+    assert ("the last epoch, 2, is the best one on the validation samples" in caplog.text) == warned
+
+
+def test_the_epoch_is_chosen_by_the_labels_that_are_named(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[tuple[str, ...]] = []
+    columns: list[int] = []
+
+    def recording(labels: tuple[str, ...], truth: Any, scores: Any) -> float:  # noqa: ANN401
+        judged.append(tuple(labels))
+        columns.append(truth.shape[1])
+        np.testing.assert_array_equal(truth[:, 0], targets(select(dataset, "valid"), LABELS[1:2], PLAIN)[:, 0])
+        return 0.5 + scores.shape[1]
+
+    monkeypatch.setattr("training.downstream.finetune.mean_auroc", recording)
+    described = tune(dataset, tmp_path / "out", QUICK, LABELS, select_by=LABELS[1:2])
+    assert (judged, columns) == ([LABELS[1:2]], [1])
+    assert (described["selected_by"], described["best_auroc"]) == (["Pleural Effusion"], 1.5)
+    with pytest.raises(SubsetError, match="--select-by Pleural Effusion: not among the labels"):
+        tune(dataset, tmp_path / "other", QUICK, EDEMA, select_by=LABELS[1:2])
+    assert not (tmp_path / "other").exists()
+
+
 def scripted(monkeypatch: pytest.MonkeyPatch, aurocs: list[float | None]) -> None:
     """Let the epochs be judged so."""
     judgements = iter(aurocs)
@@ -266,6 +323,21 @@ def test_without_a_valid_split_held_out_patients_choose_the_epoch_and_valid_stay
     assert described["results"]["Edema"]["test"]["n"] == 6
     assert described["train_samples"] == 60, "held-out patients are counted: they chose the epoch"
     assert set(read_patients(tmp_path / "out")["patient_id"]) == everyone
+
+
+def test_a_label_whose_positives_are_all_held_out_is_left_out_of_all_labels(tmp_path: Path) -> None:
+    train: dict[int, tuple[str, float | None]] = {n: (f"p{n}", float(n % 2)) for n in range(16)}
+    plain = select(of_patients(tmp_path / "plain", train), "train")
+    apart = held_out(plain, "small", plain[LABELS[0]] == 1)
+    changes = {number: {"patient_id": f"p{number}", LABELS[0]: float(number % 2), LABELS[1]: 0.0} for number in train}
+    (one, *_) = plain.index[apart & (plain[LABELS[0]] == 1)]
+    changes[one][LABELS[1]] = 1.0
+    dataset = open_dataset(write_small_dataset(tmp_path / "shards", shards={"train-000000": 16}, changes=changes))
+    assert plain["key"].tolist() == select(dataset, "train")["key"].tolist()
+    start = Start(dataset, replace(random_backbone(), mean=dataset.mean, std=dataset.std), LABELS)
+    finetune(start, replace(QUICK, labels=("all",), output=tmp_path / "out"))
+    described = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert (described["labels"], described["left_out_labels"]) == ([LABELS[0]], [LABELS[1]])
 
 
 def test_held_out_patients_are_read_as_those_that_are_learned_from(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from shards.format.subsets import select
 from tests.training.labelled_shards import LABELS
 from tests.training.plain_torchvision import last_linear
 from training.backbones.architectures import ARCHITECTURES
-from training.downstream.finetune import FinetuneDetails
 from training.downstream.model_directory import (
     Auroc,
     already_done,
@@ -31,7 +30,7 @@ from training.downstream.model_directory import (
     save_model,
 )
 from training.downstream.options import ProbeOptions
-from training.downstream.probe import folded
+from training.downstream.probe import ProbeDetails, Regularisation, folded
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.runs.backbone_from import load_backbone
@@ -78,7 +77,7 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
         folded(backbone, weight, bias),
         trained_on=rows,
         results={},
-        details=FinetuneDetails(best_epoch=3, best_auroc=None, chosen_on=7),
+        details=ProbeDetails({"Edema": Regularisation(C=0.1, chosen_on=7)}),
     )
     model = load_model(tmp_path / "out")
     images = torch.randn(3, 3, 32, 32)
@@ -97,15 +96,22 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
     assert said["options"] == recorded_options(Start(dataset, backbone, LABELS), options)
     for read in (said, vars(model)):
         assert [read[key] for key in ("architecture", "image_size", "mean", "std")] == [architecture, 32, 100.0, 40.0]
-    assert (said["chosen_on"], said["dataset"], said["initial"]) == (7, dataset.citation, "random")
+    assert (said["regularisation"], said["dataset"], said["initial"]) == (
+        {"Edema": {"C": 0.1, "chosen_on": 7}},
+        dataset.citation,
+        "random",
+    )
     assert (said["train_samples"], said["train_patients"]) == (len(rows), rows["patient_id"].nunique())
     assert set(read_patients(tmp_path / "out")["patient_id"]) == set(rows["patient_id"])
 
 
 def test_model_json_has_the_keys_that_others_rely_on(probed: Path, tuned: Path) -> None:
     shared = "architecture image_size mean std channels provenance method initial labels label_fraction draw seed"
-    shared += " uncertain missing dataset train_samples train_patients results options digest"
-    for folder, own in ((probed, {"regularisation"}), (tuned, {"best_epoch", "best_auroc", "chosen_on"})):
+    shared += " uncertain missing dataset train_samples train_patients results options digest left_out_labels"
+    for folder, own in (
+        (probed, {"regularisation"}),
+        (tuned, {"best_epoch", "best_auroc", "chosen_on", "selected_by", "epochs", "steps"}),
+    ):
         described = json.loads((folder / "model.json").read_text())
         assert set(described) >= {"format_version", *shared.split()} | own
         for by_split in described["results"].values():
