@@ -203,12 +203,7 @@ class _FineTuning:
                 log.write(figures)
         loader.close()
         assert best is not None  # the last epoch is always validated
-        if best.auroc is not None and best.epoch == length.epochs > length.validate_every:
-            _log.warning(
-                "the last epoch, %d, is the best one on the validation samples: more epochs may be better. Give a "
-                "larger --epochs, or a larger --min-total-steps with --epochs auto",
-                best.epoch,
-            )
+        _warn_of_last(best, length)
         return best, length
 
     def _auroc(self, truth: Targets, scores: Targets) -> float | None:
@@ -278,6 +273,16 @@ class _FineTuning:
         if not math.isfinite(mean_loss):
             raise TrainingError(f"epoch {epoch}: the loss is not a number. {_WHAT_NEXT}")
         return mean_loss, rate
+
+
+def _warn_of_last(best: _Best, length: TrainingLength) -> None:
+    """Log a warning where the last of several validations was the best one."""
+    if best.auroc is not None and best.epoch == length.epochs > length.validate_every:
+        _log.warning(
+            "the last epoch, %d, is the best one on the validation samples: more epochs may be better. Give a larger "
+            "--epochs, or a larger --min-total-steps with --epochs auto",
+            best.epoch,
+        )
 
 
 def _labelled_batches(loader: OneViewLoader, ids: pd.Index, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
