@@ -259,7 +259,7 @@ def test_the_epoch_is_chosen_by_the_labels_that_are_named(
         judged.append(tuple(labels))
         columns.append(truth.shape[1])
         np.testing.assert_array_equal(truth[:, 0], targets(select(dataset, "valid"), LABELS[1:2], PLAIN)[:, 0])
-        return 0.5 + scores.shape[1]
+        return 0.5 + int(scores.shape[1])
 
     monkeypatch.setattr("training.downstream.finetune.mean_auroc", recording)
     described = tune(dataset, tmp_path / "out", QUICK, LABELS, select_by=LABELS[1:2])

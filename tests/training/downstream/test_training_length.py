@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ def test_the_epochs_of_a_fraction_are_the_published_ones(fraction: float, epochs
     st.one_of(st.just("auto"), st.integers(1, 400)),
 )
 def test_a_run_has_its_least_steps_an_epoch_and_in_all_and_no_epoch_more(
-    fraction: float, batches: int, min_steps: int, min_total_steps: int, epochs: int
+    fraction: float, batches: int, min_steps: int, min_total_steps: int, epochs: int | Literal["auto"]
 ) -> None:
     options = replace(
         OPTIONS, label_fraction=fraction, min_steps=min_steps, min_total_steps=min_total_steps, epochs=epochs
