@@ -132,13 +132,14 @@ class Study:
         moco = self._result(task, fraction, MOCO)["labels"][label]
         imagenet = "not run"
         if IMAGENET in self.backbones:
-            imagenet = _number(self._result(task, fraction, IMAGENET)["labels"][label]["model"]["value"])
-        difference = moco["difference"]
+            imagenet = _number(self._result(task, fraction, IMAGENET)["labels"][label]["arms"]["model"]["value"])
+        difference = moco["differences"]["model"]
         value = "undef." if difference["value"] is None else f"{difference['value']:+.3f}"
         interval = "" if difference["ci"] is None else f"({difference['ci'][0]:+.3f}, {difference['ci'][1]:+.3f})"
+        start, pretrained = (_number(moco["arms"][arm]["value"]) for arm in ("baseline", "model"))
         return (
             f"{task.method:9} {task.dataset:10} {label:18} {fraction * 100:>7g}%  "
-            f"{_number(moco['baseline']['value']):>6} {imagenet:>8} {_number(moco['model']['value']):>6}"
+            f"{start:>6} {imagenet:>8} {pretrained:>6}"
             f"   {value:>7} {interval:18}  {_number(difference['p_value']):>6}"
         )
 

@@ -140,18 +140,18 @@ def seed_gain(study: Study, task: Task, fraction: float, label: str, arm: str, b
     for side, name in enumerate((arm, baseline)):
         if name != RANDOM:
             path = study.folder / "results" / f"{task.name}-{fraction:g}-{name}.json"
-            found[side] = json.loads(path.read_text(encoding="utf-8"))["labels"][label]["difference"]["value"]
+            found[side] = json.loads(path.read_text(encoding="utf-8"))["labels"][label]["differences"]["model"]["value"]
     return found[0] - found[1]
 
 
 def described(result: dict[str, Any], by_seed: Sequence[float]) -> str:
     """One label's comparison over all seeds: both arms, difference with its interval, each seed and their spread."""
-    difference = result["difference"]
-    low, high = difference["ci"]
+    difference = result["differences"]["model"]
+    interval = "no interval" if difference["ci"] is None else "({:+.3f}, {:+.3f})".format(*difference["ci"])
     spread = f"{statistics.stdev(by_seed):.3f}" if len(by_seed) > 1 else "-"
     return (
-        f"{result['model']['value']:.3f} {result['baseline']['value']:.3f}  {difference['value']:+.3f} "
-        f"({low:+.3f}, {high:+.3f})  sd {spread}  seeds " + " ".join(f"{value:+.3f}" for value in by_seed)
+        f"{result['arms']['model']['value']:.3f} {result['arms']['baseline']['value']:.3f}  {difference['value']:+.3f} "
+        f"{interval}  sd {spread}  seeds " + " ".join(f"{value:+.3f}" for value in by_seed)
     )
 
 

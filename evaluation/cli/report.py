@@ -26,3 +26,5 @@ def report(options: ReportOptions) -> None:
     )
     for name in study.unreadable:
         click.echo(f"Warning: {name} cannot be read and is left out.", err=True)
+    for name in study.unknown:
+        click.echo(f"Warning: not read: {name}. Run `cxr-eval bootstrap` again to have it in the page.", err=True)

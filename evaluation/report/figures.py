@@ -65,8 +65,8 @@ def auroc_limits(rows: Sequence[GainRow]) -> tuple[float, float] | None:
         bound
         for row in rows
         for estimate in row.arms.values()
-        if estimate["value"] is not None
-        for bound in (estimate["value"], *(estimate["ci"] or ()))
+        if estimate.value is not None
+        for bound in (estimate.value, *(estimate.ci or ()))
     ]
     if not bounds:
         return None
@@ -149,9 +149,9 @@ def _draw_arm(axes: Axes, rows: Sequence[GainRow], arm: str, aside: float, style
     """One arm's points in order of fraction; where rows repeat a fraction, each has its own point."""
     colour, marker, dashes = style
     points = sorted(
-        (row.fraction, row.arms[arm]["value"], row.arms[arm]["ci"])
+        (row.fraction, value, row.arms[arm].ci or ())
         for row in rows
-        if arm in row.arms and row.arms[arm]["value"] is not None
+        if arm in row.arms and (value := row.arms[arm].value) is not None
     )
     if not points:
         return
@@ -159,7 +159,7 @@ def _draw_arm(axes: Axes, rows: Sequence[GainRow], arm: str, aside: float, style
     y = [value for _, value, _ in points]
     axes.plot(x, y, color=colour, ls=dashes, lw=1.4, marker=marker, ms=4.5, label=arm)
     for place, (_, _, interval) in zip(x, points, strict=True):
-        if interval is not None:
+        if interval:
             axes.plot([place, place], interval, color=colour, lw=1.2, solid_capstyle="butt")
 
 

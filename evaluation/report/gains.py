@@ -1,22 +1,16 @@
-"""The headline of a report: AUROC by dataset, label, method and label fraction, arm beside arm, and the gains.
-
-Bootstrap results flow in, rows of a table flow out. Knows nothing of HTML or figures.
-"""
+"""Arrange results as the report's headline: AUROC by dataset, label, method and label fraction, and the gains."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from evaluation.report.study import Result
+from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
 
 MOCO, RANDOM, IMAGENET = "MoCo", "Random", "ImageNet"
 ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
 """Arms with a column of their own even where nobody ran them: 'not run' is said, not left out."""
 MEAN = "mean"
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
-
-Estimate = Mapping[str, Any]
-"""value, ci and, of a difference, p_value and delong_p_value: as in the result's JSON."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,8 +35,8 @@ class GainRow:
     fraction: float
     n: int | None
     positives: int | None
-    arms: dict[str, Estimate] = field(default_factory=dict)
-    differences: dict[tuple[str, str], Estimate] = field(default_factory=dict)
+    arms: dict[str, Value] = field(default_factory=dict)
+    differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
     draws: dict[str, int] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
 
@@ -68,6 +62,9 @@ class GainTable:
 
 @dataclass(frozen=True)
 class _Arm:
+    """role: the arm's name in the result. name: what it started from, the heading of its column."""
+
+    role: str
     name: str
     setting: Setting
     method: str
@@ -76,7 +73,9 @@ class _Arm:
 
 
 def gain_tables(results: Sequence[Result]) -> tuple[list[GainTable], list[Result]]:
-    """(tables, results that fit none). A result fits where its sidecars say what each arm is, and arms are alike.
+    """Arrange results in tables; also returns those that fit none.
+
+    A result fits where its sidecars say what each arm is, and arms are alike.
 
     Two results that disagree on an arm (another seed of pretraining, another test set) get rows of their own.
     """
@@ -90,7 +89,7 @@ def gain_tables(results: Sequence[Result]) -> tuple[list[GainTable], list[Result
             continue
         table = tables.setdefault(arms[0].setting, GainTable(arms[0].setting, []))
         for label, entry in _entries(result.content):
-            _add(table, result.name, label, entry, arms)
+            _add(table, result, label, entry, arms)
     for table in tables.values():
         order = {label: place for place, label in enumerate(dict.fromkeys(row.label for row in table.rows))}
         order[MEAN] = -1
@@ -98,82 +97,98 @@ def gain_tables(results: Sequence[Result]) -> tuple[list[GainTable], list[Result
     return [tables[setting] for setting in sorted(tables)], others
 
 
-def _entries(content: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _entries(content: BootstrapResult) -> Iterable[tuple[str, LabelResult | MeanResult]]:
     """Label by label, and the mean where there is more than one."""
-    if len(content["labels"]) > 1:
-        yield MEAN, content["mean"]
-    yield from content["labels"].items()
+    if len(content.labels) > 1:
+        yield MEAN, content.mean
+    yield from content.labels.items()
 
 
-def _add(table: GainTable, source: str, label: str, entry: Mapping[str, Any], arms: Sequence[_Arm]) -> None:
-    estimates = {arm.name: entry[role] for arm, role in zip(arms, ("model", "baseline"), strict=False)}
-    pair = (arms[0].name, arms[1].name) if len(arms) == 2 else None
-    counts = (entry.get("n"), entry.get("positives"))
+def _add(table: GainTable, result: Result, label: str, entry: LabelResult | MeanResult, arms: Sequence[_Arm]) -> None:
+    estimates = {arm.name: entry.arms[arm.role] for arm in arms}
+    heading = {arm.role: arm.name for arm in arms}
+    reference = result.content.reference
+    differences = {
+        (heading[role], heading[reference]): difference
+        for role, difference in entry.differences.items()
+        if reference is not None
+    }
+    counts = (entry.n, entry.positives) if isinstance(entry, LabelResult) else (None, None)
     for row in table.rows:
         same = (row.label, row.method, row.fraction) == (label, arms[0].method, arms[0].fraction)
         agrees = all(row.arms.get(name, estimate) == estimate for name, estimate in estimates.items())
-        if same and agrees and (row.n, row.positives) == counts and pair not in row.differences:
+        if same and agrees and (row.n, row.positives) == counts and not differences.keys() & row.differences.keys():
             break
     else:
         row = GainRow(label, arms[0].method, arms[0].fraction, *counts)
         table.rows.append(row)
     row.arms.update(estimates)
     row.draws.update({arm.name: arm.draws for arm in arms})
-    row.sources.append(source)
-    if pair is not None:
-        row.differences[pair] = entry["difference"]
+    row.sources.append(result.name)
+    row.differences.update(differences)
 
 
-def _arms(content: Mapping[str, Any], several_inits: bool) -> list[_Arm] | None:
-    """The result's arms; None where a sidecar is missing, or the arms differ in more than their start."""
+def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
+    """The result's arms; None where a sidecar is missing, or the arms differ in more than their initial weights."""
     arms = []
-    for role in ("model", "baseline"):
-        sidecars = content.get("arms", {}).get(role)
-        if sidecars is None:
-            continue
-        described = {_described(sidecar, several_inits) for sidecar in sidecars}
+    for role, files in content.inputs.arms.items():
+        described = {_described(file.sidecar, several_inits) for file in files}
         if len(described) != 1:
             return None
         arm = described.pop()
         if arm is None:
             return None
-        arms.append(_Arm(*arm, len(sidecars)))
+        arms.append(_Arm(role, *arm, len(files)))
     alike = {(arm.setting, arm.method, arm.fraction) for arm in arms}
     return arms if len(alike) == 1 and len({arm.name for arm in arms}) == len(arms) else None
 
 
-def _described(sidecar: Mapping[str, Any] | None, several_inits: bool) -> tuple[str, Setting, str, float] | None:
+def _described(sidecar: Mapping[str, object] | None, several_inits: bool) -> tuple[str, Setting, str, float] | None:
     """Arm, setting, method and fraction that a sidecar tells of; None where it does not tell."""
     model = (sidecar or {}).get("model")
     if not sidecar or not isinstance(model, Mapping):
         return None
+    tested, trained = _dataset_name(sidecar), _dataset_name(model)
     try:
-        tested, trained = str(sidecar["dataset"]["name"]), str(model["dataset"]["name"])
-        setting = Setting(
-            tested,
-            str(sidecar.get("split", "unknown")),
-            str(sidecar.get("aggregate", "image")),
-            trained if trained != tested else "",
-        )
-        return arm_name(model, several_inits), setting, str(model["method"]), float(model["label_fraction"])
+        method, fraction = str(model["method"]), float(model["label_fraction"])
     except (KeyError, TypeError, ValueError):
         return None
+    if tested is None or trained is None:
+        return None
+    setting = Setting(
+        tested,
+        str(sidecar.get("split", "unknown")),
+        str(sidecar.get("aggregate", "image")),
+        trained if trained != tested else "",
+    )
+    return arm_name(model, several_inits), setting, method, fraction
 
 
-def arm_name(model: Mapping[str, Any], several_inits: bool = False) -> str:
+def _dataset_name(described: Mapping[str, object]) -> str | None:
+    dataset = described.get("dataset")
+    return str(dataset["name"]) if isinstance(dataset, Mapping) and "name" in dataset else None
+
+
+def arm_name(model: Mapping[str, object], several_inits: bool = False) -> str:
     """What a model started from, for a heading; MoCo names its own start where a study has several."""
     initial = str(model.get("initial", "unknown"))
     name = _ARM_NAMES.get(initial, initial)
-    init = (model.get("provenance") or {}).get("init")
+    init = _init(model)
     if name == MOCO and several_inits and init:
         return f"{MOCO} from {_ARM_NAMES.get(str(init), str(init))}"
     return name
 
 
 def _moco_inits(result: Result) -> set[str]:
-    sidecars = [s for arm in result.content.get("arms", {}).values() for s in arm if s]
+    sidecars = [file.sidecar for files in result.content.inputs.arms.values() for file in files if file.sidecar]
     models = [s["model"] for s in sidecars if isinstance(s.get("model"), Mapping)]
-    return {str((m.get("provenance") or {}).get("init")) for m in models if m.get("initial") == "moco"}
+    return {str(_init(model)) for model in models if model.get("initial") == "moco"}
+
+
+def _init(model: Mapping[str, object]) -> object:
+    """The initial weights of the pretraining that a model started from; None where there was none."""
+    provenance = model.get("provenance")
+    return provenance.get("init") if isinstance(provenance, Mapping) else None
 
 
 def _method_order(method: str) -> tuple[int, str]:

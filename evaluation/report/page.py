@@ -14,7 +14,7 @@ from evaluation.report.curves import run_view, tuning_figures
 from evaluation.report.figures import percent
 from evaluation.report.gains import gain_tables
 from evaluation.report.study import Study, collect
-from evaluation.report.tables import dataset_rows, gain_view, model_rows, other_views, result_rows
+from evaluation.report.tables import dataset_rows, gain_view, model_rows, other_rows, result_rows
 from evaluation.report.text import caveats
 from shards.durable import write_atomically
 
@@ -47,7 +47,7 @@ def render(study: Study, *, with_images: bool) -> str:
         counts=_counts(study),
         caveats=caveats(study, tables),
         tables=[gain_view(table, f"g{number}") for number, table in enumerate(tables)],
-        others=[view for result in others for view in other_views(result)],
+        others=[row for result in others for row in other_rows(result)],
         runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],
         tuning=tuning_figures(study.models),
         models=model_rows(study.models),

@@ -13,11 +13,13 @@ from typing import Any
 
 import yaml
 
+from evaluation.statistics.result import BootstrapResult, result_from_json
 from shards.errors import CxrError
 from training.runs.files import BACKBONE, CHECKPOINTS, CONFIG, LAST, METRICS, MODEL, PATIENTS, TENSORBOARD, TWO_VIEWS
 
 DATASET = "dataset.json"
 _NOT_ENTERED = frozenset({CHECKPOINTS, TENSORBOARD, "__pycache__"})
+_KEYS_OF_A_RESULT = frozenset({"metric", "replicates", "level", "unit", "labels", "mean"})
 _LARGEST_RESULT = 64 * 2**20  # bytes; a result holds a few kilobytes a label
 
 
@@ -57,10 +59,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Result:
-    """A bootstrap result. name: its path in the study; content: the JSON."""
+    """A bootstrap result. name: its path in the study."""
 
     name: str
-    content: Mapping[str, Any]
+    content: BootstrapResult
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ class ShardsFolder:
 
 @dataclass
 class Study:
-    """All that was found under a folder, in the order of paths. unreadable: files that should have been read."""
+    """All that was found under a folder, in the order of paths. unreadable: files that should have been read.
+
+    unknown: results that are not read, and why: they are of another format version.
+    """
 
     root: Path
     runs: list[Run] = field(default_factory=list)
@@ -82,6 +87,7 @@ class Study:
     results: list[Result] = field(default_factory=list)
     datasets: list[ShardsFolder] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def collect(root: Path) -> Study:
@@ -91,7 +97,7 @@ def collect(root: Path) -> Study:
     study = Study(root)
     for folder, files in _folders(root):
         _collect_folder(study, folder, files)
-    if not (study.runs or study.models or study.results):
+    if not (study.runs or study.models or study.results or study.unknown):
         unreadable = f" ({len(study.unreadable)} files could not be read)" if study.unreadable else ""
         raise ReportError(
             f"{root} holds no run (config.yaml), no model (model.json) and no result of `cxr-eval bootstrap`"
@@ -124,17 +130,16 @@ def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
     for file in sorted(files - {MODEL, LAST, BACKBONE}):
         if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
             content = _read_json(study, folder / file)
-            if content is not None and _is_result(content):
-                study.results.append(Result((folder / file).relative_to(study.root).as_posix(), content))
+            if content is not None and content.keys() >= _KEYS_OF_A_RESULT:
+                _add_result(study, (folder / file).relative_to(study.root).as_posix(), content)
 
 
-def _is_result(content: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is one that `cxr-eval bootstrap` wrote."""
-    if not {"metric", "replicates", "level", "unit", "labels", "mean"} <= content.keys():
-        return False
-    labels, mean = content["labels"], content["mean"]
-    entries = [mean, *labels.values()] if isinstance(labels, dict) else []
-    return bool(entries) and all(isinstance(entry, dict) and "model" in entry for entry in entries)
+def _add_result(study: Study, name: str, content: Mapping[str, Any]) -> None:
+    """Read a JSON object that has the keys of a result of `cxr-eval bootstrap`, of whatever version."""
+    try:
+        study.results.append(Result(name, result_from_json(content)))
+    except ValueError as error:
+        study.unknown.append(f"{name} ({error})")
 
 
 def _run(study: Study, folder: Path, name: str, files: set[str]) -> Run:

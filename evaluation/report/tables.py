@@ -1,23 +1,130 @@
-"""Tables of a report: the gains, comparisons that fit none of their rows, models, datasets and results.
+"""Spell the tables of a report: gains, comparisons that fit none of their rows, models, datasets and results.
 
-What was collected flows in, rows of finished strings for the template flow out.
+Each dataclass is a row or a table as the template shows it: finished strings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from evaluation.report.figures import Panel, auroc_limits, fraction_figure, percent
 from evaluation.report.gains import MEAN, GainRow, GainTable, arm_name
 from evaluation.report.study import Model, Result, Study
-from evaluation.report.text import MINUS, estimate_text, excludes_zero, listed, p_value_text, split_name
+from evaluation.report.text import (
+    MINUS,
+    estimate_text,
+    excludes_zero,
+    listed,
+    p_value_text,
+    split_name,
+)
+from evaluation.statistics.result import Difference, LabelResult, MeanResult
 
 _METHODS = {"probe": "linear probe", "finetune": "fine-tuned"}
 _AGGREGATES = {"image": "by image", "study": "by study"}
 
 
-def gain_view(table: GainTable, identity: str) -> dict[str, Any]:
-    """A table of gains with its figures. identity: prefix of the figures' ids."""
+@dataclass(frozen=True)
+class DifferenceView:
+    """A difference: bold where its interval excludes 0. holm: the corrected p-value, empty where there is none."""
+
+    value: str
+    interval: str
+    excludes_zero: bool
+    p: str
+    holm: str
+
+
+@dataclass(frozen=True)
+class GainRowView:
+    """A method and label fraction. arms: (value, interval), None where not run."""
+
+    method: str
+    fraction: str
+    draws: str
+    arms: list[tuple[str, str] | None]
+    differences: list[DifferenceView | None]
+
+
+@dataclass(frozen=True)
+class GainBlock:
+    """The rows of one label."""
+
+    label: str
+    counts: str
+    rows: list[GainRowView]
+
+
+@dataclass(frozen=True)
+class GainView:
+    """A table of gains. first_figures: of its first label; figures: of the others."""
+
+    title: str
+    subtitle: str
+    arms: list[str]
+    differences: list[str]
+    blocks: list[GainBlock]
+    first_figures: list[Panel]
+    figures: list[Panel]
+
+
+@dataclass(frozen=True)
+class OtherRow:
+    """An arm on a label, and its difference from the reference where it is not the reference itself."""
+
+    source: str
+    label: str
+    n: str
+    arm: str
+    value: tuple[str, str]
+    reference: str
+    difference: DifferenceView | None
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """All models of a dataset, method, start and label fraction."""
+
+    dataset: str
+    method: str
+    fraction: str
+    arm: str
+    models: int
+    samples: str
+    labels: str
+    valid: str
+    test: str
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """A dataset. splits: samples of train, valid and test; patients: None where its shards are elsewhere."""
+
+    name: str
+    digest: str
+    splits: list[int | None]
+    patients: int | None
+    licence: str
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """How a bootstrap result was made."""
+
+    name: str
+    metric: str
+    replicates: int
+    level: str
+    unit: str
+    units: int
+    over: str
+    seed: int
+    labels: int
+
+
+def gain_view(table: GainTable, identity: str) -> GainView:
+    """Spell a table of gains with its figures. identity: prefix of the figures' ids."""
     setting = table.setting
     rows_are = {"image": "images", "study": "studies"}.get(setting.aggregate, "rows")
     figures = _fraction_figures(table, identity)
@@ -25,49 +132,45 @@ def gain_view(table: GainTable, identity: str) -> dict[str, Any]:
     def block(row: GainRow) -> tuple[str, int | None, int | None]:
         return row.label, row.n, row.positives
 
-    return {
-        "title": setting.dataset + (f", labels of {setting.trained_on}" if setting.trained_on else ""),
-        "subtitle": ", ".join(filter(None, [split_name(setting.split), _AGGREGATES.get(setting.aggregate)])),
-        "arms": table.arms,
-        "differences": [f"{first} {MINUS} {second}" for first, second in table.differences],
-        "blocks": [
-            {
-                "label": _label(label),
-                "counts": "" if n is None else f"{n:,} {rows_are}, {positives:,} positive",
-                "rows": [_gain_row(row, table) for row in rows],
-            }
+    return GainView(
+        title=setting.dataset + (f", labels of {setting.trained_on}" if setting.trained_on else ""),
+        subtitle=", ".join(filter(None, [split_name(setting.split), _AGGREGATES.get(setting.aggregate)])),
+        arms=table.arms,
+        differences=[f"{first} {MINUS} {second}" for first, second in table.differences],
+        blocks=[
+            GainBlock(
+                _label(label),
+                "" if n is None else f"{n:,} {rows_are}, {positives:,} positive",
+                [_gain_row(row, table) for row in rows],
+            )
             for (label, n, positives), rows in groupby(table.rows, block)
         ],
-        "first_figures": [figure for label, figure in figures if label == table.rows[0].label],
-        "figures": [figure for label, figure in figures if label != table.rows[0].label],
-    }
+        first_figures=[figure for label, figure in figures if label == table.rows[0].label],
+        figures=[figure for label, figure in figures if label != table.rows[0].label],
+    )
 
 
-def _gain_row(row: GainRow, table: GainTable) -> dict[str, Any]:
-    return {
-        "method": _METHODS.get(row.method, row.method),
-        "fraction": percent(row.fraction),
-        "draws": listed(row.draws.values()),
-        "arms": [estimate_text(row.arms[arm]) if arm in row.arms else None for arm in table.arms],
-        "differences": [_difference_view(row.differences.get(pair)) for pair in table.differences],
-    }
+def _gain_row(row: GainRow, table: GainTable) -> GainRowView:
+    return GainRowView(
+        method=_METHODS.get(row.method, row.method),
+        fraction=percent(row.fraction),
+        draws=listed(row.draws.values()),
+        arms=[estimate_text(row.arms[arm]) if arm in row.arms else None for arm in table.arms],
+        differences=[_difference_view(row.differences.get(pair)) for pair in table.differences],
+    )
 
 
 def _label(label: str) -> str:
     return "mean over labels" if label == MEAN else label
 
 
-def _difference_view(estimate: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _difference_view(estimate: Difference | None) -> DifferenceView | None:
     if estimate is None:
         return None
     value, interval = estimate_text(estimate, signed=True)
-    return {
-        "value": value,
-        "interval": interval,
-        "excludes_zero": excludes_zero(estimate),
-        "p": p_value_text(estimate["p_value"]),
-        "delong": p_value_text(estimate["delong_p_value"]),
-    }
+    return DifferenceView(
+        value, interval, excludes_zero(estimate), p_value_text(estimate.p_value), p_value_text(estimate.holm_p_value)
+    )
 
 
 def _fraction_figures(table: GainTable, identity: str) -> list[tuple[str, Panel]]:
@@ -87,23 +190,27 @@ def _fraction_figures(table: GainTable, identity: str) -> list[tuple[str, Panel]
     return figures
 
 
-def other_views(result: Result) -> list[dict[str, Any]]:
-    """Rows of a result whose sidecars do not say what its arms are."""
-    entries = [*result.content["labels"].items(), (MEAN, result.content["mean"])]
-    return [
-        {
-            "source": result.name,
-            "label": label,
-            "n": entry.get("n", ""),
-            "arms": [estimate_text(entry[arm]) if arm in entry else None for arm in ("model", "baseline")],
-            "difference": _difference_view(entry.get("difference")),
-        }
-        for label, entry in entries
+def other_rows(result: Result) -> Iterator[OtherRow]:
+    """Rows of a result whose sidecars do not say what its arms are: a row a label and arm."""
+    entries: list[tuple[str, LabelResult | MeanResult]] = [
+        *result.content.labels.items(),
+        (_label(MEAN), result.content.mean),
     ]
+    for label, entry in entries:
+        for arm, value in entry.arms.items():
+            yield OtherRow(
+                source=result.name,
+                label=label,
+                n=str(entry.n) if isinstance(entry, LabelResult) else "",
+                arm=arm,
+                value=estimate_text(value),
+                reference=result.content.reference or "",
+                difference=_difference_view(entry.differences.get(arm)),
+            )
 
 
-def model_rows(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """One row a dataset, method, start and label fraction: models over all draws and seeds, AUROC averaged."""
+def model_rows(models: Sequence[Model]) -> list[ModelRow]:
+    """Group models, one row a dataset, method, start and label fraction: over all draws and seeds, AUROC averaged."""
     groups: dict[tuple[str, str, float, str], list[Mapping[str, Any]]] = {}
     for model in models:
         described = model.description
@@ -116,17 +223,17 @@ def model_rows(models: Sequence[Model]) -> list[dict[str, Any]]:
             )
             groups.setdefault(key, []).append(described)
     return [
-        {
-            "dataset": dataset,
-            "method": _METHODS.get(method, method),
-            "fraction": percent(fraction),
-            "arm": arm,
-            "models": len(members),
-            "samples": _range([member["train_samples"] for member in members]),
-            "labels": listed(label for member in members for label in member["labels"]),
-            "valid": _split_auroc(members, "valid"),
-            "test": _split_auroc(members, "test"),
-        }
+        ModelRow(
+            dataset=dataset,
+            method=_METHODS.get(method, method),
+            fraction=percent(fraction),
+            arm=arm,
+            models=len(members),
+            samples=_range([member["train_samples"] for member in members]),
+            labels=listed(label for member in members for label in member["labels"]),
+            valid=_split_auroc(members, "valid"),
+            test=_split_auroc(members, "test"),
+        )
         for (dataset, method, fraction, arm), members in sorted(groups.items())
     ]
 
@@ -145,25 +252,25 @@ def _range(values: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def dataset_rows(study: Study) -> list[dict[str, Any]]:
-    """Datasets found in the folder with their counts, then those that are only cited."""
+def dataset_rows(study: Study) -> list[DatasetRow]:
+    """List the datasets found in the folder with their counts, then those that are only cited."""
     rows = []
     for dataset in study.datasets:
         splits = dataset.description.get("splits", {})
         rows.append(
-            {
-                "name": dataset.description.get("name", dataset.name),
-                "digest": dataset.digest,
-                "splits": [splits.get(split, {}).get("samples") for split in ("train", "valid", "test")],
-                "patients": sum(split.get("patients", 0) for split in splits.values()),
-                "licence": dataset.description.get("licence", ""),
-            }
+            DatasetRow(
+                name=dataset.description.get("name", dataset.name),
+                digest=dataset.digest,
+                splits=[splits.get(split, {}).get("samples") for split in ("train", "valid", "test")],
+                patients=sum(split.get("patients", 0) for split in splits.values()),
+                licence=dataset.description.get("licence", ""),
+            )
         )
-    known = {row["digest"] for row in rows}
+    known = {row.digest for row in rows}
     cited = {citation["digest"]: citation["name"] for citation in _citations(study) if "digest" in citation}
     for digest, name in cited.items():
         if digest not in known:
-            rows.append({"name": name, "digest": digest, "splits": [None] * 3, "patients": None, "licence": ""})
+            rows.append(DatasetRow(name, digest, [None] * 3, None, ""))
     return rows
 
 
@@ -173,17 +280,19 @@ def _citations(study: Study) -> list[Mapping[str, Any]]:
     return [citation for group in (*runs, *models) for citation in group]
 
 
-def result_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """One row a bootstrap result: how it was made."""
+def result_rows(results: Sequence[Result]) -> list[ResultRow]:
+    """List the bootstrap results and how each was made."""
     return [
-        {
-            "name": result.name,
-            "metric": result.content["metric"].upper(),
-            "replicates": result.content["replicates"],
-            "level": f"{100 * result.content['level']:g} %",
-            "unit": result.content["unit"],
-            "seed": result.content.get("seed", ""),
-            "labels": len(result.content["labels"]),
-        }
+        ResultRow(
+            name=result.name,
+            metric=result.content.metric.upper(),
+            replicates=result.content.replicates,
+            level=f"{100 * result.content.level:g} %",
+            unit=result.content.unit,
+            units=result.content.units,
+            over=listed(result.content.over),
+            seed=result.content.seed,
+            labels=len(result.content.labels),
+        )
         for result in results
     ]

@@ -1,13 +1,11 @@
-"""Numbers and facts of a report in words: estimates, durations, settings, and the caveats that a reader must know.
-
-Plain values flow in, strings flow out. Knows nothing of HTML or figures.
-"""
+"""Put numbers and facts of a report in words: estimates, durations, settings, and what a reader must know."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evaluation.report.gains import IMAGENET, Estimate, GainTable
+from evaluation.report.gains import IMAGENET, GainTable
 from evaluation.report.study import Result, Study
+from evaluation.statistics.result import Difference, Value
 
 MINUS = "\N{MINUS SIGN}"
 _PATHS = frozenset({"shards", "output", "config"})
@@ -15,17 +13,17 @@ _UNITS = {"patient_id": "patients", "Study": "studies", "Path": "images", "key":
 _SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
-def estimate_text(estimate: Estimate, *, signed: bool = False) -> tuple[str, str]:
+def estimate_text(estimate: Value | Difference, *, signed: bool = False) -> tuple[str, str]:
     """(value, interval) of an estimate, three decimals; `undefined` without interval where it is null."""
-    if estimate["value"] is None:
+    if estimate.value is None:
         return "undefined", ""
-    spelled = [_number(value, signed) for value in (estimate["value"], *(estimate["ci"] or ()))]
+    spelled = [_number(value, signed) for value in (estimate.value, *(estimate.ci or ()))]
     return spelled[0], f"({spelled[1]}, {spelled[2]})" if len(spelled) == 3 else ""
 
 
-def excludes_zero(estimate: Estimate) -> bool:
+def excludes_zero(estimate: Difference) -> bool:
     """Whether the interval of a difference lies on one side of zero."""
-    interval = estimate["ci"]
+    interval = estimate.ci
     return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
@@ -78,7 +76,12 @@ def caveats(study: Study, tables: Sequence[GainTable]) -> list[str]:
     sentences = []
     if study.results:
         sentences += _about_intervals(study.results)
-    sentences += _about_draws(tables) + _about_seeds(study) + _about_splits(study, tables) + _about_seen(study.results)
+    sentences += (
+        _about_draws(tables, study.results)
+        + _about_seeds(study)
+        + _about_splits(study, tables)
+        + _about_seen(study.results)
+    )
     if tables and not any(IMAGENET in row.arms for table in tables for row in table.rows):
         sentences.append(
             "The ImageNet arm was not run: no result here starts from ImageNet weights, so the gain over them is open."
@@ -89,38 +92,57 @@ def caveats(study: Study, tables: Sequence[GainTable]) -> list[str]:
         sentences.append(f"Not finished when this page was made: {listed(unfinished)}.")
     if study.unreadable:
         sentences.append(f"Could not be read and are left out: {listed(study.unreadable)}.")
+    if study.unknown:
+        sentences.append(f"Results that are not read: {listed(study.unknown)}.")
     return sentences
 
 
 def _about_intervals(results: Sequence[Result]) -> list[str]:
     contents = [result.content for result in results]
-    levels = listed(f"{100 * content['level']:g} %" for content in contents)
-    replicates = listed(content["replicates"] for content in contents)
-    units = listed(_UNITS.get(content["unit"], f"values of {content['unit']}") for content in contents)
+    levels = listed(f"{100 * content.level:g} %" for content in contents)
+    replicates = listed(content.replicates for content in contents)
+    units = listed(_UNITS.get(content.unit, f"values of {content.unit}") for content in contents)
     sentences = [
-        f"Intervals are {levels} percentile intervals of {replicates} bootstrap replicates, in which {units} were "
-        "drawn with replacement. Both arms of a comparison and all labels share the replicates, so a difference is "
-        "judged within each replicate. All of it is conditional on the models as they were trained."
+        f"Intervals are {levels} intervals in which {units} vary. Bootstrap intervals come from {replicates} "
+        "replicates, drawn with replacement, which both arms of a comparison and all labels share. A difference's "
+        "interval and p-value come from one variance."
     ]
-    comparisons = sum("difference" in content["mean"] for content in contents)
-    if comparisons > 1:
+    comparisons = sum(bool(content.mean.differences) for content in contents)
+    if comparisons > 1 and any(content.holm_family is None for content in contents):
         sentences.append("p-values are not corrected for the number of comparisons on this page.")
-    undefined = any(entry["undefined_replicates"] for content in contents for entry in content["labels"].values())
+    methods = {
+        value.method for content in contents for entry in content.labels.values() for value in entry.arms.values()
+    } - {None, "logit-t", "percentile", "bca"}
+    if methods:
+        sentences.append(
+            f"Labels with few positives or negatives have other intervals ({listed(sorted(map(str, methods)))}): a "
+            "bootstrap of few positives gives intervals that are too short."
+        )
+    undefined = any(entry.undefined_replicates for content in contents for entry in content.labels.values())
     if undefined:
         sentences.append(
             "Some replicates of rare labels hold one class only, where AUROC is undefined. They are left out of that "
-            "label's interval, and the label out of those replicates' mean."
+            "label's bootstrap interval, and of the mean's."
         )
+    sentences += dict.fromkeys(f"{result.name}: {warning}" for result in results for warning in result.content.warnings)
     return sentences
 
 
-def _about_draws(tables: Sequence[GainTable]) -> list[str]:
+def _about_draws(tables: Sequence[GainTable], results: Sequence[Result]) -> list[str]:
     if not any(draws > 1 for table in tables for row in table.rows for draws in row.draws.values()):
         return []
-    return [
-        "Where an arm is the average of several draws of training patients, its interval is conditional on those "
-        "draws: how much others would differ is not in it."
-    ]
+    sentences = []
+    if any("draws" in result.content.over for result in results):
+        sentences.append(
+            "Where arms are the average of three or more draws of training patients, the variation between draws is "
+            "in their intervals."
+        )
+    if any("draws" not in result.content.over for result in results):
+        sentences.append(
+            "An arm that is the average of two draws of training patients, or of draws taken as fixed, has an interval "
+            "conditional on those draws: how much others would differ is not in it."
+        )
+    return sentences
 
 
 def _about_seeds(study: Study) -> list[str]:
@@ -161,9 +183,9 @@ def _about_seen(results: Sequence[Result]) -> list[str]:
     seen = [
         result.name
         for result in results
-        for arm in result.content.get("arms", {}).values()
-        for sidecar in arm
-        if sidecar and sidecar.get("seen_patients")
+        for files in result.content.inputs.arms.values()
+        for file in files
+        if file.sidecar and file.sidecar.get("seen_patients")
     ]
     if not seen:
         return []

@@ -1,8 +1,14 @@
-"""Compute the area under the ROC curve of many weighted copies of the same rows at once, exact under ties."""
+"""Compute the area under the ROC curve of many weighted copies of the same rows at once, exact under ties.
+
+The influence values are DeLong's placement values summed over the rows of a unit (N. A. Obuchowski, Biometrics 53,
+1997): the sum of their squares is the variance of the AUROC under resampling of whole units.
+"""
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
+
+from evaluation.statistics.influence import Influence
 
 
 class WeightedAuroc:
@@ -14,6 +20,9 @@ class WeightedAuroc:
     a block the AUROC is sum P (N_below + N / 2) / (sum P sum N). All sums are of integers, so nothing is rounded
     before the one division.
     """
+
+    needs_probabilities = False
+    """Only the order of the scores counts."""
 
     def __init__(
         self, scores: NDArray[np.float64], truth: NDArray[np.bool_], unit: NDArray[np.int64], units: int
@@ -43,6 +52,31 @@ class WeightedAuroc:
         np.divide(numerator, denominator, out=values, where=denominator > 0)
         return values
 
+    def influence(self) -> Influence:
+        """Influence of each unit on the AUROC; NaN where a class has fewer than two units.
+
+        The fraction of the other class that a row beats (ties count one half) less the AUROC, divided by the size of
+        its class. Each class's part is scaled by sqrt(k / (k - 1)), k its units, so that the sum of squares of
+        independent rows is DeLong's unbiased variance.
+        """
+        positives = np.asarray(self.positives.sum(axis=1), np.float64).ravel()  # [blocks]
+        negatives = np.asarray(self.negatives.sum(axis=1), np.float64).ravel()
+        m, n = positives.sum(), negatives.sum()
+        groups = (_units_of(self.positives), _units_of(self.negatives))
+        if min(groups) < 2:
+            return Influence(np.full(self.positives.shape[1], np.nan), float("nan"), groups)
+        beaten = (np.cumsum(negatives) - negatives / 2) / n  # by a positive of the block
+        beating = 1 - (np.cumsum(positives) - positives / 2) / m
+        value = float(positives @ beaten / m)
+        scale = [np.sqrt(k / (k - 1)) for k in groups]
+        by_unit = (
+            scale[0] * (self.positives.T @ (beaten - value)) / m + scale[1] * (self.negatives.T @ (beating - value)) / n
+        )
+        by_row = positives @ (beaten - value) ** 2 / (m * max(m - 1, 1)) + negatives @ (beating - value) ** 2 / (
+            n * max(n - 1, 1)
+        )
+        return Influence(np.asarray(by_unit, np.float64), float(by_row), groups)
+
 
 def auroc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     """AUROC of the rows as they are (scores, truth: [rows]); NaN where one class is absent."""
@@ -63,6 +97,11 @@ def _blocks(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[NDAr
     starts = (positive[1:] != positive[:-1]) | mixed[1:] | mixed[:-1]
     block_of_tie = np.concatenate([[0], np.cumsum(starts)])
     return block_of_tie[tie], int(block_of_tie[-1]) + 1
+
+
+def _units_of(counts: scipy.sparse.csr_array) -> int:
+    """How many units have a row in a matrix [blocks, units]."""
+    return len(np.unique(counts.indices))
 
 
 def _count_matrix(

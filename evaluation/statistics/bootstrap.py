@@ -1,57 +1,38 @@
-"""Paired bootstrap: truth and the scores of one or two arms in, each arm's metric in every replicate out.
+"""Resample units (patients, studies, rows) with replacement: every arm, draw and label sees the same replicates."""
 
-Units (patients, studies, rows) are drawn with replacement; every arm, draw and label sees the same replicates.
-Knows nothing of files or JSON.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.statistics.influence import Influence
 from evaluation.statistics.metrics import Metric, ReplicatedMetric
 
 CHUNK_ELEMENTS = 2**21  # rows x replicates held at once; about 20 bytes each, so some 40 MB whatever the size
 
 
 @dataclass(frozen=True)
-class Replicated:
-    """A metric and its bootstrap replicates. value: [...]; replicates: [replicates, ...]; NaN where undefined."""
+class ArmSample:
+    """A metric of one arm by label. by_draw: [draws, labels], NaN where undefined.
 
-    value: NDArray[np.float64]
+    replicates: [replicates, labels], the mean over draws in each replicate. with_draws: the same with draws resampled
+    too, equal to replicates where they are not. influence: by label, of the mean over draws.
+    """
+
+    by_draw: NDArray[np.float64]
     replicates: NDArray[np.float64]
+    with_draws: NDArray[np.float64]
+    influence: tuple[Influence, ...]
 
-    def __sub__(self, other: "Replicated") -> "Replicated":
-        """The difference, a replicate at a time: both sides must come from the same replicates."""
-        return Replicated(self.value - other.value, self.replicates - other.replicates)
-
-    def macro_average(self) -> "Replicated":
-        """Mean over the last axis (labels). A label that is undefined in a replicate is left out of its mean."""
-        return Replicated(_mean_of_defined(self.value), _mean_of_defined(self.replicates))
-
-    def interval(self, level: float) -> tuple[float, float] | None:
-        """Percentile interval of a scalar metric over its defined replicates; None where there is none."""
-        defined = self.replicates[~np.isnan(self.replicates)]
-        if not len(defined) or np.isnan(self.value):
-            return None
-        low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
-
-    def p_value(self) -> float | None:
-        """Two-sided p of no difference, of a scalar difference: how often replicates fall on either side of 0.
-
-        min(1, 2 min(#(d <= 0) + 1, #(d >= 0) + 1) / (R + 1)), R the defined replicates.
-        """
-        defined = self.replicates[~np.isnan(self.replicates)]
-        if not len(defined) or np.isnan(self.value):
-            return None
-        smaller_side = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
-        return min(1.0, 2 * (int(smaller_side) + 1) / (len(defined) + 1))
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """Mean over draws, [labels]. Draws share the truth: undefined in one is undefined in all."""
+        return np.asarray(self.by_draw.mean(axis=0), np.float64)
 
 
 def resampled_counts(units: int, replicates: int, seed: int, chunk: int) -> Iterator[NDArray[np.int32]]:
-    """How often each unit is drawn, in chunks [units, k] with k <= chunk; `units` draws a replicate.
+    """Yield how often each unit is drawn, in chunks [units, k] with k <= chunk; `units` draws a replicate.
 
     Replicate r depends on (units, seed, r) only: not on the chunk, nor on what is computed with it.
     """
@@ -64,32 +45,49 @@ def resampled_counts(units: int, replicates: int, seed: int, chunk: int) -> Iter
 
 
 def replicate_arms(
-    arms: list[NDArray[np.float64]],
+    arms: Sequence[NDArray[np.float64]],
     truth: NDArray[np.float64],
     unit: NDArray[np.int64],
     metric: Metric,
     replicates: int,
     seed: int,
     advance: Callable[[int], None] = lambda replicates_done: None,
-) -> list[Replicated]:
-    """Each arm's metric by label, averaged over the arm's draws, on the same replicates.
+    weights: Sequence[NDArray[np.float64] | None] | None = None,
+) -> list[ArmSample]:
+    """Compute each arm's metric by label, averaged over the arm's draws, on the same replicates.
 
     arms: one [draws, rows, labels] an arm. truth: [rows, labels], 1, 0, or NaN where the row is left out of the
     label. unit: [rows], 0-based without gaps. Units are drawn from all rows, so that labels stay paired too: a row
     left out of a label is drawn like any other and carries no weight there.
-    Returns one Replicated an arm: value [labels], replicates [replicates, labels].
+    weights: by arm, the draws' weights in each replicate [draws, replicates]; None for equal ones.
     """
     units = int(unit.max()) + 1
     prepared = [_prepare(scores, truth, unit, units, metric) for scores in arms]
     chunk = max(1, min(replicates, CHUNK_ELEMENTS // max(len(unit), units)))
     once = np.ones((units, 1), np.int32)
-    values = [_draw_average(arm, once)[0] for arm in prepared]
-    drawn: list[list[NDArray[np.float64]]] = [[] for _ in arms]
+    weights = weights or [None] * len(arms)
+    equal: list[list[NDArray[np.float64]]] = [[] for _ in arms]
+    resampled: list[list[NDArray[np.float64]]] = [[] for _ in arms]
+    done = 0
     for counts in resampled_counts(units, replicates, seed, chunk):
-        for arm, collected in zip(prepared, drawn, strict=True):
-            collected.append(_draw_average(arm, counts))
+        end = done + counts.shape[1]
+        for place, arm in enumerate(prepared):
+            by_draw = _by_draw(arm, counts)
+            equal[place].append(by_draw.mean(axis=0))
+            of_draws = weights[place]
+            if of_draws is not None:
+                resampled[place].append(np.einsum("drl,dr->rl", by_draw, of_draws[:, done:end]))
+        done = end
         advance(counts.shape[1])
-    return [Replicated(value, np.concatenate(collected)) for value, collected in zip(values, drawn, strict=True)]
+    return [
+        ArmSample(
+            by_draw=_by_draw(arm, once)[:, 0],
+            replicates=(mean := np.concatenate(of_arm)),
+            with_draws=np.concatenate(of_draws) if of_draws else mean,
+            influence=_mean_influence(arm),
+        )
+        for arm, of_arm, of_draws in zip(prepared, equal, resampled, strict=True)
+    ]
 
 
 def _prepare(
@@ -107,16 +105,17 @@ def _prepare(
     ]
 
 
-def _draw_average(arm: list[list[ReplicatedMetric]], counts: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Mean over draws, [replicates, labels]. Draws share truth and replicates: undefined in one is so in all."""
-    by_draw = [np.stack([metric(counts) for metric in labels], axis=1) for labels in arm]
-    return np.asarray(np.mean(by_draw, axis=0), np.float64)
+def _by_draw(arm: list[list[ReplicatedMetric]], counts: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The metric of each draw, [draws, replicates, labels]."""
+    return np.stack([np.stack([metric(counts) for metric in labels], axis=1) for labels in arm])
 
 
-def _mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    defined = ~np.isnan(values)
-    count = defined.sum(axis=-1)
-    total = np.where(defined, values, 0.0).sum(axis=-1)
-    mean = np.full(count.shape, np.nan)
-    np.divide(total, count, out=mean, where=count > 0)
-    return mean
+def _mean_influence(arm: list[list[ReplicatedMetric]]) -> tuple[Influence, ...]:
+    """Influence on the mean over draws, by label: the mean of the draws' influence values."""
+    found = []
+    for draws in zip(*arm, strict=True):
+        of_draws = [metric.influence() for metric in draws]
+        by_unit = np.mean([one.by_unit for one in of_draws], axis=0)
+        rows = float(np.mean([one.row_variance for one in of_draws]))
+        found.append(Influence(np.asarray(by_unit, np.float64), rows, of_draws[0].groups))
+    return tuple(found)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.statistics.auroc import WeightedAuroc
+from evaluation.statistics.influence import Influence
 
 
 class ReplicatedMetric(Protocol):
@@ -14,9 +15,16 @@ class ReplicatedMetric(Protocol):
     def __call__(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
         """counts [units, replicates], how often each unit was drawn -> [replicates], NaN where undefined."""
 
+    def influence(self) -> Influence:
+        """Influence of each unit on the value of the rows as they are."""
+
 
 class Metric(Protocol):
     """Prepares a metric for one label of one prediction: all that does not depend on the replicate."""
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether scores outside 0..1 are refused."""
 
     def __call__(
         self, scores: NDArray[np.float64], truth: NDArray[np.bool_], unit: NDArray[np.int64], units: int

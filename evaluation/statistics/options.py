@@ -2,39 +2,97 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from evaluation.statistics.metrics import METRICS
+from evaluation.tables.arm_files import ArmFiles, ArmFilesType, FilesType
 from shards.terminal.options import Number, option
 
-_FILE = click.Path(exists=True, path_type=Path)
 _FILES = "Input and output"
 _INTERVALS = "Intervals"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BootstrapOptions:
-    """What is compared, and how its intervals are made."""
+class FileOptions:
+    """What is compared, and where the result goes."""
 
-    labels: Path = option(type=_FILE, help="Truth: a CSV or Parquet file, or a dataset of shards.", group=_FILES)
-    model: tuple[Path, ...] = option(
-        type=_FILE, multiple=True, help="Predictions of the model; repeat for further draws.", group=_FILES
+    labels: Path = option(
+        type=click.Path(exists=True, path_type=Path),
+        help="Truth: a CSV or Parquet file, or a dataset of shards.",
+        group=_FILES,
     )
-    baseline: tuple[Path, ...] = option(
-        (), _FILE, multiple=True, help="Predictions to compare with; repeat for further draws.", group=_FILES
+    arm: tuple[ArmFiles, ...] = option(
+        (),
+        ArmFilesType(),
+        multiple=True,
+        metavar="NAME=FILE[,FILE...]",
+        help="An arm and its predictions, one file (or quoted pattern) a draw; repeat for further arms.",
+        group=_FILES,
+    )
+    reference: str | None = option(
+        None, metavar="NAME", help="Arm that the others are compared with.", group=_FILES, unset="baseline"
+    )
+    model: tuple[tuple[Path, ...], ...] = option(
+        (),
+        FilesType(),
+        multiple=True,
+        metavar="FILE",
+        help="Predictions of an arm called model; repeat for further draws. Short for --arm model=FILE.",
+        group=_FILES,
+    )
+    baseline: tuple[tuple[Path, ...], ...] = option(
+        (),
+        FilesType(),
+        multiple=True,
+        metavar="FILE",
+        help="Predictions of an arm called baseline, the reference; repeat for further draws.",
+        group=_FILES,
     )
     output: Path = option(type=click.Path(dir_okay=False, path_type=Path), help="JSON file to write.", group=_FILES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisOptions:
+    """How values, intervals and p-values are computed."""
+
     metric: str = option("auroc", click.Choice(sorted(METRICS)), help="Metric to compute.", group=_INTERVALS)
-    replicates: int = option(500, click.IntRange(min=1), help="Number of bootstrap replicates.", group=_INTERVALS)
+    replicates: int = option(
+        10_000,
+        click.IntRange(min=1),
+        help="Number of bootstrap replicates, at least 20 / (1 - level); the paper has 500.",
+        group=_INTERVALS,
+    )
     level: float = option(
         0.95, Number(0, 1, min_open=True, max_open=True), help="Confidence level of the intervals.", group=_INTERVALS
+    )
+    interval: Literal["auto", "percentile", "bca"] = option(
+        "auto",
+        click.Choice(["auto", "percentile", "bca"]),
+        help="Intervals of values. auto chooses by the number of positives and negatives (docs/statistics.md).",
+        group=_INTERVALS,
+    )
+    over: Literal["draws", "fixed"] = option(
+        "draws",
+        click.Choice(["draws", "fixed"]),
+        help="Include the variation between draws and pretraining seeds where there are three or more, or take them "
+        "as fixed.",
+        group=_INTERVALS,
     )
     cluster: str | None = option(
         None,
         metavar="COLUMN",
         help="Column of the truth whose values are resampled.",
         group=_INTERVALS,
-        unset="patient_id where the truth has it, else the id",
+        unset="the patient where ids or tables name one, else the id",
+    )
+    holm: bool = option(
+        False, help="Correct the p-values of all labels and differences together by Holm's method.", group=_INTERVALS
     )
     seed: int = option(0, click.IntRange(min=0), help="Seed of the bootstrap.", group=_INTERVALS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootstrapOptions(AnalysisOptions, FileOptions):
+    """All options of the command."""

@@ -1,87 +1,189 @@
-"""The result of `cxr-eval bootstrap`: what its JSON holds, key by key, from a comparison.
+"""The result of `cxr-eval bootstrap` as dataclasses, and its JSON (format version 2): null and never NaN.
 
-A comparison and the options flow in, a JSON-ready mapping flows out, null and never NaN. Knows nothing of files.
+docs/statistics.md lists the keys. What cannot be estimated is None with the counts beside it, never a number.
 """
 
-import math
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from evaluation.tables.comparison import LeftOut
 
-from evaluation.statistics.bootstrap import Replicated, replicate_arms
-from evaluation.statistics.delong import delong
-from evaluation.statistics.metrics import METRICS
-from evaluation.tables.comparison import Comparison
+FORMAT_VERSION = 2
 
-ARM_NAMES = ("model", "baseline")
+Interval = tuple[float, float]
 
 
-def bootstrap_result(
-    comparison: Comparison,
-    *,
-    metric: str,
-    replicates: int,
-    level: float,
-    seed: int,
-    advance: Callable[[int], None] = lambda replicates_done: None,
-) -> dict[str, Any]:
-    """Bootstrap a comparison. The mapping is JSON-ready; advance is told of replicates as they are done.
+@dataclass(frozen=True)
+class Value:
+    """A metric of one arm. draws: the value of each draw.
 
-    `mean` is the macro average over labels; a label that is undefined in a replicate is left out of its mean.
-    `arms` holds the predictions' sidecars by arm and draw, `inputs` the files.
+    ci: its interval, by `method`. conditional_ci: without the variation between draws and seeds. bootstrap_ci: the
+    percentile interval of the replicates (of units, and of draws and seeds where `ci` has them).
     """
-    arms = replicate_arms(
-        comparison.arms, comparison.truth, comparison.unit, METRICS[metric], replicates, seed, advance
-    )
-    testable = metric == "auroc" and not comparison.clustered and all(len(arm) == 1 for arm in comparison.arms)
-    labels: dict[str, Any] = {}
-    for column, label in enumerate(comparison.labels):
-        known = ~np.isnan(comparison.truth[:, column])
-        truth = comparison.truth[known, column] == 1
-        p_value = None
-        if testable and len(arms) == 2:
-            p_value = delong(np.stack([arm[0][known, column] for arm in comparison.arms]), truth).p_value
-        of_label = [Replicated(arm.value[column], arm.replicates[:, column]) for arm in arms]
-        labels[label] = {
-            "n": int(known.sum()),
-            "positives": int(truth.sum()),
-            "undefined_replicates": int(np.isnan(of_label[0].replicates).sum()),
-            **_estimates(of_label, level, p_value),
-        }
+
+    value: float | None
+    ci: Interval | None = None
+    method: str | None = None
+    draws: tuple[float | None, ...] = ()
+    conditional_ci: Interval | None = None
+    bootstrap_ci: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm less the reference. ci and p_value come from one variance, so that they never contradict each other.
+
+    df: degrees of freedom of that variance. bootstrap_ci, bootstrap_p_value: percentiles of the replicates, and how
+    often they fall on either side of 0. holm_p_value: None unless asked for.
+    """
+
+    value: float | None
+    ci: Interval | None = None
+    p_value: float | None = None
+    method: str | None = None
+    df: float | None = None
+    bootstrap_ci: Interval | None = None
+    bootstrap_p_value: float | None = None
+    holm_p_value: float | None = None
+    conditional_ci: Interval | None = None
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """All arms on one label. undefined_replicates: those that drew one class only."""
+
+    n: int
+    positives: int
+    negatives: int
+    undefined_replicates: int
+    arms: dict[str, Value]
+    differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
+class MeanResult:
+    """All arms on the mean over `labels`, the same labels in the value and in every replicate."""
+
+    labels: tuple[str, ...]
+    undefined_replicates: int
+    arms: dict[str, Value]
+    differences: dict[str, Difference]
+
+
+@dataclass(frozen=True)
+class ArmInput:
+    """A file of predictions as the result records it: with the draw it counts as, and all of its sidecar."""
+
+    path: str
+    sha256: str | None
+    draw: int
+    pretraining_seed: int | None
+    sidecar: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where all of it came from. labels: path, digest and rows of the truth."""
+
+    labels: dict[str, Any]
+    arms: dict[str, tuple[ArmInput, ...]]
+
+
+@dataclass(frozen=True)
+class BootstrapResult:
+    """A comparison of arms. labels and mean are of `metric`. over: what the intervals let vary.
+
+    reference: the arm that the others are compared with; None where there is one arm. holm_family: the comparisons
+    that holm_p_value goes over, as `<arm>: <label>`; None where it was not asked for.
+    """
+
+    metric: str
+    replicates: int
+    level: float
+    seed: int
+    reference: str | None
+    unit: str
+    units: int
+    over: tuple[str, ...]
+    different: tuple[str, ...]
+    left_out: LeftOut
+    warnings: tuple[str, ...]
+    labels: dict[str, LabelResult]
+    mean: MeanResult
+    holm_family: tuple[str, ...] | None
+    inputs: Inputs
+    versions: dict[str, str]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    subgroups: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The mapping that is written, its keys in the order of docs/statistics.md."""
+        content = dataclasses.asdict(self)
+        order = [
+            *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different", "left_out"),
+            *("warnings", "holm_family", "labels", "mean", "metrics", "subgroups", "inputs", "versions"),
+        ]
+        return {"format_version": FORMAT_VERSION, **{key: content[key] for key in order}}
+
+
+def result_from_json(content: Mapping[str, Any]) -> BootstrapResult:
+    """Read what as_json wrote. Raises ValueError where it is of another version, or not such a result.
+
+    Keys of a later writer that this version does not name are passed over.
+    """
+    version = content.get("format_version", 1)
+    if version != FORMAT_VERSION:
+        raise ValueError(f"result format version {version!r}, this program reads version {FORMAT_VERSION}")
+    try:
+        return BootstrapResult(
+            **{
+                **_known(BootstrapResult, content),
+                "over": tuple(content["over"]),
+                "different": tuple(content["different"]),
+                "warnings": tuple(content["warnings"]),
+                "left_out": LeftOut(**_known(LeftOut, content["left_out"])),
+                "labels": {str(label): _label(entry) for label, entry in content["labels"].items()},
+                "mean": _mean(content["mean"]),
+                "holm_family": _tuple(content.get("holm_family")),
+                "inputs": _inputs(content["inputs"]),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a key is missing or of another kind: {error}") from error
+
+
+def _label(entry: Mapping[str, Any]) -> LabelResult:
+    return LabelResult(**{**_known(LabelResult, entry), **_estimates(entry)})
+
+
+def _mean(entry: Mapping[str, Any]) -> MeanResult:
+    return MeanResult(**{**_known(MeanResult, entry), **_estimates(entry), "labels": tuple(entry["labels"])})
+
+
+def _estimates(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "metric": metric,
-        "replicates": replicates,
-        "level": level,
-        "unit": comparison.unit_name,
-        "seed": seed,
-        "method": "percentile",
-        "labels": labels,
-        "mean": _estimates([arm.macro_average() for arm in arms], level, None),
-        "arms": dict(zip(ARM_NAMES, comparison.sidecars, strict=False)),
-        "inputs": comparison.inputs,
+        "arms": {name: Value(**_with_tuples(Value, value)) for name, value in entry["arms"].items()},
+        "differences": {
+            name: Difference(**_with_tuples(Difference, value)) for name, value in entry["differences"].items()
+        },
     }
 
 
-def _estimates(arms: list[Replicated], level: float, delong_p_value: float | None) -> dict[str, Any]:
-    """model, and with two arms baseline and difference, of one label (or of the mean)."""
-    estimates: dict[str, Any] = {name: _estimate(arm, level) for name, arm in zip(ARM_NAMES, arms, strict=False)}
-    if len(arms) == 2:
-        difference = arms[0] - arms[1]
-        estimates["difference"] = {
-            **_estimate(difference, level),
-            "p_value": difference.p_value(),
-            "delong_p_value": delong_p_value,
-        }
-    return estimates
+def _inputs(content: Mapping[str, Any]) -> Inputs:
+    arms = {name: tuple(ArmInput(**_known(ArmInput, one)) for one in files) for name, files in content["arms"].items()}
+    return Inputs(dict(content["labels"]), arms)
 
 
-def _estimate(metric: Replicated, level: float) -> dict[str, Any]:
-    interval = metric.interval(level)
-    return {"value": _or_null(metric.value), "ci": None if interval is None else list(interval)}
+def _with_tuples(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _tuple(value) if isinstance(value, list) else value for key, value in _known(kind, content).items()}
 
 
-def _or_null(value: NDArray[np.float64]) -> float | None:
-    number = float(value)
-    return None if math.isnan(number) else number
+def _known(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in dataclasses.fields(kind)}
+    return {key: value for key, value in content.items() if key in names}
+
+
+def _tuple(value: Any) -> Any:  # noqa: ANN401 - a JSON list or null
+    return None if value is None else tuple(value)

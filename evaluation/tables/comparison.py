@@ -1,111 +1,204 @@
-"""Truth and predictions joined by id: the arrays that the bootstrap works on.
-
-Tables flow in, aligned arrays and the units to resample flow out, or an error that names ids. Knows no statistics.
-"""
+"""Join truth and predictions by id: the arrays that the bootstrap works on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.tables.identifiers import some
+from evaluation.tables.identifiers import quoted, some
+from evaluation.tables.patients import PATIENT
+from evaluation.tables.provenance import ArmTables, Draw, different, draws_of
 from evaluation.tables.table import Table, TableError
-from evaluation.tables.truth import PATIENT, Truth
+from evaluation.tables.truth import Truth
+
+__all__ = ["Arm", "ArmTables", "Comparison", "Draw", "Input", "LeftOut", "compare"]
+
+FEWEST_UNITS = 2
+"""Fewer resampled units hold no information on their variation."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file of predictions. sha256: None of a Zarr group. sidecar: None where it has none."""
+
+    path: str
+    sha256: str | None
+    sidecar: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The predictions of one arm. scores: [draws, rows, labels]; draws and files: one each."""
+
+    name: str
+    scores: NDArray[np.float64]
+    draws: tuple[Draw, ...]
+    files: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was read and not used. labels: names by file. rows: by label, how many rows are uncertain and blank."""
+
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One or two arms (model, then baseline where there is one) on the same rows.
+    """Arms on the same rows, ordered by the names of their units and then by id.
 
     truth: [rows, labels], 1, 0, or NaN where it is uncertain or unknown: such a row is left out of the label.
-    arms: one [draws, rows, labels] of probabilities an arm. unit: [rows], the resampled unit of each row, 0-based.
-    clustered: some unit has more than one row. sidecars: by arm and draw, None where a file had none.
-    inputs: where all of it came from, for the result.
+    unit: [rows], the resampled unit of each row, 0-based. clustered: some unit has more than one row.
+    different: in what the arms' sidecars disagree. warnings: sentences for the person who reads the result.
     """
 
     labels: tuple[str, ...]
     truth: NDArray[np.float64]
-    arms: list[NDArray[np.float64]]
+    arms: tuple[Arm, ...]
     unit_name: str
     unit: NDArray[np.int64]
     clustered: bool
-    sidecars: list[list[dict[str, Any] | None]]
-    inputs: dict[str, Any]
+    different: tuple[str, ...]
+    left_out: LeftOut
+    warnings: tuple[str, ...]
+    truth_origin: dict[str, object]
+
+    @property
+    def units(self) -> int:
+        """How many units are resampled."""
+        return int(self.unit.max()) + 1
 
 
-def compare(truth: Truth, arms: Sequence[Sequence[Table]], cluster: str | None = None) -> Comparison:
-    """Join by id. arms: the draws of each arm. cluster: the truth's column to resample, patient_id where None.
+def compare(
+    truth: Truth, arms: Sequence[ArmTables], cluster: str | None = None, *, probabilities: bool = False
+) -> Comparison:
+    """Join by id. cluster: the truth's column to resample; None takes the patient where one is named, else the id.
 
-    Raises TableError where an id is missing on either side, the ids are of different columns, a probability is
-    none, or the cluster column is missing or blank.
+    probabilities: refuse scores outside 0..1. Raises TableError where an id is missing on either side, the ids are of
+    different columns, a score is none, the cluster column is missing or blank, or there are fewer than two units.
     """
-    tables = [table for arm in arms for table in arm]
+    tables = [table for arm in arms for table in arm.tables]
     for table in tables[1:]:
         if table.id_column != tables[0].id_column:
             raise TableError(
                 f"{tables[0].path} is by {tables[0].id_column}, {table.path} by {table.id_column}: "
                 "all predictions need the same first column"
             )
+    draws = [draws_of(arm) for arm in arms]
     labels = tuple(str(name) for name in truth.labels)
-    values = truth.labels.to_numpy(np.float64)
-    unit_name, unit = _units(truth, cluster)
+    unit_name, names = _units(truth, cluster)
+    units, unit = np.unique(np.array(names, object), return_inverse=True)
+    if len(units) < FEWEST_UNITS:
+        raise TableError(
+            f"{truth.source}: all {len(names)} rows are of one {unit_name} ({units[0]!r}): there is nothing to "
+            "resample. Name another --cluster, or give more rows"
+        )
+    order = np.lexsort((np.array(truth.ids, object).astype(str), unit))
+    values = truth.labels.to_numpy(np.float64)[order]
+    ids = [truth.ids[row] for row in order]
+    joined = [np.stack([_aligned(truth, ids, table, labels, probabilities) for table in arm.tables]) for arm in arms]
     return Comparison(
         labels=labels,
         truth=np.where(values == -1, np.nan, values),
-        arms=[np.stack([_aligned(truth, table, labels) for table in arm]) for arm in arms],
+        arms=tuple(
+            Arm(arm.name, scores, of_arm, tuple(Input(str(t.path), t.sha256, t.sidecar) for t in arm.tables))
+            for arm, scores, of_arm in zip(arms, joined, draws, strict=True)
+        ),
         unit_name=unit_name,
-        unit=unit,
+        unit=np.asarray(unit[order], np.int64),
         clustered=bool(np.bincount(unit).max() > 1),
-        sidecars=[[table.sidecar for table in arm] for arm in arms],
-        inputs={
-            "labels": truth.origin,
-            **{
-                name: [{"path": str(table.path), "sha256": table.sha256} for table in arm]
-                for name, arm in zip(("model", "baseline"), arms, strict=False)
-            },
-        },
+        different=tuple(different(arms)),
+        left_out=_left_out(truth, tables, labels),
+        warnings=tuple(_warnings(truth, tables, arms, joined)),
+        truth_origin=truth.origin,
     )
 
 
-def _aligned(truth: Truth, table: Table, labels: Sequence[str]) -> NDArray[np.float64]:
-    """The table's probabilities in the truth's order of rows, [rows, labels]."""
+def _aligned(
+    truth: Truth, ids: Sequence[str], table: Table, labels: Sequence[str], probabilities: bool
+) -> NDArray[np.float64]:
+    """The table's scores in the order of ids, [rows, labels]."""
     row_of = {value: row for row, value in enumerate(table.ids)}
+    first = f"First ids there: {quoted(truth.ids)}; in {table.path}: {quoted(table.ids)}"
     missing = [value for value in truth.ids if value not in row_of]
     if missing:
         raise TableError(
-            f"{table.path} has no prediction for {len(missing)} of the {len(truth.ids)} ids of {truth.source}: "
-            f"{some(missing)}. Predict them too, or leave them out of the truth"
+            f"{table.path} has no prediction for {len(missing)} of the {len(ids)} ids of {truth.source}: "
+            f"{quoted(missing)}. Predict them too, or leave them out of the truth. {first}"
         )
-    if len(table.ids) > len(truth.ids):
-        known = set(truth.ids)
+    if len(table.ids) > len(ids):
+        known = set(ids)
         extra = [value for value in table.ids if value not in known]
         raise TableError(
             f"{truth.source} has no row for {len(extra)} of the {len(table.ids)} ids of {table.path}: "
-            f"{some(extra)}. Both must hold the same ids"
+            f"{quoted(extra)}. Both must hold the same ids. {first}"
         )
-    order = [row_of[value] for value in truth.ids]
-    return np.stack([table.probabilities(label)[order] for label in labels], axis=1)
+    order = [row_of[value] for value in ids]
+    read = table.probabilities if probabilities else table.scores
+    return np.stack([read(label)[order] for label in labels], axis=1)
 
 
-def _units(truth: Truth, cluster: str | None) -> tuple[str, NDArray[np.int64]]:
+def _units(truth: Truth, cluster: str | None) -> tuple[str, list[str]]:
     """Name of the resampled column and each row's unit: `cluster`, else patient_id, else the id itself."""
     if cluster is None:
         cluster = PATIENT if PATIENT in truth.groups else truth.id_name
     if cluster == truth.id_name:
-        return cluster, np.arange(len(truth.ids))
+        return cluster, list(truth.ids)
     if cluster not in truth.groups:
         raise TableError(
             f"{truth.source} has no column {cluster!r} to resample by that is the same in all rows of a "
             f"{truth.id_name}: choose one of {', '.join([truth.id_name, *truth.groups])}"
         )
-    column = truth.groups[cluster].str.strip()
-    blank = np.flatnonzero(column == "")
-    if len(blank):
+    column = [str(value) for value in truth.groups[cluster]]
+    blank = [truth.ids[row] for row, value in enumerate(column) if not value]
+    if blank:
         raise TableError(
-            f"{truth.source}: {cluster} is blank for {len(blank)} rows ({some([truth.ids[row] for row in blank])}): "
-            "a row of unknown cluster cannot be resampled"
+            f"{truth.source}: {cluster} is blank for {len(blank)} rows ({some(blank)}): "
+            "a row of unknown cluster cannot be resampled. Fill it in, or leave the rows out of truth and predictions"
         )
-    return cluster, np.asarray(pd.factorize(column)[0], np.int64)
+    return cluster, column
+
+
+def _left_out(truth: Truth, tables: Sequence[Table], labels: Sequence[str]) -> LeftOut:
+    names = {str(table.path): [name for name in table.names if name not in labels] for table in tables}
+    names = {str(truth.source): list(truth.unused), **names}
+    values = truth.labels.to_numpy(np.float64)
+    rows = {
+        label: {"uncertain": int((column == -1).sum()), "blank": int(np.isnan(column).sum())}
+        for label, column in zip(labels, values.T, strict=True)
+    }
+    return LeftOut({path: left for path, left in names.items() if left}, rows)
+
+
+def _warnings(
+    truth: Truth, tables: Sequence[Table], arms: Sequence[ArmTables], scores: Sequence[NDArray[np.float64]]
+) -> list[str]:
+    found = []
+    unused = {str(table.path): set(table.names) - set(truth.labels) for table in tables}
+    unused[str(truth.source)] = set(truth.unused)
+    for path, names in unused.items():
+        for name in sorted(names):
+            alike = [
+                f"{other!r} of {where}"
+                for where, others in unused.items()
+                for other in sorted(others)
+                if where != path and other != name and other.strip().casefold() == name.strip().casefold()
+            ]
+            if alike:
+                found.append(f"{name!r} of {path} and {alike[0]} are different names, so that both are left out.")
+    outside = [
+        str(table.path)
+        for arm, of_arm in zip(arms, scores, strict=True)
+        for table, draw in zip(arm.tables, of_arm, strict=True)
+        if draw.min() < 0 or draw.max() > 1
+    ]
+    if outside:
+        files = f"{len(outside)} file{'s' if len(outside) > 1 else ''}"
+        found.append(
+            f"Scores outside 0..1 in {files} ({some(outside)}): they are no probabilities, and only their order is "
+            "used."
+        )
+    return found

@@ -1,13 +1,12 @@
-"""How ids of different files are compared: studies and image paths by their last components, all else exactly.
-
-Ids as written in a file flow in, ids that compare equal across files flow out. Knows nothing of the files.
-"""
+"""Compare ids of different files: studies and image paths by their last components, all else exactly."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 STUDY = "Study"
 PATH = "Path"
+NAMED_IDS = ("key", STUDY, PATH, "sample_id")
+"""Columns that are ids wherever they stand."""
 _COMPONENTS = {STUDY: 2, PATH: 3}  # patient/study and patient/study/image: roots and splits are named differently
 
 
@@ -24,6 +23,12 @@ def comparable(column: str, ids: Sequence[str]) -> list[str]:
     return ["/".join([part for part in value.split("/") if part][-wanted:]) for value in ids]
 
 
+def patient_of(column: str, value: str) -> str | None:
+    """The patient that a comparable Study or Path names: `patient1/study2` -> `patient1`; None where it names none."""
+    parts = value.split("/")
+    return parts[0] if len(parts) == _COMPONENTS.get(column) else None
+
+
 def study_of_path(path: str) -> str:
     """The study that an image lies in: `x/patient1/study2/view1.jpg` -> `patient1/study2`."""
     return comparable(STUDY, [str(PurePosixPath(path).parent)])[0]
@@ -38,3 +43,8 @@ def some(ids: Sequence[str], shown: int = 3) -> str:
     """The first few of many ids, for a message."""
     rest = f" and {len(ids) - shown} more" if len(ids) > shown else ""
     return ", ".join(ids[:shown]) + rest
+
+
+def quoted(ids: Sequence[str], shown: int = 3) -> str:
+    """The first few of many ids in quotes, so that blanks at their ends are seen."""
+    return some([repr(value) for value in ids], shown)

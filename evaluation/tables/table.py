@@ -1,10 +1,5 @@
-"""Tables whose first column is an id: a CSV, a Parquet file or a Zarr group of predictions, read and checked.
+"""Read tables whose first column is an id: predictions with their sidecars, and truth, checked value by value."""
 
-Files flow in; comparable ids, probabilities and truth values flow out, or an error that names file and line.
-Knows nothing of how tables are joined or of shards.
-"""
-
-import csv
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from evaluation.tables.identifiers import comparable
-from shards.errors import CxrError
+from evaluation.tables.table_files import TableError, as_text, read_raw_table
+from evaluation.tables.zarr_scores import read_zarr_scores
 
-
-class TableError(CxrError):
-    """A table of truth or predictions that cannot be used: says which file, which line, and what to do."""
+__all__ = ["Table", "TableError", "read_predictions", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -50,19 +43,26 @@ class Table:
         """Where a row stands, for a message."""
         return f"{self.path}, {'line' if self.first_line == 2 else 'row'} {row + self.first_line}"
 
-    def probabilities(self, label: str) -> NDArray[np.float64]:
-        """A column of probabilities, float64 [rows]. Raises TableError for blanks, text, NaN or outside 0..1."""
+    def scores(self, label: str) -> NDArray[np.float64]:
+        """A column of finite numbers, float64 [rows]. Raises TableError for blanks, text, NaN, infinity, True, False.
+
+        A decision (True or False) is no score: the order of the rows that an AUROC needs is lost in it.
+        """
         values = _numbers(self.columns[label])
-        wrong = np.flatnonzero(~((values >= 0) & (values <= 1)))  # NaN compares false, so it is found too
-        if len(wrong):
-            raise TableError(
-                f"{self.place(int(wrong[0]))}: {label} is {self.columns[label].iloc[wrong[0]]!r}, "
-                f"not a probability between 0 and 1 ({len(wrong)} such values)"
-            )
+        self._refuse(label, ~np.isfinite(values), "a finite number")
+        return values
+
+    def probabilities(self, label: str) -> NDArray[np.float64]:
+        """A column of probabilities, float64 [rows]. Raises TableError for what is no number between 0 and 1."""
+        values = _numbers(self.columns[label])
+        self._refuse(label, ~((values >= 0) & (values <= 1)), "a probability between 0 and 1")  # NaN compares false
         return values
 
     def truth(self, label: str) -> NDArray[np.float64]:
-        """A column of truth, float64 [rows]: 1, 0, -1 (uncertain) or NaN (blank). Raises TableError for others."""
+        """A column of truth, float64 [rows]: 1, 0, -1 (uncertain) or NaN (blank); True is 1, False is 0.
+
+        Raises TableError for others.
+        """
         column = self.columns[label]
         values = _numbers(column)
         blank = column.isna().to_numpy(bool) | (column.astype(str).str.strip() == "").to_numpy(bool)
@@ -74,26 +74,34 @@ class Table:
             )
         return values
 
+    def _refuse(self, label: str, wrong: NDArray[np.bool_], expected: str) -> None:
+        """Raise TableError for the first wrong value, or the first that is a decision."""
+        column = self.columns[label]
+        rows = np.flatnonzero(wrong | _decisions(column))
+        if not len(rows):
+            return
+        found = column.iloc[rows[0]]
+        advice = ""
+        if str(found).strip().lower() in ("true", "false"):
+            advice = ". Write the score that the decision was made from"
+        elif "," in str(found):
+            advice = ". Write decimals with a point"
+        raise TableError(
+            f"{self.place(int(rows[0]))}: {label} is {found!r}, not {expected} ({len(rows)} such values){advice}"
+        )
+
 
 def read_table(path: Path) -> Table:
-    """Read a CSV or Parquet file whose first column is the id. Raises TableError."""
-    if not path.is_file():
-        raise TableError(f"{path}: no such file")
-    columns, first_line = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    names = [str(name) for name in columns.columns]
-    if len(names) < 2 or columns.empty:
-        raise TableError(f"{path}: expected an id column, at least one more, and at least one row")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise TableError(f"{path}: column {repeated[0]!r} occurs more than once")
-    columns.columns = pd.Index(names)
-    written = [str(value) for value in columns[names[0]]]
+    """Read a CSV (perhaps gzipped) or Parquet file whose first column is the id. Raises TableError."""
+    raw = read_raw_table(path)
+    names = [str(name) for name in raw.columns]
+    written = as_text(raw.columns[names[0]])
     table = Table(
         path=path,
         id_column=names[0],
         ids=tuple(comparable(names[0], written)),
-        columns=columns[names[1:]],
-        first_line=first_line,
+        columns=raw.columns[names[1:]],
+        first_line=raw.first_line,
         sidecar=_read_sidecar(path),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
@@ -103,67 +111,22 @@ def read_table(path: Path) -> Table:
 
 def read_predictions(path: Path) -> list[Table]:
     """Predictions, one table a draw: a file is one draw, a Zarr group has one a model. Raises TableError."""
-    if path.is_dir():
-        return _read_zarr(path)
-    return [read_table(path)]
-
-
-def _read_csv(path: Path) -> tuple[pd.DataFrame, int]:
-    # Not pandas' reader: it fills rows that are too short with blanks, and a blank truth means something here.
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path} cannot be read as a CSV in UTF-8: {error}") from error
-    while rows and not rows[-1]:
-        rows.pop()  # blank lines at the end
-    for row, cells in enumerate(rows):
-        if len(cells) != len(header):
-            raise TableError(f"{path}, line {row + 2}: {len(cells)} columns, the header has {len(header)}")
-    return pd.DataFrame(rows, columns=pd.Index(header, dtype=object), dtype=object), 2
-
-
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, int]:
-    try:
-        return pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True), 1
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path} cannot be read as Parquet: {error}") from error
-
-
-def _read_zarr(path: Path) -> list[Table]:
-    """`scores` [models, samples, labels], attributes labels and id, and the ids in the array that `id` names."""
-    import zarr
-
-    try:
-        group = zarr.open_group(path, mode="r")
-        scores = np.asarray(group["scores"])
-        attributes = dict(group.attrs)
-        labels = [str(label) for label in attributes["labels"]]  # type: ignore[union-attr]
-        id_column = str(attributes.get("id", "sample_id"))
-        ids = [str(value) for value in np.asarray(group[id_column])]
-    except (KeyError, FileNotFoundError, ValueError) as error:
-        raise TableError(
-            f"{path} is no Zarr group of predictions (an array `scores` [models, samples, labels], an array of ids "
-            f"named by the attribute `id` (default sample_id), an attribute `labels`): {error}"
-        ) from error
-    if scores.ndim != 3 or scores.shape[1:] != (len(ids), len(labels)) or not scores.size:
-        raise TableError(f"{path}: scores are {scores.shape}, expected [models, {len(ids)}, {len(labels)}]")
-    sidecars = attributes.get("models")
-    if not isinstance(sidecars, list) or len(sidecars) != len(scores):
-        sidecars = [None] * len(scores)
+    if not path.is_dir():
+        return [read_table(path)]
+    group = read_zarr_scores(path)
     tables = [
         Table(
             path=path,
-            id_column=id_column,
-            ids=tuple(comparable(id_column, ids)),
-            columns=pd.DataFrame(dict(zip(labels, model.T.astype(np.float64), strict=True))),
+            id_column=group.id_column,
+            ids=tuple(comparable(group.id_column, group.ids)),
+            columns=pd.DataFrame(dict(zip(group.labels, model.T, strict=True))),
             first_line=0,
-            sidecar=sidecar if isinstance(sidecar, dict) else None,
+            sidecar=sidecar,
             sha256=None,
         )
-        for model, sidecar in zip(scores, sidecars, strict=True)
+        for model, sidecar in zip(group.scores, group.sidecars, strict=True)
     ]
-    _refuse_repeated(tables[0], ids)
+    _refuse_repeated(tables[0], group.ids)
     return tables
 
 
@@ -174,9 +137,9 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(sidecar.read_bytes())
     except ValueError as error:
-        raise TableError(f"{sidecar} is not JSON: {error}. Write the predictions anew, or remove it.") from error
+        raise TableError(f"{sidecar} is not JSON: {error}. Write the predictions again, or remove it.") from error
     if not isinstance(content, dict):
-        raise TableError(f"{sidecar} holds no JSON object. Write the predictions anew, or remove it.")
+        raise TableError(f"{sidecar} holds no JSON object. Write the predictions again, or remove it.")
     return content
 
 
@@ -197,4 +160,20 @@ def _refuse_repeated(table: Table, written: Sequence[str]) -> None:
 
 
 def _numbers(column: pd.Series) -> NDArray[np.float64]:
-    return np.asarray(pd.to_numeric(column, errors="coerce"), np.float64)
+    """Values as float64, NaN for what is no number; True and False are 1 and 0."""
+    if column.dtype == object or isinstance(column.dtype, pd.StringDtype | pd.CategoricalDtype):
+        text = column.astype(object)
+        lowered = text.map(lambda value: value.strip().lower() if isinstance(value, str) else value)
+        column = lowered.map(
+            lambda value: {"true": 1, "false": 0}.get(value, value) if isinstance(value, str) else value
+        )
+    return np.asarray(pd.to_numeric(column, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan))
+
+
+def _decisions(column: pd.Series) -> NDArray[np.bool_]:
+    """Which values are True or False, as such or as text."""
+    if column.dtype == bool or isinstance(column.dtype, pd.BooleanDtype):
+        return np.ones(len(column), bool)
+    if pd.api.types.is_numeric_dtype(column):
+        return np.zeros(len(column), bool)
+    return np.array([str(value).strip().lower() in ("true", "false") for value in column], bool)

@@ -1,7 +1,7 @@
-"""The truth that predictions are judged by: a CSV, or a split of a dataset of shards, by image or by study.
+"""Read the truth that predictions are judged by: a table, or a split of a dataset of shards, by image or by study.
 
-A path and the kind of id that the predictions use flow in; ids, labels and the other columns, for clusters, flow
-out. Labels keep 1, 0, -1 and NaN here. Knows nothing of scores.
+Labels keep 1, 0, -1 and NaN here. The columns that are no labels may name clusters; a Path or a Study names its
+patient.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.tables.identifiers import PATH, STUDY, comparable, key_of_path, kind_of, some, study_of_path
+from evaluation.tables.identifiers import PATH, STUDY, comparable, key_of_path, kind_of, quoted, study_of_path
+from evaluation.tables.patients import PATIENT, patients_of_ids
 from evaluation.tables.table import Table, TableError, read_table
+from evaluation.tables.table_files import as_text
 from shards.format.dataset import DESCRIPTION, Dataset, open_dataset
 from shards.format.subsets import select
 
-PATIENT = "patient_id"
+STUDY_COLUMN = "study_id"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Truth:
     """source: the path as given. id_name: what a row is (`Study`, `key`, ...). ids: [rows], as compared.
 
     labels: [rows] one column a label, 1, 0, -1 or NaN. groups: [rows], the columns that may name clusters, as
-    text. origin: what the result's JSON says of it.
+    text, blank where missing. unused: its labels that some prediction lacks. origin: what the result's JSON says of it.
     """
 
     source: Path
@@ -33,6 +35,7 @@ class Truth:
     ids: tuple[str, ...]
     labels: pd.DataFrame
     groups: pd.DataFrame
+    unused: tuple[str, ...]
     origin: dict[str, object]
 
 
@@ -52,9 +55,11 @@ def _from_table(path: Path, column: str, shared: set[str]) -> Truth:
     table = read_table(path)
     names = _shared_labels(path, table.names, shared)
     labels = pd.DataFrame({name: table.truth(name) for name in names})
-    groups = table.columns.drop(columns=names).astype(str)
+    groups = _groups(table.columns.drop(columns=names))
+    unused = tuple(str(name) for name in groups if name != PATIENT and _is_label(table, str(name)))
+    groups = patients_of_ids(table, groups)
     origin: dict[str, object] = {"path": str(path), "sha256": table.sha256, "rows": len(table.ids)}
-    truth = Truth(path, table.id_column, table.ids, labels, groups, origin)
+    truth = Truth(path, table.id_column, table.ids, labels, groups, unused, origin)
     wanted, given = kind_of(column), kind_of(table.id_column)
     if wanted == given:
         return truth
@@ -78,13 +83,13 @@ def _from_shards(root: Path, predictions: Sequence[Table], column: str, shared: 
     rows = select(dataset, split).reset_index(drop=True)
     names = _shared_labels(root, list(dataset.label_names), shared)
     labels = rows[names].astype(np.float64)
-    groups = rows.drop(columns=list(dataset.label_names)).astype(object)
-    groups = groups.where(groups.notna(), "").astype(str)
+    groups = _groups(rows.drop(columns=list(dataset.label_names)))
     origin: dict[str, object] = {"path": str(root), **dataset.citation, "split": split, "rows": len(rows)}
     kind = kind_of(column)
     source = "source_path" if kind == PATH else "sample_id" if column == "sample_id" else "key"
     ids = comparable(column, [str(value) for value in rows[source]])
-    truth = Truth(root, column, tuple(ids), labels, groups, origin)
+    unused = tuple(name for name in dataset.label_names if name not in names)
+    truth = Truth(root, column, tuple(ids), labels, groups, unused, origin)
     if kind != STUDY:
         return truth
     studies = [f"{p}/{s}" for p, s in zip(rows["patient_id"], rows["study_id"], strict=True)]
@@ -102,7 +107,7 @@ def _by_study(truth: Truth, studies: Sequence[str]) -> Truth:
     constant = [str(name) for name in truth.groups if (by_study[str(name)].nunique() == 1).all()]
     groups = by_study[constant].first().reset_index(drop=True)
     origin = {**truth.origin, "rows": len(unique), "images": len(studies)}
-    return Truth(truth.source, STUDY, tuple(str(study) for study in unique), labels, groups, origin)
+    return Truth(truth.source, STUDY, tuple(map(str, unique)), labels, groups, truth.unused, origin)
 
 
 def study_label(values: NDArray[np.float64], study: NDArray[np.int64], studies: int) -> NDArray[np.float64]:
@@ -116,11 +121,29 @@ def study_label(values: NDArray[np.float64], study: NDArray[np.int64], studies: 
     return np.array([np.nan, 0.0, -1.0, 1.0])[highest]
 
 
+def _groups(columns: pd.DataFrame) -> pd.DataFrame:
+    """Columns that may name clusters, as text; a study's name is unique within its patient only."""
+    groups = pd.DataFrame({str(name): as_text(columns[name]) for name in columns}, index=columns.index, dtype=object)
+    if {PATIENT, STUDY_COLUMN} <= set(groups):
+        known = (groups[PATIENT] != "") & (groups[STUDY_COLUMN] != "")
+        groups[STUDY_COLUMN] = (groups[PATIENT] + "/" + groups[STUDY_COLUMN]).where(known, "")
+    return groups
+
+
+def _is_label(table: Table, name: str) -> bool:
+    """Whether a column holds nothing but 1, 0, -1 and blanks, and some 0 or 1."""
+    try:
+        return bool(np.isin(table.truth(name), (0, 1)).any())
+    except TableError:
+        return False
+
+
 def _shared_labels(path: Path, columns: Sequence[str], shared: set[str]) -> list[str]:
     names = [name for name in columns if name in shared]
     if not names:
         raise TableError(
-            f"no label is in {path} ({some(columns, 8)}) and in all predictions ({some(sorted(shared), 8) or 'none'})"
+            f"no label is in {path} ({quoted(columns, 8)}) and in all predictions "
+            f"({quoted(sorted(shared), 8) or 'none'})"
         )
     return names
 

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from evaluation.statistics.result import bootstrap_result
-from evaluation.tables.comparison import compare
+from evaluation.statistics.analysis import bootstrap_result
+from evaluation.statistics.options import AnalysisOptions
+from evaluation.tables.comparison import ArmTables, compare
 from evaluation.tables.table import read_predictions
 from evaluation.tables.truth import read_truth
 from shards.contact_sheet import contact_sheet
@@ -140,7 +141,7 @@ def _dataset(root: Path, name: str, labels: list[str], counts: Mapping[str, int]
 def _write_comparison(root: Path, dataset: Dataset, method: str, fraction: float) -> None:
     """Models of both arms with their predictions, and the bootstrap of one arm against the other."""
     arms = []
-    for initial, gain in (("moco", 1.2), ("random", 0.7)):
+    for name_of_arm, initial, gain in (("model", "moco", 1.2), ("baseline", "random", 0.7)):
         strength = gain + 0.25 * math.log10(fraction) + (0.3 if method == "finetune" else 0.0)
         paths = []
         for draw in range(DRAWS):
@@ -149,11 +150,11 @@ def _write_comparison(root: Path, dataset: Dataset, method: str, fraction: float
             path = root / "predictions" / f"{name}.csv"
             _write_predictions(path, dataset, model, strength, seed=len(name) + draw)
             paths.append(path)
-        arms.append([table for path in paths for table in read_predictions(path)])
-    comparison = compare(read_truth(dataset.root, arms[0] + arms[1]), arms)
-    result = bootstrap_result(comparison, metric="auroc", replicates=200, level=0.95, seed=0)
+        arms.append(ArmTables(name_of_arm, tuple(table for path in paths for table in read_predictions(path))))
+    comparison = compare(read_truth(dataset.root, [table for arm in arms for table in arm.tables]), arms)
+    result = bootstrap_result(comparison, AnalysisOptions(replicates=400), "baseline")
     (root / "results").mkdir(exist_ok=True)
-    write_json_atomically(root / "results" / f"{dataset.name}-{method}-{100 * fraction:g}.json", result)
+    write_json_atomically(root / "results" / f"{dataset.name}-{method}-{100 * fraction:g}.json", result.as_json())
 
 
 def _write_model(

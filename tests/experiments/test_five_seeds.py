@@ -49,7 +49,7 @@ def test_the_gain_over_all_seeds_is_the_mean_of_theirs_and_predictions_that_are_
     assert len(lines) == 1
     pooled = json.loads((tmp_path / "results" / f"{task.name}-0.7-moco-random.json").read_text())
     by_seed = [seed_gain(study, task, 0.7, "Edema", MOCO, RANDOM) for study in studies]
-    assert pooled["labels"]["Edema"]["difference"]["value"] == pytest.approx(np.mean(by_seed), abs=1e-12)
+    assert pooled["labels"]["Edema"]["differences"]["model"]["value"] == pytest.approx(np.mean(by_seed), abs=1e-12)
     assert lines[0].endswith(" ".join(f"{gain:+.3f}" for gain in by_seed))
     tables = [model / "test.csv" for arm in (RANDOM, MOCO) for model in studies[0].models(task, 0.7, arm)]
     written = [table.stat().st_mtime_ns for table in tables]
@@ -61,7 +61,9 @@ def a_study(folder: Path, shards: dict[str, Path], seed: int) -> Study:
     """A random start beside other weights that pass for its pretrained ones."""
     run = folder / MOCO
     run.mkdir(parents=True)
-    description = describe_backbone(architecture="resnet18", image_size=32, mean=120.0, std=60.0, provenance={})
+    description = describe_backbone(
+        architecture="resnet18", image_size=32, mean=120.0, std=60.0, provenance={"seed": seed}
+    )
     save_backbone(run, backbone_weights(build_backbone("resnet18", 10 + seed), "resnet18"), description)
     shared = ("--image-size", "32", "--seed", str(seed), "--device", "cpu", "--threads", "1")
     return Study(folder, shards, {RANDOM: RANDOM, MOCO: str(run)}, shared)

@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation.tables": _FORMAT,
     "evaluation.statistics": {"shards.terminal", "evaluation.tables"},
-    "evaluation.report": {"shards", "shards.terminal", "training.runs"},
+    "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics"},
     "evaluation.cli": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),

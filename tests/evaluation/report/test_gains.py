@@ -7,6 +7,16 @@ import pytest
 
 from evaluation.report.gains import IMAGENET, MEAN, MOCO, RANDOM, gain_tables
 from evaluation.report.study import Result
+from evaluation.statistics.result import (
+    ArmInput,
+    BootstrapResult,
+    Difference,
+    Inputs,
+    LabelResult,
+    MeanResult,
+    Value,
+)
+from evaluation.tables.comparison import LeftOut
 
 Sidecars = Sequence[dict[str, Any] | None]
 
@@ -26,10 +36,6 @@ def sidecar(initial: str, **changes: object) -> dict[str, Any]:
     return top
 
 
-def estimate(value: float) -> dict[str, Any]:
-    return {"value": value, "ci": [value - 0.05, value + 0.05]}
-
-
 def result(
     model: Sidecars,
     baseline: Sidecars | None = None,
@@ -37,13 +43,36 @@ def result(
     value: float = 0.8,
     labels: tuple[str, ...] = ("Edema",),
 ) -> Result:
-    entry: dict[str, Any] = {"n": 50, "positives": 9, "undefined_replicates": 0, "model": estimate(value)}
+    values = {"model": Value(value, (value - 0.05, value + 0.05), "logit-t")}
+    differences = {}
     if baseline is not None:
-        entry["baseline"] = estimate(0.7)
-        entry["difference"] = {**estimate(value - 0.7), "p_value": 0.01, "delong_p_value": None}
-    mean = {key: entry[key] for key in ("model", "baseline", "difference") if key in entry}
+        values["baseline"] = Value(0.7, (0.65, 0.75), "logit-t")
+        differences["model"] = Difference(value - 0.7, (value - 0.75, value - 0.65), 0.01, "influence-t")
+    entry = LabelResult(50, 9, 41, 0, values, differences)
     arms = {"model": model} | ({"baseline": baseline} if baseline is not None else {})
-    return Result(name, {"labels": dict.fromkeys(labels, entry), "mean": mean, "arms": arms})
+    files = {
+        arm: tuple(ArmInput(f"{arm}{place}.csv", None, place, None, one) for place, one in enumerate(sidecars))
+        for arm, sidecars in arms.items()
+    }
+    content = BootstrapResult(
+        metric="auroc",
+        replicates=500,
+        level=0.95,
+        seed=0,
+        reference=None if baseline is None else "baseline",
+        unit="patient_id",
+        units=40,
+        over=("patients",),
+        different=(),
+        left_out=LeftOut(),
+        warnings=(),
+        labels=dict.fromkeys(labels, entry),
+        mean=MeanResult(labels, 0, values, differences),
+        holm_family=None,
+        inputs=Inputs({}, files),
+        versions={},
+    )
+    return Result(name, content)
 
 
 def test_a_comparison_fills_both_arms_and_their_difference() -> None:
@@ -51,7 +80,7 @@ def test_a_comparison_fills_both_arms_and_their_difference() -> None:
     (row,) = table.rows
     assert not others
     assert (row.label, row.method, row.fraction, row.n, row.positives) == ("Edema", "probe", 0.1, 50, 9)
-    assert {arm: e["value"] for arm, e in row.arms.items()} == {MOCO: 0.8, RANDOM: 0.7}
+    assert {arm: e.value for arm, e in row.arms.items()} == {MOCO: 0.8, RANDOM: 0.7}
     assert list(row.differences) == [(MOCO, RANDOM)]
     assert (table.setting.dataset, table.setting.split, table.setting.aggregate) == ("chexpert", "test", "study")
 
@@ -73,7 +102,7 @@ def test_two_comparisons_of_one_arm_share_a_row() -> None:
 def test_results_that_disagree_on_an_arm_keep_rows_of_their_own() -> None:
     pair = ([sidecar("moco")], [sidecar("random")])
     (table,), _ = gain_tables([result(*pair, "a", 0.8), result(*pair, "b", 0.9)])
-    assert [row.arms[MOCO]["value"] for row in table.rows] == [0.8, 0.9]
+    assert [row.arms[MOCO].value for row in table.rows] == [0.8, 0.9]
 
 
 def test_the_mean_comes_first_and_only_where_there_are_several_labels() -> None:

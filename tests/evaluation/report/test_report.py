@@ -71,9 +71,9 @@ def test_the_table_of_gains_repeats_the_results_to_three_decimals(page: str, stu
     content = json.loads((study_folder / "results" / "chexpert-probe-1.json").read_text())
     text = text_of(page)
     for entry in (content["mean"], *content["labels"].values()):
-        difference = entry["difference"]
+        difference = entry["differences"]["model"]
         assert "{:+.3f} ({:+.3f}, {:+.3f})".format(difference["value"], *difference["ci"]).replace("-", "−") in text
-        assert "{:.3f} ({:.3f}, {:.3f})".format(entry["model"]["value"], *entry["model"]["ci"]) in text
+        assert "{:.3f} ({:.3f}, {:.3f})".format(entry["arms"]["model"]["value"], *entry["arms"]["model"]["ci"]) in text
 
 
 def test_only_differences_whose_interval_excludes_zero_are_bold(page: str, study_folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_only_differences_whose_interval_excludes_zero_are_bold(page: str, study
     for path in (study_folder / "results").iterdir():
         content = json.loads(path.read_text())
         entries = [*content["labels"].values(), *([content["mean"]] if len(content["labels"]) > 1 else [])]
-        for difference in (entry["difference"] for entry in entries):
+        for difference in (entry["differences"]["model"] for entry in entries):
             low, high = difference["ci"]
             value = f"{difference['value']:+.3f}".replace("-", "−")
             (bold if low > 0 or high < 0 else plain).add(value)
@@ -94,8 +94,8 @@ def test_only_differences_whose_interval_excludes_zero_are_bold(page: str, study
 
 def test_the_page_says_plainly_what_it_does_not_show(page: str) -> None:
     text = text_of(page)
-    assert "95 % percentile intervals of 200 bootstrap replicates, in which patients were drawn" in text
-    assert "conditional on those draws" in text
+    assert "95 % intervals in which patients vary. Bootstrap intervals come from 400 replicates" in text
+    assert "the variation between draws is in their intervals" in text
     assert "All pretraining here has one seed (0)" in text
     assert "The ImageNet arm was not run" in text
     assert "not corrected for the number of comparisons" in text
@@ -187,7 +187,9 @@ def test_an_interrupted_fine_tuning_is_shown_as_unfinished(study_folder: Path, t
 def test_a_result_alone_is_enough_for_a_page(study_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
-    content["arms"] = {arm: [None] * DRAWS for arm in content["arms"]}
+    for files in content["inputs"]["arms"].values():
+        for file in files:
+            file["sidecar"] = None
     (tmp_path / "study" / "other.json").write_text(json.dumps(content))
     write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
     text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
@@ -200,8 +202,8 @@ def test_an_undefined_auroc_is_a_word(study_folder: Path, tmp_path: Path) -> Non
     content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
     nothing = {"value": None, "ci": None}
     entry = content["labels"]["Tuberculosis"]
-    entry |= {"model": nothing, "baseline": nothing, "undefined_replicates": 200}
-    entry["difference"] = {**nothing, "p_value": None, "delong_p_value": None}
+    entry |= {"arms": {"model": nothing, "baseline": nothing}, "undefined_replicates": 400}
+    entry["differences"] = {"model": {**nothing, "p_value": None}}
     (tmp_path / "study" / "r.json").write_text(json.dumps(content))
     write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
     text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
@@ -239,7 +241,7 @@ def test_a_torn_result_is_named_and_the_rest_is_shown(study_folder: Path, tmp_pa
 
 def test_patients_seen_in_training_are_pointed_out(study_folder: Path, tmp_path: Path) -> None:
     content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
-    content["arms"]["model"][0]["seen_patients"] = 4
+    content["inputs"]["arms"]["model"][0]["sidecar"]["seen_patients"] = 4
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "seen.json").write_text(json.dumps(content))
     write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)

@@ -1,4 +1,4 @@
-"""Resampling, intervals and p-values against loops that do the obvious thing."""
+"""Resampling against loops that do the obvious thing."""
 
 import math
 import tracemalloc
@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from evaluation.statistics import bootstrap
 from evaluation.statistics.auroc import WeightedAuroc
-from evaluation.statistics.bootstrap import Replicated, replicate_arms, resampled_counts
+from evaluation.statistics.bootstrap import replicate_arms, resampled_counts
 
 
 def simulate(
@@ -90,9 +90,21 @@ def test_a_second_arm_or_label_leaves_the_first_ones_replicates_alone() -> None:
 def test_an_arm_against_itself_differs_by_zero_in_every_replicate() -> None:
     arms, truth = simulate(5)
     first, second = replicate_arms([arms[0], arms[0]], truth, np.arange(60), WeightedAuroc, 30, 0)
-    difference = first - second
-    assert not np.nan_to_num(difference.replicates).any()
-    assert Replicated(difference.value[0], difference.replicates[:, 0]).p_value() == 1.0
+    assert not np.nan_to_num(first.replicates - second.replicates).any()
+
+
+def test_draws_are_resampled_by_the_weights_given_and_the_conditional_replicates_are_not() -> None:
+    arms, truth = simulate(8, labels=2, draws=3)
+    truth[:, -1] = truth[:, 0]
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), size=20).T
+    plain = replicate_arms(arms[:1], truth, np.arange(60), WeightedAuroc, 20, 9)[0]
+    weighted = replicate_arms(arms[:1], truth, np.arange(60), WeightedAuroc, 20, 9, weights=[weights])[0]
+    singles = [
+        replicate_arms([draw[None]], truth, np.arange(60), WeightedAuroc, 20, 9)[0].replicates for draw in arms[0]
+    ]
+    np.testing.assert_allclose(plain.with_draws, np.mean(singles, axis=0), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(weighted.replicates, plain.replicates)
+    np.testing.assert_allclose(weighted.with_draws, np.einsum("drl,dr->rl", singles, weights), rtol=0, atol=1e-12)
 
 
 def test_whole_clusters_are_drawn_not_rows() -> None:
@@ -107,64 +119,6 @@ def test_whole_clusters_are_drawn_not_rows() -> None:
     assert by_row.replicates.std() < 0.5 * once.replicates.std()
 
 
-def test_the_mean_leaves_an_undefined_label_out_of_that_replicate_only() -> None:
-    metric = Replicated(np.array([0.5, 0.9]), np.array([[0.5, 0.9], [0.6, np.nan], [np.nan, np.nan]]))
-    mean = metric.macro_average()
-    assert mean.value == pytest.approx(0.7)
-    np.testing.assert_allclose(mean.replicates, [0.7, 0.6, np.nan])
-
-
-def test_an_interval_is_the_percentiles_of_the_defined_replicates() -> None:
-    replicates = np.append(np.arange(101) / 100, np.nan)
-    assert Replicated(np.array(0.5), replicates).interval(0.9) == pytest.approx((0.05, 0.95))
-
-
-def test_nothing_defined_has_neither_interval_nor_p_value() -> None:
-    nothing = Replicated(np.array(np.nan), np.full(5, np.nan))
-    assert nothing.interval(0.95) is None
-    assert nothing.p_value() is None
-
-
-@pytest.mark.parametrize(
-    ("differences", "expected"),
-    [
-        ([0.1] * 99, 2 * 1 / 100),
-        ([-0.1] * 99, 2 * 1 / 100),
-        ([0.1] * 95 + [-0.1] * 4, 2 * 5 / 100),
-        ([0.1] * 95 + [0.0] * 4, 2 * 5 / 100),
-        ([0.0] * 99, 1.0),
-        ([0.1] * 50 + [-0.1] * 49, 1.0),
-        ([0.1] * 9 + [math.nan] * 90, 2 * 1 / 10),
-    ],
-)
-def test_the_p_value_counts_replicates_on_the_smaller_side(differences: list[float], expected: float) -> None:
-    assert Replicated(np.array(0.1), np.array(differences)).p_value() == pytest.approx(expected)
-
-
-def test_intervals_of_a_difference_cover_the_true_difference() -> None:
-    """200 simulated data sets of two correlated normal scores; the true AUROC is Phi(shift / sqrt 2).
-
-    Between 90 % and 99 % must cover: for a true 95 % the chance to fall outside is under one in a thousand.
-    """
-    generator = np.random.default_rng(20)
-    rows, shifts = 150, np.array([1.2, 0.7])
-    true_difference = _normal_auroc(shifts[0]) - _normal_auroc(shifts[1])
-    covered = 0
-    for trial in range(200):
-        truth = (np.arange(rows) < 50).astype(float)[:, None]
-        shared = generator.normal(size=rows)
-        scores = [
-            (0.6 * shared + 0.8 * generator.normal(size=rows) + shift * truth[:, 0]).reshape(1, rows, 1)
-            for shift in shifts
-        ]
-        model, baseline = replicate_arms(scores, truth, np.arange(rows), WeightedAuroc, 300, trial)
-        difference = model - baseline
-        interval = Replicated(difference.value[0], difference.replicates[:, 0]).interval(0.95)
-        assert interval is not None
-        covered += interval[0] <= true_difference <= interval[1]
-    assert 180 <= covered <= 198
-
-
 def test_500_replicates_of_200_000_rows_stay_under_200_megabytes() -> None:
     generator = np.random.default_rng(0)
     rows = 200_000
@@ -177,7 +131,3 @@ def test_500_replicates_of_200_000_rows_stay_under_200_megabytes() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 200e6
-
-
-def _normal_auroc(shift: float) -> float:
-    return 0.5 * (1 + math.erf(shift / 2))

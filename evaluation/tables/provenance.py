@@ -1,0 +1,125 @@
+"""Read from sidecars which draw and pretraining seed a file of predictions is of, and in what arms differ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.tables.table import Table, TableError
+
+COMPARED = (
+    "architecture",
+    "image_size",
+    "mean",
+    "std",
+    "method",
+    "label_fraction",
+    "uncertain",
+    "missing",
+    "split",
+    "aggregate",
+    "row_filter",
+    "dataset",
+)
+"""What should be the same in all arms, so that they differ in their initial weights only."""
+
+Sidecar = Mapping[str, object]
+
+
+@dataclass(frozen=True, order=True)
+class Draw:
+    """Which random training subset, and which pretraining, a file is of. pretraining_seed: None where unknown."""
+
+    number: int
+    pretraining_seed: int | None
+
+
+@dataclass(frozen=True)
+class ArmTables:
+    """The predictions of one arm, one table a draw."""
+
+    name: str
+    tables: tuple[Table, ...]
+
+
+def draws_of(arm: ArmTables) -> tuple[Draw, ...]:
+    """Each table's draw: as the sidecars say, or numbered in the order given where any of them does not say it.
+
+    Raises TableError where a file, or a draw of one pretraining seed, is given twice: it would count as evidence twice.
+    """
+    _refuse_same_file(arm)
+    stated = [_integer(table.sidecar, "draw") for table in arm.tables]
+    seeds = [_pretraining_seed(table.sidecar) for table in arm.tables]
+    if any(number is None for number in stated):
+        return tuple(Draw(number, seed) for number, seed in enumerate(seeds))
+    draws = [Draw(number, seed) for number, seed in zip(stated, seeds, strict=True) if number is not None]
+    first: dict[Draw, Path] = {}
+    for draw, table in zip(draws, arm.tables, strict=True):
+        if draw in first:
+            seed = (
+                "no known pretraining seed"
+                if draw.pretraining_seed is None
+                else f"pretraining seed {draw.pretraining_seed}"
+            )
+            raise TableError(
+                f"arm {arm.name}: {first[draw]} and {table.path} are both of draw {draw.number} and {seed}: give each "
+                "once, or make another arm of the second"
+            )
+        first[draw] = table.path
+    return tuple(draws)
+
+
+def different(arms: Sequence[ArmTables]) -> list[str]:
+    """Names of what the arms' sidecars disagree on. What a sidecar does not say is not compared."""
+    found = []
+    for key in COMPARED:
+        by_arm = [set(_values(arm, key)) for arm in arms]
+        if all(by_arm) and any(values != by_arm[0] for values in by_arm):
+            found.append(key)
+    return found
+
+
+def _values(arm: ArmTables, key: str) -> Iterator[str]:
+    for table in arm.tables:
+        value = _stated(table.sidecar, key)
+        if value is not None:
+            yield repr(value.get("digest", value) if isinstance(value, Mapping) else value)
+
+
+def _stated(sidecar: Sidecar | None, key: str) -> object:
+    """What a sidecar says of the predictions, else of their model; None where it says nothing."""
+    if sidecar is None:
+        return None
+    model = sidecar.get("model")
+    return sidecar[key] if key in sidecar else model.get(key) if isinstance(model, Mapping) else None
+
+
+def _pretraining_seed(sidecar: Sidecar | None) -> int | None:
+    """The seed of the pretraining, or of the random initial weights where there was none."""
+    stated = _integer(sidecar, "pretraining_seed")
+    if stated is not None:
+        return stated
+    provenance = _stated(sidecar, "provenance")
+    seed = provenance.get("seed") if isinstance(provenance, Mapping) else None
+    if isinstance(seed, int):
+        return seed
+    return _integer(sidecar, "seed") if _stated(sidecar, "initial") == "random" else None
+
+
+def _integer(sidecar: Sidecar | None, key: str) -> int | None:
+    value = _stated(sidecar, key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _refuse_same_file(arm: ArmTables) -> None:
+    first: dict[str, Path] = {}
+    for table in arm.tables:
+        if table.sha256 is None:  # a Zarr group holds several models
+            continue
+        before = first.setdefault(table.sha256, table.path)
+        if before is not table.path:
+            raise TableError(f"arm {arm.name}: {before} and {table.path} hold the same bytes: give each draw once")
+    groups = [table.path.resolve() for table in arm.tables if table.sha256 is None]
+    runs = [path for place, path in enumerate(groups) if place == 0 or groups[place - 1] != path]
+    repeated = [path for path in runs if runs.count(path) > 1]
+    if repeated:
+        raise TableError(f"arm {arm.name}: {repeated[0]} is given twice")
