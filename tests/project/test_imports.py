@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation.tables",
     },
     "evaluation.tables": _FORMAT,
-    "evaluation.statistics": {"shards.terminal", "evaluation.tables"},
+    "evaluation.statistics": {"shards", "shards.terminal", "evaluation.tables"},
     "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics"},
     "evaluation.cli": {
         *_FORMAT,
