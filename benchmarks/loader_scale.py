@@ -60,7 +60,7 @@ def child(root: str, epochs: int, batches: int) -> None:
     start = time.perf_counter()
     dataset = open_dataset(Path(root))
     opened = time.perf_counter() - start
-    loader = TwoViewLoader([dataset], image_size=IMAGE_SIZE, batch_size=BATCH, seed=0, threads=2)
+    loader = TwoViewLoader([dataset], image_size=IMAGE_SIZE, batch_size=BATCH, seed=0)
     next(iter(loader))
     first = time.perf_counter() - start
     after: list[float] = []
@@ -71,7 +71,7 @@ def child(root: str, epochs: int, batches: int) -> None:
         after.append(own_megabytes("VmRSS") - imported)
     peak = own_megabytes("VmHWM") - imported
     late = (len(loader) - 1) * BATCH
-    resumed = TwoViewLoader([dataset], image_size=IMAGE_SIZE, batch_size=BATCH, seed=0, threads=2)
+    resumed = TwoViewLoader([dataset], image_size=IMAGE_SIZE, batch_size=BATCH, seed=0)
     restored = time.perf_counter()
     resumed.load_state_dict(loader.state_dict() | {"samples_consumed": late, "passed": late})
     next(iter(resumed))

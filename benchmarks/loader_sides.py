@@ -30,6 +30,7 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from shards.loading.dali_graph import threads_of_graphs
 from shards.loading.loaders import TwoViewLoader
+from shards.loading.placement import ON_CPU, Placement
 from shards.loading.sample_reader import SampleReader
 from shards.loading.speed_limit import limit_batches, turned
 
@@ -58,7 +59,7 @@ def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True) -> Batc
         image_size=case.size,
         batch_size=case.batch_size,
         seed=0,
-        threads=case.threads,
+        placement=Placement(threads=case.threads),
         verify_checksums=verify_checksums,
     )
     while True:
@@ -166,8 +167,7 @@ def limit(dataset: Dataset, case: Case, shares: Sequence[int] | None = None) -> 
         image_shape=_typical(dataset),
         image_size=case.size,
         batch_size=case.batch_size,
-        device="cpu",
-        device_id=None,
+        placement=ON_CPU,
         shares=shares or [case.threads],
     )
 

@@ -35,6 +35,7 @@ from benchmarks.loader import synthetic_shards
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
 from shards.format.dataset import Dataset, open_dataset
 from shards.loading.loaders import TwoViewBatch, TwoViewLoader
+from shards.loading.placement import Placement
 from training.backbones.networks import build_backbone, feature_dimension, images_to_input
 from training.moco.health import gradient_norm
 from training.moco.model import MoCo, info_nce_logits, info_nce_loss
@@ -82,7 +83,7 @@ class OurLoop:
             image_size=options.image_size,
             batch_size=options.batch_size,
             seed=0,
-            threads=THREADS,
+            placement=Placement(threads=THREADS),
         )
         moco = MoCo(
             build_backbone(options.backbone, 0),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from shards.format.dataset import Dataset, open_dataset
 from shards.loading.loaders import TwoViewBatch, TwoViewLoader
+from shards.loading.placement import Placement
 from training.backbones.networks import build_backbone, images_to_input
 from training.moco.health import of_logits
 from training.moco.model import MoCo
@@ -65,7 +66,9 @@ def new_trainer(dataset: Dataset, way: str, batch_size: int, threads: int) -> Tr
 
 def endless(dataset: Dataset, batch_size: int, image_size: int, seed: int) -> Iterator[TwoViewBatch]:
     """Batches of two views, epoch after epoch."""
-    loader = TwoViewLoader([dataset], image_size=image_size, batch_size=batch_size, seed=seed, threads=1)
+    loader = TwoViewLoader(
+        [dataset], image_size=image_size, batch_size=batch_size, seed=seed, placement=Placement(threads=1)
+    )
     while True:
         yield from loader
 

@@ -88,7 +88,7 @@ def pixel_scores(dataset: Dataset, labels: tuple[str, ...]) -> pd.DataFrame:
 
 def _pixels(dataset: Dataset, rows: pd.DataFrame) -> Features:
     """The fixed view of each row, float32 [N, PIXELS * PIXELS]."""
-    loader = EvaluationLoader(dataset, rows, image_size=PIXELS, batch_size=64, device="cpu")
+    loader = EvaluationLoader(dataset, rows, image_size=PIXELS, batch_size=64)
     return np.concatenate([batch.image.numpy().reshape(len(batch.image), -1) for batch in loader]).astype(np.float32)
 
 

@@ -1,22 +1,14 @@
-"""Independent streams of random numbers of a run: one number for each purpose, in one table.
-
-Those of the order of an epoch and of its views are hashes of their own, in `shards.loading`.
-"""
-
-import enum
+"""Seeds of the independent streams of random weights of a run."""
 
 import numpy as np
 
+from shards.random_streams import RandomStream
 
-@enum.unique
-class RandomStream(enum.IntEnum):
-    """What a stream is used for. A number never changes its purpose: a seed would give other weights."""
-
-    PROJECTION_HEAD = 1
-    QUEUE = 2
-    CLASSIFIER = 101
+__all__ = ["RandomStream", "stream_seed"]
 
 
 def stream_seed(seed: int, stream: RandomStream) -> int:
-    """Derive the seed of one stream from the seed of the run; below 2^63."""
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)
+    """Derive the seed of one stream from the seed of the run; below 2^63. Raises ValueError for a stream of epochs."""
+    if stream.family != "weights":
+        raise ValueError(f"{stream} is not a stream of weights")
+    return int(np.random.SeedSequence([seed, stream.number]).generate_state(1, np.uint64)[0] >> 1)

@@ -7,14 +7,15 @@ batch at a time.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
-Device = Literal["cpu", "gpu"]
+from shards.loading.placement import Device, Placement
+
 EncodedBatch = tuple[list[npt.NDArray[np.uint8]] | npt.NDArray[Any], ...]
 """JPEG bytes, one array a sample; id words, uint32 [N, 2]; where images are shrunk, their (height, width) then, float32
 [N, 2]; one array of matrices a view, float32 [N, 3, 3]."""
@@ -43,9 +44,7 @@ def build_pipeline(
     image_size: int,
     batch_size: int,
     shrink: bool,
-    device: Device,
-    device_id: int | None,
-    threads: int,
+    placement: Placement,
 ) -> Pipeline:
     """A built pipeline whose outputs are one uint8 batch [N, image_size, image_size, 1] a view, then ids [N, 1].
 
@@ -54,8 +53,8 @@ def build_pipeline(
     """
     pipeline = Pipeline(
         batch_size=batch_size,
-        num_threads=threads,
-        device_id=device_id if device == "gpu" else None,
+        num_threads=placement.threads,
+        device_id=placement.gpu,
         prefetch_queue_depth=PREFETCH,
     )
     numbers = int(shrink) + views
@@ -67,7 +66,7 @@ def build_pipeline(
             dtype=[types.UINT8, types.UINT32] + [types.FLOAT] * numbers,
             ndim=[1, 1] + [1] * shrink + [2] * views,
         )
-        image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
+        image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if placement.device == "gpu" else "cpu")
         # Sizes and matrices stay on the CPU whatever the device: they are a few numbers an image.
         if shrink:
             image = fn.resize(image, size=rest.pop(0), interp_type=types.INTERP_LINEAR, antialias=True)

@@ -19,7 +19,8 @@ from torch.utils.dlpack import from_dlpack
 from shards.errors import CorruptShardError
 from shards.format.dataset import Dataset
 from shards.loading.augmentation import ANTIALIAS_BELOW, ViewRange, fixed_matrices, shrunk_shapes, view_matrices
-from shards.loading.dali_graph import Device, EncodedBatch, build_pipeline, threads_of_graphs
+from shards.loading.dali_graph import EncodedBatch, build_pipeline, threads_of_graphs
+from shards.loading.placement import Placement
 from shards.loading.random_draws import id_words, uniform
 from shards.loading.sample_reader import Sample, SampleReader
 
@@ -31,9 +32,7 @@ class GraphOptions:
     image_size: int
     batch_size: int
     shrink: bool
-    device: Device
-    device_id: int | None
-    threads: int
+    placement: Placement
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,14 @@ class RunningGraphs:
         view_ranges: tuple[ViewRange | None, ...],
         options: GraphOptions,
     ) -> None:
-        shares = threads_of_graphs(options.device, options.threads)
+        placement = options.placement
+        shares = threads_of_graphs(placement.device, placement.threads)
         hands = [islice(copy, first, None, len(shares)) for first, copy in enumerate(tee(batches, len(shares)))]
         self._turns = cycle(
             [
-                _RunningGraph(reader, hand, view_ranges, replace(options, threads=threads))
+                _RunningGraph(
+                    reader, hand, view_ranges, replace(options, placement=replace(placement, threads=threads))
+                )
                 for hand, threads in zip(hands, shares, strict=True)
             ]
         )
@@ -80,7 +82,6 @@ class _RunningGraph:
     ) -> None:
         self._reader, self._batches, self._options = reader, batches, options
         self._view_ranges = view_ranges
-        self._gpu = options.device == "gpu"
         self._ahead: deque[npt.NDArray[np.int64]] = deque()
         self._pipeline = build_pipeline(
             self._feed,
@@ -88,14 +89,12 @@ class _RunningGraph:
             image_size=options.image_size,
             batch_size=options.batch_size,
             shrink=options.shrink,
-            device=options.device,
-            device_id=options.device_id,
-            threads=options.threads,
+            placement=options.placement,
         )
 
     def run(self) -> tuple[Tensor, ...]:
         try:
-            *views, ids = self._pipeline.run(torch.cuda.current_stream(self._options.device_id) if self._gpu else None)
+            *views, ids = self._pipeline.run(self._stream())
         except RuntimeError as error:
             broken = self._undecodable()
             if not broken:
@@ -110,6 +109,10 @@ class _RunningGraph:
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
         tensors = [from_dlpack(view.as_tensor()) for view in views]
         return *(tensor.movedim(-1, 1) for tensor in tensors), from_dlpack(ids.as_tensor()).reshape(-1)
+
+    def _stream(self) -> torch.cuda.Stream | None:
+        placement = self._options.placement
+        return torch.cuda.current_stream(placement.device_id) if placement.device == "gpu" else None
 
     def _feed(self) -> EncodedBatch:
         batch = next(self._batches)

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.loading.hashes import hash64
+from shards.random_streams import RandomStream
 
 BLOCK = 16
 """Neighbouring samples that are read together: about 300 KB at 320 pixels."""
 WINDOW = 512 * BLOCK
 """Samples, at most about, that are mixed with each other: 160 MB at 320 pixels, all of them read ahead."""
 
-_BLOCKS, _SAMPLES, _PHASE, _DEALER = 1, 2, 3, 5  # what a hash is for; `shards.loading.random_draws` has 4
+_BLOCKS, _SAMPLES = RandomStream.EPOCH_BLOCKS.number, RandomStream.EPOCH_SAMPLES.number
+_PHASE, _DEALER = RandomStream.EPOCH_PHASE.number, RandomStream.EPOCH_DEALER.number
 
 Places = npt.NDArray[np.int64]
 

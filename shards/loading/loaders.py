@@ -18,9 +18,9 @@ from shards.errors import ResumeError, SubsetError
 from shards.format.dataset import Dataset
 from shards.format.subsets import planned
 from shards.loading.augmentation import ViewRange, draw_numbers
-from shards.loading.dali_graph import Device
 from shards.loading.dali_runner import GraphOptions, Places, RunningGraphs, needs_shrinking
 from shards.loading.epoch_order import epoch_windows
+from shards.loading.placement import ON_CPU, WHOLE, Partition, Placement
 from shards.loading.random_draws import streams
 from shards.loading.sample_reader import SampleReader
 
@@ -61,18 +61,14 @@ class _TrainingLoader:
         batch_size: int,
         seed: int,
         view_ranges: tuple[ViewRange, ...],
-        device: Device,
-        device_id: int | None,
-        threads: int,
-        rank: int,
-        world_size: int,
+        placement: Placement,
+        partition: Partition,
         verify_checksums: bool,
     ) -> None:
+        world_size = partition.world_size
         self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
         self.samples, self.quarantined = int(self._usable.sum()), int((~self._usable).sum())
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} of {world_size}")
         if batch_size < 1 or batch_size % world_size:
             raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
         if self.samples < batch_size:
@@ -81,8 +77,7 @@ class _TrainingLoader:
                 f"{names}: {self.samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
             )
         self._reader = SampleReader(subsets, verify_checksums=verify_checksums)
-        self._rank, self._world_size = rank, world_size
-        self._view_ranges = view_ranges
+        self._partition, self._view_ranges = partition, view_ranges
         self._identity = {
             "format": STATE_FORMAT,
             "seed": seed,
@@ -93,7 +88,7 @@ class _TrainingLoader:
             "samples": hashlib.sha256(self._reader.sample_ids.tobytes()).hexdigest(),
         }
         self._graph_options = GraphOptions(
-            image_size, batch_size // world_size, needs_shrinking(subsets, image_size), device, device_id, threads
+            image_size, batch_size // world_size, needs_shrinking(subsets, image_size), placement
         )
         self._batch = 0  # batches of the epoch that were handed out
         self._passed = 0  # samples of the epoch's order that were handed out or stepped over with them
@@ -169,7 +164,7 @@ class _TrainingLoader:
         epoch, passed = self.epoch, self._passed
         while True:
             plan = self._plan(epoch, passed)
-            own = plan.batches[:, self._rank :: self._world_size]
+            own = plan.batches[:, self._partition.rank :: self._partition.world_size]
             stream = streams(self.seed, epoch, draw_numbers(self._view_ranges))
             asked = int(plan.window[0]) if len(own) else 0
             for places, window in zip(own, plan.window, strict=True):
@@ -193,9 +188,8 @@ class _Plan:
 class TwoViewLoader(_TrainingLoader):
     """The train split (or another) of one or more datasets as batches of MoCo's two views.
 
-    Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global. device_id:
-    of the GPU, with device="gpu". threads: DALI's, on the CPU. verify_checksums: of each JPEG, before it is decoded; a
-    flipped bit in one decodes without an error.
+    Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global.
+    verify_checksums: check the crc32c of each JPEG before it is decoded; a flipped bit in one decodes without an error.
     """
 
     def __init__(
@@ -205,11 +199,8 @@ class TwoViewLoader(_TrainingLoader):
         image_size: int,
         batch_size: int,
         seed: int,
-        device: Device = "cpu",
-        device_id: int | None = None,
-        threads: int = 2,
-        rank: int = 0,
-        world_size: int = 1,
+        placement: Placement = ON_CPU,
+        partition: Partition = WHOLE,
         views: ViewRange | None = None,
         split: str = "train",
         verify_checksums: bool = True,
@@ -221,11 +212,8 @@ class TwoViewLoader(_TrainingLoader):
             batch_size=batch_size,
             seed=seed,
             view_ranges=(views or ViewRange(),) * 2,
-            device=device,
-            device_id=device_id,
-            threads=threads,
-            rank=rank,
-            world_size=world_size,
+            placement=placement,
+            partition=partition,
             verify_checksums=verify_checksums,
         )
 
@@ -248,9 +236,7 @@ class OneViewLoader(_TrainingLoader):
         image_size: int,
         batch_size: int,
         seed: int,
-        device: Device = "cpu",
-        device_id: int | None = None,
-        threads: int = 2,
+        placement: Placement = ON_CPU,
         views: ViewRange | None = None,
     ) -> None:
         super().__init__(
@@ -259,11 +245,8 @@ class OneViewLoader(_TrainingLoader):
             batch_size=batch_size,
             seed=seed,
             view_ranges=(views or ViewRange(),),
-            device=device,
-            device_id=device_id,
-            threads=threads,
-            rank=0,
-            world_size=1,
+            placement=placement,
+            partition=WHOLE,
             verify_checksums=True,
         )
 
@@ -286,18 +269,13 @@ class EvaluationLoader:
         *,
         image_size: int,
         batch_size: int,
-        device: Device = "cpu",
-        device_id: int | None = None,
-        threads: int = 2,
-        rank: int = 0,
-        world_size: int = 1,
+        placement: Placement = ON_CPU,
+        partition: Partition = WHOLE,
     ) -> None:
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} of {world_size}")
-        rows = rows.iloc[rank::world_size]
+        rows = rows.iloc[partition.rank :: partition.world_size]
         self._reader = SampleReader([(dataset, rows)])
         self._graph_options = GraphOptions(
-            image_size, batch_size, needs_shrinking([(dataset, rows)], image_size), device, device_id, threads
+            image_size, batch_size, needs_shrinking([(dataset, rows)], image_size), placement
         )
 
     def __len__(self) -> int:

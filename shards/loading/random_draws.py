@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.loading.hashes import hash64, mix32
-
-_STREAMS = 4  # what a hash is for; `shards.loading.epoch_order` has the others
+from shards.random_streams import RandomStream
 
 
 def streams(seed: int, epoch: int, numbers: Sequence[int]) -> npt.NDArray[np.uint32]:
@@ -18,7 +17,9 @@ def streams(seed: int, epoch: int, numbers: Sequence[int]) -> npt.NDArray[np.uin
 
     numbers: of the draws. A draw is the same whichever others are made with it.
     """
-    return (hash64(_STREAMS, seed, epoch, np.array(numbers, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
+    return (hash64(RandomStream.VIEWS.number, seed, epoch, np.array(numbers, dtype=np.uint64)) >> np.uint64(32)).astype(
+        np.uint32
+    )
 
 
 def id_words(sample_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:

@@ -16,8 +16,9 @@ import torch
 
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
-from shards.loading.dali_graph import PREFETCH, Device, threads_of_graphs
+from shards.loading.dali_graph import PREFETCH, threads_of_graphs
 from shards.loading.loaders import TwoViewLoader
+from shards.loading.placement import Device, Placement
 from shards.loading.sample_reader import SampleReader
 from shards.loading.speed_limit import limit_batches
 
@@ -45,28 +46,23 @@ def loader_speed(
     *,
     image_size: int,
     batch_size: int,
-    device: Device,
-    threads: int,
+    placement: Placement,
     seconds: float,
     rounds: int,
 ) -> list[Speed]:
     """Speeds of the loader, of the limit and of reading alone; each is measured `rounds` times `seconds` long."""
-    device_id = 0 if device == "gpu" else None
-    loader = TwoViewLoader(
-        datasets, image_size=image_size, batch_size=batch_size, seed=0, device=device, device_id=device_id,
-        threads=threads,
-    )  # fmt: skip
+    device = placement.device
+    loader = TwoViewLoader(datasets, image_size=image_size, batch_size=batch_size, seed=0, placement=placement)
     reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
     shape = np.median(np.concatenate([select(d, "train")[["height", "width"]].to_numpy() for d in datasets]), axis=0)
     jpegs = itertools.cycle([reader.read(place) for place in _spread_out(len(reader))])
-    shares = threads_of_graphs(device, threads)
+    shares = threads_of_graphs(device, placement.threads)
     limit = limit_batches(
         lambda: list(itertools.islice(jpegs, batch_size)),
         image_shape=(float(shape[0]), float(shape[1])),
         image_size=image_size,
         batch_size=batch_size,
-        device=device,
-        device_id=device_id,
+        placement=placement,
         shares=shares,
     )
     places = itertools.cycle(np.random.default_rng(0).permutation(len(reader)).tolist())

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from nvidia.dali import fn, types
 from nvidia.dali.pipeline import Pipeline
 
-from shards.loading.dali_graph import PREFETCH, Device
+from shards.loading.dali_graph import PREFETCH
+from shards.loading.placement import Placement
 
 _DEGREES = (7.0, -4.0)  # distinct, and not the identity, which would be cheaper
 
@@ -23,8 +24,7 @@ def limit_batches(
     image_shape: tuple[float, float],
     image_size: int,
     batch_size: int,
-    device: Device,
-    device_id: int | None,
+    placement: Placement,
     shares: Sequence[int],
 ) -> Iterator[Any]:
     """Batches without end: DALI's two outputs, uint8 [N, image_size, image_size, 1].
@@ -37,12 +37,14 @@ def limit_batches(
         pipeline = Pipeline(
             batch_size=batch_size,
             num_threads=threads,
-            device_id=device_id if device == "gpu" else None,
+            device_id=placement.gpu,
             prefetch_queue_depth=PREFETCH,
         )
         with pipeline:
             jpeg = fn.external_source(source=source, batch=True, dtype=types.UINT8, ndim=1)
-            image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if device == "gpu" else "cpu")
+            image = fn.decoders.image(
+                jpeg, output_type=types.GRAY, device="mixed" if placement.device == "gpu" else "cpu"
+            )
             matrices = [turned(degrees, *image_shape, image_size) for degrees in _DEGREES]
             pipeline.set_outputs(
                 *(

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from shards.format.dataset import Dataset
-from shards.loading.dali_graph import Device
 from shards.loading.loaders import EvaluationLoader
+from shards.loading.placement import Device, Placement
 from shards.terminal.progress import progress
 from training.backbones.networks import images_to_input, on_device
 from training.processes.devices import torch_device
@@ -41,7 +41,7 @@ def outputs(
     bar, which is shown if there is one.
     """
     loader = EvaluationLoader(
-        dataset, rows, image_size=image_size, batch_size=BATCH, device=device, device_id=0, threads=threads
+        dataset, rows, image_size=image_size, batch_size=BATCH, placement=Placement(device, 0, threads)
     )
     target = torch_device(device)
     network = on_device(network, target).eval()

@@ -43,6 +43,7 @@ def bench_loader(options: BenchLoaderOptions) -> None:
     """
     from shards.durable import write_json_atomically
     from shards.format.dataset import open_datasets
+    from shards.loading.placement import Placement
     from shards.loading.speed import LIMIT, LOADER, loader_speed
     from training.processes.devices import available_threads, choose_device
 
@@ -51,8 +52,7 @@ def bench_loader(options: BenchLoaderOptions) -> None:
         open_datasets(options.shards),
         image_size=options.image_size,
         batch_size=options.batch_size,
-        device=device,
-        threads=threads,
+        placement=Placement(device, 0, threads),
         seconds=options.seconds,
         rounds=options.rounds,
     )

@@ -16,7 +16,7 @@ import torch
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from shards.loading.augmentation import EVALUATION_VIEW
-from shards.loading.dali_graph import Device
+from shards.loading.placement import Device
 from shards.terminal.progress import size_in_units
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs

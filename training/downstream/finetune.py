@@ -21,6 +21,7 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import OneViewLoader
+from shards.loading.placement import Placement
 from shards.loading.staging import stage
 from shards.terminal.progress import Bar, progress
 from training.backbones.inference import outputs
@@ -176,9 +177,7 @@ class _FineTuning:
             image_size=self._backbone.image_size,
             batch_size=min(self._how.batch_size, len(train)),
             seed=self._how.seed,
-            device=self._loader_device,
-            device_id=0,
-            threads=self._threads,
+            placement=Placement(self._loader_device, 0, self._threads),
             views=ViewRange(self._how.degrees, self._how.flip, self._how.scale, self._how.translate),
         )
         length = training_length(self._how, len(loader))

@@ -15,7 +15,7 @@ from torch import nn
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset
 from shards.format.subsets import label_fraction, select
-from shards.loading.dali_graph import Device
+from shards.loading.placement import Device
 from training.backbones.inference import outputs
 from training.backbones.networks import feature_network
 from training.labels import PLAIN, refuse_one_class, targets

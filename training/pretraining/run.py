@@ -20,6 +20,7 @@ from shards.format.pixel_statistics import pooled_statistics
 from shards.format.subsets import planned
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewLoader
+from shards.loading.placement import Partition, Placement
 from shards.loading.staging import stage
 from shards.terminal.progress import progress
 from training.backbones.backbone import init_name, init_patients, initial_backbone
@@ -85,11 +86,10 @@ class Run:
             image_size=options.image_size,
             batch_size=options.batch_size * options.accumulate,
             seed=options.seed,
-            device="gpu" if options.device == "gpu" else "cpu",
-            device_id=torch_device(options.device).index,
-            threads=options.threads or 1,
-            rank=ranks.rank,
-            world_size=ranks.world_size,
+            placement=Placement(
+                "gpu" if options.device == "gpu" else "cpu", torch_device(options.device).index, options.threads or 1
+            ),
+            partition=Partition(ranks.rank, ranks.world_size),
             views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
             verify_checksums=options.verify_checksums,
         )

@@ -2,19 +2,16 @@
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 import torch
 
+from shards.loading.placement import Device
 from training.errors import TrainingError
-
-if TYPE_CHECKING:
-    from shards.loading.dali_graph import Device
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(name: str) -> "Device":
+def choose_device(name: str) -> Device:
     """cpu or gpu; auto takes a GPU where torch sees one. Raises TrainingError for a GPU that is not there."""
     if name == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"

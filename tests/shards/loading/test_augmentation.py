@@ -41,7 +41,7 @@ MIDDLE = np.full(DRAWS, 0.5, dtype=np.float32)
 
 
 def views_of(dataset: Dataset, size: int, view_range: ViewRange) -> list[Seen]:
-    loader = TwoViewLoader([dataset], image_size=size, batch_size=4, seed=SEED, threads=2, views=view_range)
+    loader = TwoViewLoader([dataset], image_size=size, batch_size=4, seed=SEED, views=view_range)
     return list(seen_views(dataset, loader, SEED, view_range))
 
 

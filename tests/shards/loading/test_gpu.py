@@ -10,6 +10,7 @@ from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import EvaluationLoader, TwoViewBatch, TwoViewLoader
+from shards.loading.placement import Placement
 from shards.loading.speed import LIMIT, LOADER, loader_speed
 from tests.shards.loading.test_resume import endless, equal
 from tests.shards.small_datasets import write_small_dataset
@@ -29,8 +30,7 @@ def loader_on(dataset: Dataset, device: str, size: int = 48) -> TwoViewLoader:
         image_size=size,
         batch_size=4,
         seed=5,
-        device="gpu" if device == "gpu" else "cpu",
-        device_id=0 if device == "gpu" else None,
+        placement=Placement("gpu" if device == "gpu" else "cpu", 0),
         views=ViewRange(),
     )
 
@@ -70,7 +70,7 @@ def test_a_batch_that_is_kept_on_the_gpu_is_not_written_over(dataset: Dataset) -
 
 def test_evaluation_on_a_gpu_gives_every_row_in_order(dataset: Dataset) -> None:
     rows = select(dataset)
-    loader = EvaluationLoader(dataset, rows, image_size=48, batch_size=5, device="gpu", device_id=0)
+    loader = EvaluationLoader(dataset, rows, image_size=48, batch_size=5, placement=Placement("gpu", 0))
     batches = list(loader)
     assert torch.cat([batch.sample_id for batch in batches]).tolist() == rows["sample_id"].tolist()
     cpu = EvaluationLoader(dataset, rows, image_size=48, batch_size=5)
@@ -82,7 +82,7 @@ def test_a_gpu_is_kept_at_its_limit(tmp_path: Path) -> None:
     """Decode and two warps of 320 pixels and nothing else, against the loader; the shards are in the page cache."""
     root = write_small_dataset(tmp_path / "large", shards={"train-000000": 512}, sizes=[(390, 320), (320, 390)])
     sides = loader_speed(
-        [open_dataset(root)], image_size=320, batch_size=128, device="gpu", threads=4, seconds=2.0, rounds=3
+        [open_dataset(root)], image_size=320, batch_size=128, placement=Placement("gpu", 0, 4), seconds=2.0, rounds=3
     )
     speeds = {side.name: side.images_per_second for side in sides}
     print({name: round(speed) for name, speed in speeds.items()})

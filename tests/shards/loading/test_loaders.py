@@ -15,14 +15,19 @@ from shards.loading.augmentation import ViewRange
 from shards.loading.dali_graph import threads_of_graphs
 from shards.loading.epoch_order import epoch_order
 from shards.loading.loaders import EvaluationLoader, OneViewLoader, TwoViewBatch, TwoViewLoader
+from shards.loading.placement import Partition, Placement
 from tests.shards.small_datasets import write_small_dataset
 
 SIZE = 32
 
 
 def two_views(*datasets: Dataset, batch_size: int = 4, **options: object) -> TwoViewLoader:
-    arguments = {"image_size": SIZE, "seed": 5, "threads": 2, **options}
+    arguments = {"image_size": SIZE, "seed": 5, **options}
     return TwoViewLoader(datasets, batch_size=batch_size, **arguments)  # type: ignore[arg-type]
+
+
+def on_threads(threads: int) -> Placement:
+    return Placement(threads=threads)
 
 
 def ids_of(batches: list[TwoViewBatch]) -> npt.NDArray[np.int64]:
@@ -73,10 +78,12 @@ def test_the_ids_of_an_epoch_are_the_permutation_that_order_gives(dataset: Datas
 @pytest.mark.parametrize("threads", [1, 2, 3, 20])
 def test_any_number_of_threads_gives_the_same_order_after_a_resume_too(dataset: Dataset, threads: int) -> None:
     """Graphs of one thread or more take the batches in turn; the five batches of an epoch are no multiple of theirs."""
-    expected = ids_of([batch for loader in [two_views(dataset, batch_size=3, threads=1)] * 3 for batch in loader])
-    loader = two_views(dataset, batch_size=3, threads=threads)
+    expected = ids_of(
+        [batch for loader in [two_views(dataset, batch_size=3, placement=on_threads(1))] * 3 for batch in loader]
+    )
+    loader = two_views(dataset, batch_size=3, placement=on_threads(threads))
     first = list(itertools.islice(loader, 4))
-    resumed = two_views(dataset, batch_size=3, threads=threads)
+    resumed = two_views(dataset, batch_size=3, placement=on_threads(threads))
     resumed.load_state_dict(loader.state_dict())
     assert np.array_equal(ids_of(first + [batch for _ in range(3) for batch in resumed]), expected)
 
@@ -102,10 +109,10 @@ def test_a_view_depends_neither_on_batch_size_nor_threads_nor_rank(dataset: Data
     reference = pixels_by_id(list(two_views(dataset, batch_size=1)))
     assert len(reference) == 17
     for loader in (
-        two_views(dataset, batch_size=8, threads=1),
-        two_views(dataset, batch_size=17, threads=3),
-        two_views(dataset, batch_size=2, threads=3),
-        two_views(dataset, batch_size=6, rank=1, world_size=3),
+        two_views(dataset, batch_size=8, placement=on_threads(1)),
+        two_views(dataset, batch_size=17, placement=on_threads(3)),
+        two_views(dataset, batch_size=2, placement=on_threads(3)),
+        two_views(dataset, batch_size=6, partition=Partition(1, 3)),
     ):
         found = pixels_by_id(list(loader))
         assert found == {sample_id: reference[sample_id] for sample_id in found}
@@ -114,7 +121,7 @@ def test_a_view_depends_neither_on_batch_size_nor_threads_nor_rank(dataset: Data
 @pytest.mark.parametrize("world_size", [2, 3, 6])
 def test_ranks_take_strided_slices_of_the_same_global_batches(dataset: Dataset, world_size: int) -> None:
     whole = two_views(dataset, batch_size=6)
-    ranks = [two_views(dataset, batch_size=6, rank=rank, world_size=world_size) for rank in range(world_size)]
+    ranks = [two_views(dataset, batch_size=6, partition=Partition(rank, world_size)) for rank in range(world_size)]
     for _ in range(2):  # epochs
         expected = ids_of(list(whole))
         for rank, loader in enumerate(ranks):
@@ -205,13 +212,13 @@ def test_a_batch_that_does_not_divide_by_the_ranks_is_refused(
     dataset: Dataset, batch_size: int, world_size: int
 ) -> None:
     with pytest.raises(SubsetError, match=f"batch size {batch_size} does not divide by the {world_size} processes"):
-        two_views(dataset, batch_size=batch_size, world_size=world_size)
+        two_views(dataset, batch_size=batch_size, partition=Partition(0, world_size))
 
 
 @pytest.mark.parametrize("rank", [-1, 2])
 def test_a_rank_outside_the_world_is_refused(dataset: Dataset, rank: int) -> None:
     with pytest.raises(ValueError, match=f"rank {rank} of 2"):
-        two_views(dataset, rank=rank, world_size=2)
+        two_views(dataset, partition=Partition(rank, 2))
 
 
 def test_a_batch_larger_than_the_split_is_refused_with_both_numbers(dataset: Dataset) -> None:
@@ -232,7 +239,9 @@ def test_an_empty_split_is_refused(tmp_path: Path) -> None:
 def test_one_view_of_chosen_rows_is_the_query_view(dataset: Dataset) -> None:
     queries = {sample_id: views[0] for sample_id, views in pixels_by_id(list(two_views(dataset, batch_size=1))).items()}
     rows = select(dataset, "train").iloc[[1, 4, 9, 15, 16]]
-    loader = OneViewLoader(dataset, rows, image_size=SIZE, batch_size=2, seed=5, views=ViewRange(), threads=1)
+    loader = OneViewLoader(
+        dataset, rows, image_size=SIZE, batch_size=2, seed=5, views=ViewRange(), placement=on_threads(1)
+    )
     batches = list(loader)
     assert [tuple(batch.image.shape) for batch in batches] == [(2, 1, SIZE, SIZE)] * 2
     seen = {
@@ -254,7 +263,7 @@ def test_evaluation_gives_every_row_once_in_the_rows_order_with_a_partial_last_b
     dataset: Dataset, batch_size: int, threads: int
 ) -> None:
     rows = dataset.samples.sample(frac=1, random_state=0)  # any order, all splits
-    loader = EvaluationLoader(dataset, rows, image_size=SIZE, batch_size=batch_size, threads=threads)
+    loader = EvaluationLoader(dataset, rows, image_size=SIZE, batch_size=batch_size, placement=on_threads(threads))
     for _ in range(2):  # each iteration begins anew
         batches = list(loader)
         assert len(batches) == len(loader) == -(-23 // batch_size)
@@ -268,7 +277,7 @@ def test_the_ranks_of_an_evaluation_share_the_rows_in_turn(dataset: Dataset, wor
     rows = dataset.samples
     for rank in range(world_size):
         loader = EvaluationLoader(
-            dataset, rows, image_size=SIZE, batch_size=4, threads=1, rank=rank, world_size=world_size
+            dataset, rows, image_size=SIZE, batch_size=4, placement=on_threads(1), partition=Partition(rank, world_size)
         )
         seen = [sample_id for batch in loader for sample_id in batch.sample_id.tolist()]
         assert seen == rows["sample_id"].tolist()[rank::world_size]

@@ -15,6 +15,7 @@ from shards.format.dataset import Dataset, open_dataset
 from shards.format.quarantine import Quarantined
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewBatch, TwoViewLoader
+from shards.loading.placement import Partition
 from tests.shards.loading.test_loaders import two_views
 from tests.shards.small_datasets import write_small_dataset
 
@@ -75,10 +76,10 @@ def test_another_world_size_goes_on_with_the_same_global_batches(
     dataset: Dataset, before: int, after: int, stop: int
 ) -> None:
     expected = list(itertools.islice(endless(two_views(dataset)), stop + 5))[stop:]
-    stopped = two_views(dataset, rank=before - 1, world_size=before)
+    stopped = two_views(dataset, partition=Partition(before - 1, before))
     list(itertools.islice(endless(stopped), stop))
     for rank in range(after):
-        resumed = two_views(dataset, rank=rank, world_size=after)
+        resumed = two_views(dataset, partition=Partition(rank, after))
         resumed.load_state_dict(stopped.state_dict())
         for found, whole in zip(itertools.islice(endless(resumed), 5), expected, strict=True):
             part = TwoViewBatch(whole.query[rank::after], whole.key[rank::after], whole.sample_id[rank::after])

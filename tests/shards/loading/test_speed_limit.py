@@ -5,6 +5,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from shards.loading.augmentation import ViewRange, view_matrices
+from shards.loading.placement import ON_CPU
 from shards.loading.speed_limit import limit_batches
 from tests.shards.loading.reference_views import warp
 from tests.shards.small_datasets import jpeg_of, smooth_image
@@ -22,8 +23,7 @@ def test_the_limit_decodes_and_turns_each_image_twice() -> None:
         image_shape=(50, 61),
         image_size=40,
         batch_size=3,
-        device="cpu",
-        device_id=None,
+        placement=ON_CPU,
         shares=[1, 1],
     )
     next(batches)

@@ -14,6 +14,7 @@ from shards.errors import CorruptShardError, DatasetError
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select
 from shards.loading.loaders import EvaluationLoader, OneViewBatch
+from shards.loading.placement import Placement
 from shards.loading.staging import stage
 from tests.shards.small_datasets import write_small_dataset
 
@@ -27,7 +28,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def views(dataset: Dataset, rows: object) -> list[OneViewBatch]:
-    return list(EvaluationLoader(dataset, rows, image_size=32, batch_size=4, threads=1))  # type: ignore[arg-type]
+    return list(EvaluationLoader(dataset, rows, image_size=32, batch_size=4, placement=Placement(threads=1)))  # type: ignore[arg-type]
 
 
 def staged_files(folder: Path) -> dict[str, tuple[int, int]]:
