@@ -17,3 +17,7 @@ class DamagedCheckpointError(ResumeError):
 
 class TrainingError(CxrError):
     """Training that cannot start or continue: a missing device, too few samples, a loss that is not a number."""
+
+
+class StudyError(CxrError):
+    """A study file, or the folder of a study, that cannot be used as asked."""

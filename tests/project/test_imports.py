@@ -51,11 +51,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
     },
+    "training.studies": {
+        *_LOADING,
+        *("shards.terminal", "recipes", "training", "training.processes", "training.backbones", "training.runs"),
+        *("training.pretraining", "training.downstream"),
+    },
     "training.cli": {
         "recipes",
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
-        *("training.runs", "training.pretraining", "training.downstream"),
+        *("training.runs", "training.pretraining", "training.downstream", "training.studies"),
     },
     "evaluation": {
         *_LOADING,

@@ -11,6 +11,7 @@ from training.cli.import_published import import_published
 from training.cli.pretrain import pretrain
 from training.cli.probe import probe
 from training.cli.recipes import recipes
+from training.cli.sweep import sweep
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -19,5 +20,5 @@ def main() -> None:
     """Pretrain on shards of chest radiographs, and train on their labels."""
 
 
-for command in (pretrain, probe, finetune, import_published, export, bench_loader, cache, recipes):
+for command in (pretrain, probe, finetune, import_published, export, bench_loader, cache, recipes, sweep):
     main.add_command(command)

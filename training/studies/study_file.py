@@ -1,0 +1,311 @@
+"""A study file as frozen dataclasses: datasets, pretraining runs, arms, methods, variants, targets, evaluation.
+
+The file is the only place where a protocol is written. Every key and value is checked; an error names file and key.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from shards.format.schema import SPLITS
+from training.errors import StudyError
+from training.studies.entries import Entry, read_yaml
+from training.studies.option_values import (
+    METHODS,
+    Settings,
+    method_settings,
+    pretrain_settings,
+    recipe_settings,
+    shared_settings,
+)
+
+STUDY_VERSION = 1
+AGGREGATES = ("image", "study")
+FRACTIONS_OF = ("patients", "images")
+PREPROCESSING = ("run", "imagenet", "dataset")
+OVER = ("patients", "draws")
+FAMILY = ("target", "method", "backbone", "arm", "variant", "fraction")
+
+_NAME = re.compile(r"[a-z0-9_.][a-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class StudyDataset:
+    """A dataset of shards. shards: its folder below --data. splits: expected samples; None: any number above 0."""
+
+    name: str
+    shards: Path
+    splits: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Pretraining runs that differ in their seed. name: the backbone's in the cells. shards: names of datasets.
+
+    settings: the recipe with what the study file changes.
+    """
+
+    name: str
+    recipe: str
+    shards: tuple[str, ...]
+    seeds: tuple[int, ...]
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared. at: start or end of the pretraining run; None: weights from elsewhere, `backbone_from`.
+
+    seen_patients: none, or a file that lists whom those weights have seen. preprocessing: run, imagenet or dataset.
+    pretraining: names of the runs that it is compared in; None: all.
+    """
+
+    name: str
+    at: str | None
+    backbone_from: str | None
+    seen_patients: str | None
+    preprocessing: str
+    pretraining: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named protocol, such as a label policy. methods: those that it is trained with; None: all."""
+
+    name: str
+    methods: tuple[str, ...] | None
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is learned and judged. draws: number of training subsets by fraction. settings: stronger than a variant's.
+
+    fraction_of: what a fraction counts.
+    """
+
+    name: str
+    dataset: str
+    labels: tuple[str, ...]
+    fractions: tuple[float, ...]
+    draws: Mapping[float, int]
+    fraction_of: str
+    aggregate: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How the cells are judged. family: what Holm's correction goes over: one family for each value of these."""
+
+    split: str
+    metrics: tuple[str, ...]
+    replicates: int
+    level: float
+    over: tuple[str, ...]
+    family: tuple[str, ...]
+    statistics_seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file. methods: the settings of each method. run: variants that are trained. seed: of heads, order."""
+
+    path: Path
+    name: str
+    datasets: Mapping[str, StudyDataset]
+    pretraining: tuple[Pretraining, ...]
+    arms: tuple[Arm, ...]
+    reference: str
+    methods: Mapping[str, Settings]
+    variants: Mapping[str, Variant]
+    run: tuple[str, ...]
+    targets: tuple[Target, ...]
+    seed: int
+    evaluation: Evaluation
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file. Raises StudyError that names file and key for whatever cannot be used."""
+    top = read_yaml(path)
+    required = ("study_version", "name", "datasets", "pretraining", "arms", "reference", "methods", "targets")
+    found = top.fields(required, ("variants", "run", "seed", "evaluation"))
+    version = found["study_version"]
+    if version.value != STUDY_VERSION or isinstance(version.value, bool):
+        raise version.error(f"this release reads study files of version {STUDY_VERSION}, not {version.value!r}")
+    datasets = {name: _dataset(name, entry) for name, entry in _named(found["datasets"]).items()}
+    pretraining = tuple(_pretraining(name, entry, datasets) for name, entry in _named(found["pretraining"]).items())
+    arms = tuple(_arm(name, entry, [p.name for p in pretraining]) for name, entry in _named(found["arms"]).items())
+    methods = {
+        name: method_settings(entry, name) for name, entry in found["methods"].fields(optional=tuple(METHODS)).items()
+    }
+    if not methods:
+        raise found["methods"].error("no method is named: probe, finetune or both")
+    variants = _variants(found.get("variants"), methods)
+    targets = tuple(_target(entry, datasets) for entry in found["targets"].items())
+    found["targets"].distinct([target.name for target in targets])
+    run = found["run"].choices(variants) if "run" in found else tuple(variants)
+    return Study(
+        path=path,
+        name=_name(found["name"]),
+        datasets=datasets,
+        pretraining=pretraining,
+        arms=arms,
+        reference=_reference(found["reference"], arms),
+        methods=methods,
+        variants=variants,
+        run=run,
+        targets=targets,
+        seed=found["seed"].whole() if "seed" in found else 0,
+        evaluation=_evaluation(found.get("evaluation", Entry({}, path, "evaluation"))),
+    )
+
+
+def fraction_text(fraction: float) -> str:
+    """A fraction as folders name it: 0.001, 0.0625, 1.0; never with an exponent."""
+    return format(Decimal(repr(fraction)), "f")
+
+
+def _named(entry: Entry) -> dict[str, Entry]:
+    """A mapping of names, at least one, to entries."""
+    found = entry.fields(optional=None)
+    if not found:
+        raise entry.error("at least one is needed")
+    for name, value in found.items():
+        _check_name(name, value)
+    return found
+
+
+def _name(entry: Entry) -> str:
+    return _check_name(entry.text(), entry)
+
+
+def _check_name(name: str, entry: Entry) -> str:
+    if not _NAME.fullmatch(name) or name in (".", ".."):
+        raise entry.error(f"{name!r} is no name: it is part of a folder's, of a-z, 0-9, _, . and -")
+    return name
+
+
+def _dataset(name: str, entry: Entry) -> StudyDataset:
+    found = entry.fields(("shards",), ("splits",))
+    splits: dict[str, int | None] = {}
+    for split, count in (found["splits"].fields(optional=SPLITS) if "splits" in found else {}).items():
+        splits[split] = None if count.value is None else count.whole()
+    return StudyDataset(name, Path(found["shards"].text()), splits)
+
+
+def _pretraining(name: str, entry: Entry, datasets: Mapping[str, StudyDataset]) -> Pretraining:
+    found = entry.fields(("recipe", "shards"), None)
+    own = [value for key, value in found.items() if key not in ("recipe", "shards", "seeds")]
+    recipe = recipe_settings(found["recipe"])
+    seeds = [0]
+    if "seeds" in found:
+        seeds = [seed.whole() for seed in found["seeds"].items()]
+        found["seeds"].distinct(seeds)
+    return Pretraining(
+        name=name,
+        recipe=found["recipe"].text(),
+        shards=found["shards"].choices(datasets),
+        seeds=tuple(seeds),
+        settings=recipe | pretrain_settings(own, entry),
+    )
+
+
+def _arm(name: str, entry: Entry, pretraining: list[str]) -> Arm:
+    optional = ("at", "backbone_from", "seen_patients", "preprocessing", "pretraining")
+    found = entry.fields(optional=optional)
+    if ("at" in found) == ("backbone_from" in found):
+        raise entry.error("give either at (start or end of the pretraining run) or backbone_from")
+    if ("backbone_from" in found) != ("seen_patients" in found):
+        raise entry.error("backbone_from and seen_patients belong together: none, or a file that lists the patients")
+    if "at" in found and "preprocessing" in found:
+        raise found["preprocessing"].error("an arm of a run has the run's own preprocessing")
+    return Arm(
+        name=name,
+        at=found["at"].choice(("start", "end")) if "at" in found else None,
+        backbone_from=found["backbone_from"].text() if "backbone_from" in found else None,
+        seen_patients=found["seen_patients"].text() if "seen_patients" in found else None,
+        preprocessing=found["preprocessing"].choice(PREPROCESSING) if "preprocessing" in found else "run",
+        pretraining=found["pretraining"].choices(pretraining) if "pretraining" in found else None,
+    )
+
+
+def _reference(entry: Entry, arms: tuple[Arm, ...]) -> str:
+    name = entry.choice([arm.name for arm in arms])
+    if next(arm for arm in arms if arm.name == name).pretraining is not None:
+        raise entry.error(f"the arm {name} is not one of all pretraining runs: gains are over an arm of every run")
+    return name
+
+
+def _variants(entry: Entry | None, methods: Mapping[str, Settings]) -> dict[str, Variant]:
+    if entry is None:
+        return {"default": Variant("default", None, Settings())}
+    variants = {}
+    for name, variant in _named(entry).items():
+        found = variant.fields(optional=None)
+        of = found.pop("methods", None)
+        chosen = None if of is None else of.choices(methods)
+        variants[name] = Variant(name, chosen, shared_settings(found.values(), variant))
+    return variants
+
+
+def _target(entry: Entry, datasets: Mapping[str, StudyDataset]) -> Target:
+    own = ("name", "dataset", "labels", "fractions", "draws", "fraction_of", "aggregate")
+    found = entry.fields(own[:4], None)
+    fractions = [fraction.number(0.0, 1.0) for fraction in found["fractions"].items()]
+    found["fractions"].distinct(fractions)
+    labels = found["labels"]
+    return Target(
+        name=_name(found["name"]),
+        dataset=found["dataset"].choice(datasets),
+        labels=("all",) if labels.value == "all" else labels.texts(),
+        fractions=tuple(fractions),
+        draws=_draws(found.get("draws"), fractions),
+        fraction_of=found["fraction_of"].choice(FRACTIONS_OF) if "fraction_of" in found else "patients",
+        aggregate=found["aggregate"].choice(AGGREGATES) if "aggregate" in found else "image",
+        settings=shared_settings([value for key, value in found.items() if key not in own], entry),
+    )
+
+
+def _draws(entry: Entry | None, fractions: list[float]) -> dict[float, int]:
+    """Number of draws of each fraction: one number for all, or a map by fraction. A fraction of 1 has one."""
+    if entry is None:
+        draws = dict.fromkeys(fractions, 1)
+    elif isinstance(entry.value, dict):
+        draws = {}
+        for fraction, count in entry.value.items():
+            place = Entry(count, entry.file, f"{entry.key}.{fraction}")
+            if fraction not in fractions:
+                raise place.error(f"{fraction!r} is none of this target's fractions")
+            draws[float(fraction)] = place.whole(1)
+        lacking = [fraction for fraction in fractions if fraction != 1 and fraction not in draws]
+        if lacking:
+            raise entry.error(f"the fraction {fraction_text(lacking[0])} has no number of draws")
+    else:
+        draws = dict.fromkeys(fractions, entry.whole(1))
+    return {fraction: 1 if fraction == 1 else draws[fraction] for fraction in fractions}
+
+
+def _evaluation(entry: Entry) -> Evaluation:
+    optional = ("split", "metrics", "replicates", "level", "over", "family", "statistics_seed")
+    found = entry.fields(optional=optional)
+    level = found["level"].number(0.0, 1.0) if "level" in found else 0.95
+    if level == 1:
+        raise found["level"].error("a level below 1 is needed")
+    return Evaluation(
+        split=found["split"].choice(SPLITS) if "split" in found else "test",
+        metrics=found["metrics"].texts() if "metrics" in found else ("auroc",),
+        replicates=found["replicates"].whole(1) if "replicates" in found else 10000,
+        level=level,
+        over=found["over"].choices(OVER) if "over" in found else OVER,
+        family=found["family"].choices(FAMILY) if "family" in found else (),
+        statistics_seed=found["statistics_seed"].whole() if "statistics_seed" in found else 0,
+    )
+
+
+def refuse_problems(problems: list[str], what: str) -> None:
+    """Raise one StudyError that names all problems at once; nothing where there are none."""
+    if problems:
+        raise StudyError("\n".join([f"{what}: {len(problems)} problems", *(f"  {problem}" for problem in problems)]))
