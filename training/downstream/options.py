@@ -203,7 +203,7 @@ class OptimizationOptions:
         group=_TRAINING,
     )
     min_total_steps: int = option(
-        400, COUNT, help="Least number of steps of the training with --epochs auto.", group=_TRAINING
+        400, click.IntRange(min=0), help="Least number of steps of the training with --epochs auto.", group=_TRAINING
     )
     select_by: tuple[str, ...] = option(
         (),

@@ -37,4 +37,6 @@ def select_cells(study: Study, pattern: str | None) -> Selection:
 
 def listed_paths(selection: Selection, output: Path) -> Sequence[str]:
     """Name the directory of each run and cell."""
-    return [str(output / part.path) for part in (*selection.runs, *selection.cells)]
+    return [
+        str(output / path) for path in [*(run.path for run in selection.runs), *(cell.path for cell in selection.cells)]
+    ]

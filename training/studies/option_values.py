@@ -1,6 +1,5 @@
 """Check the options of a study file as the command itself would: names and values of probe, finetune and pretrain."""
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -100,8 +99,12 @@ def _value(parameter: click.Parameter, entry: Entry) -> Any:  # noqa: ANN401 - o
     return tuple(value) if isinstance(value, list) else value
 
 
-@functools.cache
 def _parameters(options: type[Any]) -> dict[str, click.Parameter]:
-    """The click parameters of an options dataclass by field name."""
-    command = click.command()(takes(options)(lambda options: options))
-    return {str(parameter.name): parameter for parameter in command.params}
+    """The click parameters of an options dataclass by field name, made once."""
+    if options.__name__ not in _MADE:
+        command = click.command()(takes(options)(lambda options: options))
+        _MADE[options.__name__] = {str(parameter.name): parameter for parameter in command.params}
+    return _MADE[options.__name__]
+
+
+_MADE: dict[str, dict[str, click.Parameter]] = {}

@@ -1,5 +1,6 @@
 """Text of a small study file, and ways to change it: what the tests of studies begin with."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ CONTENT: dict[str, Any] = {
 
 def changed(*keys: str | int, value: object) -> dict[str, Any]:
     """A copy of the small study with one value changed, at a path of keys."""
-    content: dict[str, Any] = yaml.safe_load(yaml.safe_dump(CONTENT))
+    content: dict[str, Any] = copy.deepcopy(CONTENT)
     place: Any = content
     for key in keys[:-1]:
         place = place[key]

@@ -74,7 +74,7 @@ TARGET = CONTENT["targets"][0]
         (("reference",), "imagenet", "reference: 'imagenet' is not one of start, moco"),
         (("methods",), {"distil": {}}, "methods.distil: there is no such key"),
         (("methods", "finetune", "lr"), "1e-3x", "methods.finetune.lr: "),
-        (("methods", "finetune", "lr"), True, "methods.finetune.lr: true (true or false) is not a value"),
+        (("methods", "finetune", "lr"), True, "finetune.lr: 'true' (true or false) is not a value"),
         (("methods", "finetune", "schedule"), "step", "methods.finetune.schedule: 'step' is not one of"),
         (("methods", "finetune", "draw"), 1, "methods.finetune.draw: there is no such option here"),
         (("methods", "probe"), {"lr": 1.0}, "methods.probe.lr: there is no such option here"),
