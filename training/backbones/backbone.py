@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from training.backbones.networks import build_backbone
+from training.backbones.networks import GrayLevels, build_backbone
 from training.backbones.weight_files import fill, read_imagenet, read_weights
 from training.seen_patients import no_patients, read_patients
 
@@ -29,8 +29,8 @@ class Backbone:
     network: nn.Module
     architecture: str
     image_size: int
-    mean: float
-    std: float
+    mean: GrayLevels
+    std: GrayLevels
     initial: str
     provenance: Mapping[str, Any]
     digest: str

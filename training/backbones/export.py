@@ -17,7 +17,7 @@ from torch import nn
 from shards.durable import write_atomically, write_json_atomically
 from shards.loading.augmentation import ANTIALIAS_BELOW
 from training.backbones.backbone import Backbone
-from training.backbones.networks import backbone_weights, feature_dimension
+from training.backbones.networks import backbone_weights, feature_dimension, per_channel
 from training.backbones.weight_files import safetensors_bytes
 from training.errors import WeightsError
 from training.folders import refuse_filled
@@ -76,8 +76,8 @@ def preprocessing(backbone: Backbone, onnx_difference: float | None) -> Mapping[
         "pixels": "gray levels divided by 255, 0 black",
         "channels": 3,
         "channels_from": "the one gray channel, three times",
-        "mean": [backbone.mean / 255] * 3,
-        "std": [backbone.std / 255] * 3,
+        "mean": [level / 255 for level in per_channel(backbone.mean)],
+        "std": [level / 255 for level in per_channel(backbone.std)],
         "input": {"name": "images", "dtype": "float32", "shape": ["batch", 3, size, size]},
         "output": {
             "name": "features",

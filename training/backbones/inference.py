@@ -13,7 +13,7 @@ from shards.format.dataset import Dataset
 from shards.loading.loaders import EvaluationLoader
 from shards.loading.placement import Device, Placement
 from shards.terminal.progress import progress
-from training.backbones.networks import images_to_input, on_device
+from training.backbones.networks import GrayLevels, images_to_input, on_device
 from training.processes.devices import torch_device
 
 BATCH = 64
@@ -29,8 +29,8 @@ def outputs(
     rows: pd.DataFrame,
     *,
     image_size: int,
-    mean: float,
-    std: float,
+    mean: GrayLevels,
+    std: GrayLevels,
     device: Device,
     threads: int,
     description: str | None = None,

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from training.backbones.architectures import TABLE
 
+GrayLevels = float | tuple[float, float, float]
+"""Mean or standard deviation of pixels, 0..255: one for all three input channels, or one a channel."""
+
 
 def head_name(architecture: str) -> str:
     """Look up torchvision's path of the last linear layer, such as `fc` for a ResNet."""
@@ -50,15 +53,27 @@ def backbone_weights(network: nn.Module, architecture: str) -> dict[str, Tensor]
     return {name: value.detach() for name, value in network.state_dict().items() if not name.startswith(head)}
 
 
-def images_to_input(batch: Tensor, mean: float, std: float) -> Tensor:
-    """Normalise gray pixels and repeat them in the three input channels, on the device they are on.
+def images_to_input(batch: Tensor, mean: GrayLevels, std: GrayLevels) -> Tensor:
+    """Normalise gray pixels and show them to all three input channels, on the device they are on.
 
-    batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255. Returns float32 [N, 3, H, W], channels last.
+    batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255, for all channels or one a channel. Returns float32
+    [N, 3, H, W], channels last.
     """
     if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[1] != 1:
         raise ValueError(f"expected uint8 [N, 1, H, W], found {batch.dtype} {list(batch.shape)}")
-    gray = (batch.float() - mean) / std
+    gray = (batch.float() - _levels(mean, batch.device)) / _levels(std, batch.device)  # [N, 1, H, W] or [N, 3, H, W]
     return gray.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def per_channel(levels: GrayLevels) -> list[float]:
+    """One value for each of the three input channels."""
+    return [float(levels)] * 3 if isinstance(levels, float | int) else list(levels)
+
+
+def _levels(levels: GrayLevels, device: torch.device) -> float | Tensor:
+    if isinstance(levels, float | int):
+        return levels
+    return torch.tensor(levels, dtype=torch.float32, device=device)[:, None, None]
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:

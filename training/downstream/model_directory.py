@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
-from training.backbones.networks import attach_head, build_backbone, feature_dimension
+from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
 from training.downstream.options import EARLIER_VALUES, SupervisedOptions
 from training.downstream.start import Start, recorded_options
@@ -45,8 +45,8 @@ class Model:
     network: nn.Module
     architecture: str
     image_size: int
-    mean: float
-    std: float
+    mean: GrayLevels
+    std: GrayLevels
     labels: tuple[str, ...]
     patients: pd.DataFrame
     run_patients: pd.DataFrame
@@ -166,8 +166,8 @@ def load_model(folder: Path) -> Model:
         network=network.eval(),
         architecture=architecture,
         image_size=description["image_size"],
-        mean=description["mean"],
-        std=description["std"],
+        mean=_levels(description["mean"]),
+        std=_levels(description["std"]),
         labels=labels,
         patients=read_patients(folder),
         run_patients=read_patients(folder, RUN_PATIENTS),
@@ -206,6 +206,14 @@ def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float
     every = [_auroc(target[:, column], scores[:, column]).auroc for column in range(len(labels))]
     defined = [value for value in every if value is not None]
     return sum(defined) / len(defined) if defined else None
+
+
+def _levels(recorded: float | list[float]) -> GrayLevels:
+    """Mean or standard deviation as JSON holds it: a number, or a list of one a channel."""
+    if isinstance(recorded, list):
+        red, green, blue = recorded
+        return red, green, blue
+    return recorded
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -104,6 +104,15 @@ class BackboneOptions:
         "and image size.",
         group=_BACKBONE,
     )
+    preprocessing: str | None = option(
+        None,
+        metavar="RUN|imagenet|dataset",
+        help="Mean and standard deviation for weights that have none of their own, and for the start of a run: those "
+        "of a run (with its image size), of ImageNet, or of the dataset.",
+        group=_BACKBONE,
+        changes_weights=False,
+        unset="the run's, else the dataset's",
+    )
     allow_unfinished: bool = option(
         False, help="Take the newest checkpoint of an unfinished run.", group=_BACKBONE, changes_weights=False
     )

@@ -11,6 +11,7 @@ from shards.format.subsets import label_fraction, select, single_label
 from shards.terminal.options import free_keys
 from training.backbones.backbone import Backbone
 from training.downstream.options import ALL, BackboneOptions, LabelOptions, SupervisedOptions
+from training.downstream.preprocessing import preprocessed
 from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
 from training.runs.backbone_from import load_backbone
 
@@ -61,9 +62,10 @@ def _are_all(options: LabelOptions, dataset: Dataset) -> bool:
 def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:
     """Load the backbone that the options name.
 
-    Weights without a mean and standard deviation of their own (random, imagenet, a plain file) take the dataset's.
+    Weights without a mean and standard deviation of their own (random, imagenet, a plain file) take the dataset's,
+    unless --preprocessing names others.
     """
-    return load_backbone(
+    backbone = load_backbone(
         options.backbone_from,
         architecture=options.backbone,
         image_size=options.image_size,
@@ -73,6 +75,7 @@ def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:
         allow_unfinished=options.allow_unfinished,
         at=options.at,
     )
+    return preprocessed(backbone, dataset, options.preprocessing)
 
 
 def label_policy(options: LabelOptions) -> LabelPolicy:
@@ -93,7 +96,7 @@ def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]
     """
     free = free_keys(type(options))
     own = {name: value for name, value in asdict(options).items() if name not in free}
-    return {
+    recorded = {
         "method": options.method,
         "dataset_digest": start.dataset.digest,
         "backbone_digest": start.backbone.digest,
@@ -101,5 +104,6 @@ def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]
         "mean": start.backbone.mean,
         "std": start.backbone.std,
         "image_size": start.backbone.image_size,
-        **{name: list(value) if isinstance(value, tuple) else value for name, value in own.items()},
+        **own,
     }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in recorded.items()}

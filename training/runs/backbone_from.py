@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from training.backbones.backbone import (
     initial_backbone,
     untrained_provenance,
 )
-from training.backbones.networks import backbone_weights, build_backbone, head_name
+from training.backbones.networks import GrayLevels, backbone_weights, build_backbone, head_name
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
 from training.runs.checkpoints import load_checkpoint
@@ -106,6 +107,23 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
     )
 
 
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a run's images are prepared. image_size: side in pixels. mean, std: 0..255."""
+
+    image_size: int
+    mean: float
+    std: float
+
+
+def run_preprocessing(run: Path) -> Preprocessing:
+    """Read the preprocessing of a finished run, or of an import. Raises RunError where there is none."""
+    if not (run / BACKBONE).is_file():
+        raise RunError(f"{run} is not a finished run: {_nothing_in(run)}, whose preprocessing is to be taken.")
+    description, _ = _finished(run)
+    return Preprocessing(description["image_size"], description["mean"], description["std"])
+
+
 def _nothing_in(run: Path) -> str:
     return f"there is no {BACKBONE} and no last.json in it. Name a run of `cxr-train pretrain`"
 
@@ -156,7 +174,7 @@ FORMAT_VERSION = 1
 
 
 def describe_backbone(
-    *, architecture: str, image_size: int, mean: float, std: float, provenance: Mapping[str, Any]
+    *, architecture: str, image_size: int, mean: GrayLevels, std: GrayLevels, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
     """backbone.json without the digest of the weights."""
     return {
