@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, SourceRows
-from ingest.tables.rejections import REASON, mark_conflicts, mark_keys, split_off
+from ingest.tables.rejections import is_marked, mark_conflicts, mark_keys, split_off
 from shards.errors import DatasetError
 
 _PROBED = 200
@@ -44,7 +44,7 @@ def find_layout(root: Path, rows: pd.DataFrame, layouts: Sequence[pd.Series]) ->
     layouts: for each way the path below root of every row; the first is taken where two are equal. Rows that are
     marked are not looked for. Raises DatasetError where no image is there at all.
     """
-    usable = np.flatnonzero(rows[REASON].isna().to_numpy() if REASON in rows else np.ones(len(rows), dtype=bool))
+    usable = np.flatnonzero(~is_marked(rows).to_numpy())
     if not usable.size:
         return layouts[0]
     probed = usable[np.unique(np.linspace(0, usable.size - 1, _PROBED).astype(int))]

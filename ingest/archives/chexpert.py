@@ -14,6 +14,7 @@ from ingest.archives.chexpert_labels import LABELS
 from ingest.archives.source import SourceRows, find_folder, list_names
 from ingest.tables.csv_table import read_header, read_table
 from ingest.tables.files import file_sha256
+from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_labels, mark_paths
 from ingest.tables.vocabulary import OLDEST, ap_pas, projections, sexes
 from shards.errors import DatasetError
@@ -103,7 +104,7 @@ def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows["where"] = table["where"]
     rows[["projection", "ap_pa", "sex", "age"]] = _describe(table)
     mark_paths(rows, table["Path"])
-    mark(rows, rows["key"].isna(), "unusable path: '" + table["Path"] + "' is not .../patient/study/image.jpg")
+    mark(rows, rows["key"].isna(), Kind.UNUSABLE_PATH, "'" + table["Path"] + "' is not .../patient/study/image.jpg")
     rows[list(LABELS)] = mark_labels(rows, table[list(LABELS)])
     return rows, malformed
 

@@ -18,10 +18,11 @@ from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.chexpert import LAST_THREE
 from ingest.archives.chexpert_labels import LABELS
 from ingest.archives.source import SourceRows, find_folder, find_table
-from ingest.tables.csv_table import WHERE, read_table
+from ingest.tables.csv_table import WHERE, malformed_line, read_table
 from ingest.tables.files import file_sha256, open_table
 from ingest.tables.joins import look_up
-from ingest.tables.rejections import REASON, mark, mark_paths
+from ingest.tables.reasons import Kind, Rejection, rejection_frame
+from ingest.tables.rejections import DETAIL, KIND, mark, mark_paths
 from ingest.tables.vocabulary import ages, ap_pas, projections, sexes
 from shards.errors import DatasetError
 
@@ -90,10 +91,15 @@ class ChexpertPlus:
         )
         mark_paths(rows, path)
         mark_paths(rows, table["path_to_dcm"].where(table["path_to_dcm"] != "", path))
-        mark(rows, parts["patient"].isna(), "unusable path: '" + path + "' is not .../patient/study/image.jpg")
+        mark(rows, parts["patient"].isna(), Kind.UNUSABLE_PATH, "'" + path + "' is not .../patient/study/image.jpg")
         patient = table["deid_patient_id"]
-        mark(rows, patient != parts["patient"], "conflicting rows: '" + path + "' is said to be of '" + patient + "'")
-        mark(rows, ~rows["split"].isin(["train", "valid", "test"]), "no split: the table says '" + table["split"] + "'")
+        mark(rows, patient != parts["patient"], Kind.CONFLICT, "'" + path + "' is said to be of '" + patient + "'")
+        mark(
+            rows,
+            ~rows["split"].isin(["train", "valid", "test"]),
+            Kind.NO_SPLIT,
+            "the table says '" + table["split"] + "'",
+        )
         stem = path.str.replace(r"\.[^./]*$", "", regex=True)
         dicom = table["path_to_dcm"].where(table["path_to_dcm"] != "", stem + ".dcm")
         layouts = [(folder, stem + ".png") for folder in _PNG] + [(folder, dicom) for folder in _DICOM]
@@ -106,12 +112,12 @@ class ChexpertPlus:
 
 
 def _read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Of each line key (path_to_image), WHERE, labels and REASON where one of them is none; and lines that are none."""
+    """Of each line key (path_to_image), WHERE, labels, KIND and DETAIL where one of them is none; and bad lines."""
     keys: list[str] = []
     places: list[str] = []
-    reasons: list[str | None] = []
+    details: list[str | None] = []
     values = array("f")
-    malformed: list[tuple[str, str]] = []
+    malformed: list[Rejection] = []
     with open_table(path) as file:
         number = 0
         while line := file.readline(_LONGEST_LINE):
@@ -124,17 +130,18 @@ def _read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             if record is None:
                 continue
             if not isinstance(record, dict) or not isinstance(record.get("path_to_image"), str):
-                malformed.append((place, f"malformed line: no JSON object with path_to_image ({place})"))
+                malformed.append(malformed_line(place, Kind.MALFORMED, "no JSON object with path_to_image"))
                 continue
             keys.append(record["path_to_image"])
             places.append(place)
-            reasons.append(_wrong(record))
-            given = (None if reasons[-1] else record.get(label) for label in LABELS)
+            details.append(_wrong(record))
+            given = (None if details[-1] else record.get(label) for label in LABELS)
             values.extend(np.nan if value is None else float(value) for value in given)
     labels = pd.DataFrame(np.array(values, dtype="float32").reshape(-1, len(LABELS)), columns=LABELS)
     table = labels.assign(key=pd.Series(keys, dtype=object), where=pd.Series(places, dtype=object))
-    table[REASON] = pd.Series(reasons, dtype=object)
-    return table[["key", WHERE, REASON, *LABELS]], pd.DataFrame(malformed, columns=["path", "reason"], dtype=object)
+    table[DETAIL] = pd.Series(details, dtype=object)
+    table[KIND] = table[DETAIL].notna().map({True: str(Kind.LABEL), False: None})
+    return table[["key", WHERE, KIND, DETAIL, *LABELS]], rejection_frame(malformed)
 
 
 def _wrong(record: dict[str, object]) -> str | None:
@@ -143,5 +150,5 @@ def _wrong(record: dict[str, object]) -> str | None:
         value = record.get(label)
         if value is None or (type(value) in (int, float) and (value in (1, 0, -1) or value != value)):
             continue
-        return f"label out of range: {label} is {str(value)[:40]!r}, not 1, 0, -1 or null"
+        return f"{label} is {str(value)[:40]!r}, not 1, 0, -1 or null"
     return None

@@ -16,6 +16,7 @@ from ingest.archives.source import SourceRows, find_folder, find_table
 from ingest.tables.csv_table import read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.joins import look_up
+from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_labels
 from ingest.tables.vocabulary import ap_pas, or_none, projections
 from shards.errors import DatasetError
@@ -75,15 +76,23 @@ class Mimic:
             }
         )
         numbers = table["subject_id"].str.fullmatch(r"[0-9]{2,}") & table["study_id"].str.fullmatch(r"[0-9]+")
-        mark(rows, ~numbers, "unusable path: subject '" + table["subject_id"] + "', study '" + table["study_id"] + "'")
         mark(
-            rows, ~table["dicom_id"].str.fullmatch(r"[0-9a-zA-Z-]+"), "unusable path: dicom '" + table["dicom_id"] + "'"
+            rows,
+            ~numbers,
+            Kind.UNUSABLE_PATH,
+            "subject '" + table["subject_id"] + "', study '" + table["study_id"] + "'",
+        )
+        mark(
+            rows,
+            ~table["dicom_id"].str.fullmatch(r"[0-9a-zA-Z-]+"),
+            Kind.UNUSABLE_PATH,
+            "dicom '" + table["dicom_id"] + "'",
         )
         splits, bad_splits = read_table(self._split, ("dicom_id", "split"))
         split = look_up(rows, table["dicom_id"], splits.rename(columns={"dicom_id": "key"}), ["split"])["split"]
         rows["source_split"] = or_none(split)
         rows["split"] = or_none(split.map(_SPLITS))
-        mark(rows, rows["split"].isna(), f"no split: {self._split.name} does not say train, validate or test")
+        mark(rows, rows["split"].isna(), Kind.NO_SPLIT, f"{self._split.name} does not say train, validate or test")
         labels, bad_labels = self._read_labels()
         found = look_up(rows, table["subject_id"] + "/" + table["study_id"], labels, LABELS)
         rows = pd.concat([rows, found[list(LABELS)].astype("float32")], axis=1)

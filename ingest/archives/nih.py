@@ -16,6 +16,7 @@ from ingest.archives.assembly import assemble
 from ingest.archives.source import SourceRows, find_folder, find_table, list_names
 from ingest.tables.csv_table import read_header, read_table
 from ingest.tables.files import file_sha256, read_bytes
+from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_paths
 from ingest.tables.vocabulary import ages, ap_pas, projections, sexes
 from shards.errors import DatasetError
@@ -94,9 +95,9 @@ class Nih:
             }
         )
         mark_paths(rows, names)
-        mark(rows, parts["patient"].isna(), "unusable path: '" + names + "' is not <patient>_<number>.png")
+        mark(rows, parts["patient"].isna(), Kind.UNUSABLE_PATH, "'" + names + "' is not <patient>_<number>.png")
         other = parts["patient"].str.lstrip("0") != table["Patient ID"].str.lstrip("0")
-        mark(rows, other, "conflicting rows: '" + names + "' is said to be of patient '" + table["Patient ID"] + "'")
+        mark(rows, other, Kind.CONFLICT, "'" + names + "' is said to be of patient '" + table["Patient ID"] + "'")
         self._assign_splits(rows)
         rows = pd.concat([rows, _labels(rows, table["Finding Labels"])], axis=1)
         return assemble(rows, [malformed], self.label_names)
@@ -105,8 +106,8 @@ class Nih:
         if not self._lists:
             return
         listed = {split: rows["source_path"].isin(_read_list(path)) for split, path in self._lists.items()}
-        mark(rows, listed["train"] & listed["test"], f"conflicting rows: in both {' and '.join(_LISTS.values())}")
-        mark(rows, ~(listed["train"] | listed["test"]), f"no split: in neither {' nor '.join(_LISTS.values())}")
+        mark(rows, listed["train"] & listed["test"], Kind.CONFLICT, f"in both {' and '.join(_LISTS.values())}")
+        mark(rows, ~(listed["train"] | listed["test"]), Kind.NO_SPLIT, f"in neither {' nor '.join(_LISTS.values())}")
         rows["split"] = rows["split"].where(~listed["test"], "test")
         rows["source_split"] = rows["split"].map({"train": "train_val", "test": "test"})
 
@@ -133,10 +134,10 @@ def _labels(rows: pd.DataFrame, text: pd.Series) -> pd.DataFrame:
         blank = cell == ""
         labels[cell] = [float("nan") if blank else float(word in words) for word in (*FINDINGS, NO_FINDING)]
         if unknown and not blank:
-            wrong[cell] = f"label out of range: '{unknown[0]}' is none of ChestX-ray14's labels"
+            wrong[cell] = f"'{unknown[0]}' is none of ChestX-ray14's labels"
         elif NO_FINDING in words and len(words) > 1:
-            wrong[cell] = f"label out of range: '{cell}' has a finding and none"
-    mark(rows, text.isin(wrong), text.map(wrong).astype(object))
+            wrong[cell] = f"'{cell}' has a finding and none"
+    mark(rows, text.isin(wrong), Kind.LABEL, text.map(wrong).astype(object))
     frame = pd.DataFrame.from_dict(labels, orient="index", columns=[*FINDINGS, NO_FINDING], dtype="float32")
     return frame.reindex(text.to_numpy()).set_index(rows.index)
 

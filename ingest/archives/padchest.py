@@ -21,6 +21,7 @@ from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.source import SourceRows, find_folder, find_table
 from ingest.tables.csv_table import read_table
 from ingest.tables.files import file_sha256
+from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_paths
 from ingest.tables.vocabulary import OLDEST, ap_pas, or_none, sexes
 from shards.errors import DatasetError
@@ -133,7 +134,7 @@ class Padchest:
         )
         mark_paths(rows, name)
         mark_paths(rows, folder.where(folder != "", "none"))
-        mark(rows, table["PatientID"] == "", "no patient: PatientID is blank")
+        mark(rows, table["PatientID"] == "", Kind.NO_PATIENT, "PatientID is blank")
         inside = (folder + "/" + name).where(folder != "", name)
         layouts = [inside, "images/" + inside, "images/" + name, name]
         rows["file"] = find_layout(self.roots["source"], rows, layouts)
@@ -161,5 +162,5 @@ def _labels(rows: pd.DataFrame, text: pd.Series) -> pd.DataFrame:
             values[number] = 0.0
         for term in terms & place.keys():
             values[number, place[term]] = 1.0
-    mark(rows, pd.Series(wrong[codes], index=rows.index), "label out of range: '" + text + "' is no list of terms")
+    mark(rows, pd.Series(wrong[codes], index=rows.index), Kind.LABEL, "'" + text + "' is no list of terms")
     return pd.DataFrame(values[codes], columns=LABELS, index=rows.index)

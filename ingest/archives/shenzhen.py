@@ -14,6 +14,7 @@ import pandas as pd
 from ingest.archives.assembly import assemble
 from ingest.archives.source import SourceRows, find_folder, list_names
 from ingest.tables.files import open_table
+from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark
 from ingest.tables.vocabulary import OLDEST
 from shards.errors import DatasetError
@@ -98,7 +99,7 @@ class Shenzhen:
                 LABEL: pd.to_numeric(parts["label"]).astype("float32"),
             }
         )
-        mark(rows, parts["label"].isna(), "label out of range: the name does not end in _0 or _1")
+        mark(rows, parts["label"].isna(), Kind.LABEL, "the name does not end in _0 or _1")
         return assemble(rows, [], self.label_names)
 
     def describe(self, text: str) -> tuple[str | None, float | None]:

@@ -43,8 +43,8 @@ class SourceRows:
     """What a reader found.
 
     samples: key, split, DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS and one float32 column a label (NaN: not mentioned).
-    age is in years; sex is male or female; None or NaN where unknown. rejected: path, reason; a reason is
-    `<kind>: <detail> (<where>)`.
+    age is in years; sex is male or female; None or NaN where unknown. rejected: a table
+    of rejections (`ingest.tables.reasons.REJECTED_COLUMNS`).
     """
 
     samples: "pd.DataFrame"

@@ -17,7 +17,8 @@ from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.source import SourceRows, find_folder
 from ingest.tables.csv_table import WHERE, read_header, read_table
 from ingest.tables.files import file_sha256
-from ingest.tables.rejections import REASON, mark, mark_conflicts, mark_labels, split_off
+from ingest.tables.reasons import Kind
+from ingest.tables.rejections import is_marked, mark, mark_conflicts, mark_labels, split_off
 from shards.errors import DatasetError
 
 OTHER = "Other diseases"
@@ -100,7 +101,7 @@ class Vindr:
             source_path=name,
             root="source",
         )
-        mark(rows, ~images["image_id"].str.fullmatch(r"[0-9a-zA-Z_-]+"), "unusable path: image '" + name + "'")
+        mark(rows, ~images["image_id"].str.fullmatch(r"[0-9a-zA-Z_-]+"), Kind.UNUSABLE_PATH, "image '" + name + "'")
         rows["file"] = find_layout(
             self.roots["source"], rows, [name + end for end in (".dicom", ".dcm", ".png", ".jpg")]
         )
@@ -117,8 +118,8 @@ def _read_readings(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows = table[["image_id", "rad_id", WHERE]].assign(source_path=table["image_id"])
     rows[list(LABELS)] = mark_labels(rows, table[list(LABELS)])
     mark_conflicts(rows, ["image_id", "rad_id"], LABELS)
-    again = rows[rows[REASON].isna()].duplicated(["image_id", "rad_id"]).reindex(rows.index, fill_value=False)
-    mark(rows, again, "duplicate key: '" + rows["image_id"] + "' was read by '" + rows["rad_id"] + "' before")
+    again = rows[~is_marked(rows)].duplicated(["image_id", "rad_id"]).reindex(rows.index, fill_value=False)
+    mark(rows, again, Kind.DUPLICATE_KEY, "'" + rows["image_id"] + "' was read by '" + rows["rad_id"] + "' before")
     return rows, malformed
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.build.plan import BUILD_FOLDER, Plan
+from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically, write_json_atomically
 from shards.format.dataset import ShardSummary
 from shards.format.schema import schema
@@ -25,14 +26,21 @@ PIXELS = "pixels"
 
 
 @dataclass(frozen=True)
-class Rejection:
-    """One input without a place in its shard. stamp: size and modification time of the file, None where absent."""
+class RejectedImage:
+    """One image without a place in its shard. stamp: size and modification time of the file, None where absent."""
 
     path: str
-    reason: str
+    kind: str
+    detail: str
+    where: str
     root: str
     file: str
     stamp: list[int] | None
+
+    @property
+    def rejection(self) -> Rejection:
+        """As rejected.csv has it."""
+        return Rejection(self.path, Reason(Kind(self.kind), self.detail, self.where))
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Done:
     plan: str
     shard: str
     summary: ShardSummary | None
-    rejected: tuple[Rejection, ...]
+    rejected: tuple[RejectedImage, ...]
     histogram: tuple[int, ...]
     rows_sha256: str
 
@@ -56,7 +64,7 @@ def write_done(
     plan: Plan,
     shard: str,
     summary: ShardSummary | None,
-    rejected: Sequence[Rejection],
+    rejected: Sequence[RejectedImage],
     histogram: Sequence[int],
     rows: list[dict[str, Any]],
 ) -> None:
@@ -92,7 +100,7 @@ def read_done(out: Path, plan: Plan, shard: str) -> Done | None:
         summary = ShardSummary(**content["summary"]) if content["summary"] else None
         if summary is not None and not _in_place(out, summary):
             return None
-        content |= {"rejected": tuple(Rejection(**entry) for entry in content["rejected"])}
+        content |= {"rejected": tuple(RejectedImage(**entry) for entry in content["rejected"])}
         return Done(**content | {"summary": summary, "histogram": tuple(content["histogram"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ingest.build.done_records import PIXELS, Rejection, forget, is_finished, stamp, write_done
+from ingest.build.done_records import PIXELS, RejectedImage, forget, is_finished, stamp, write_done
 from ingest.build.plan import Plan
 from ingest.build.shard_image import Ingested, ingest_image
 from ingest.build.source_file import read_source_file
@@ -63,7 +63,7 @@ def _fill(job: Job, shard: str, report: Report) -> None:
     cv2.setNumThreads(1)
     labels: list[str] = job.plan.header["labels"]
     kept = (*(column for column in COLUMNS if column not in WRITER_COLUMNS), *labels)
-    rejected: list[Rejection] = []
+    rejected: list[RejectedImage] = []
     histogram = np.zeros(256, dtype=np.int64)
     rows: list[dict[str, Any]] = []
     digests: list[str] = []
@@ -90,7 +90,7 @@ def _fill(job: Job, shard: str, report: Report) -> None:
 
 
 def _images(
-    job: Job, rows: list[dict[str, Any]], rejected: list[Rejection], report: Report
+    job: Job, rows: list[dict[str, Any]], rejected: list[RejectedImage], report: Report
 ) -> Iterator[tuple[dict[str, Any], Ingested]]:
     """Rows with their image, in order; the others are appended to `rejected`."""
     options = job.plan.header["options"]
@@ -103,11 +103,12 @@ def _images(
             real_root = real_roots[row["root"]]
             content = read_source_file(f"{real_root}/{row['file']}", real_root, limit)
             image = ingest_image(content, options["short_side"], options["max_pixels"])
-        except UnusableImage as reason:
+        except UnusableImage as error:
             refused += 1
             # Where identifiers are hashed there is no path to tell.
             path, file = row["source_path"] or row["key"], job.roots[row["root"]] / row["file"]
-            rejected.append(Rejection(path, f"{reason} ({row['where']})", row["root"], row["file"], stamp(file)))
+            reason = (str(error.kind), error.detail, row["where"])
+            rejected.append(RejectedImage(path, *reason, row["root"], row["file"], stamp(file)))
         else:
             yield row, image
         if read == _REPORT_EVERY:

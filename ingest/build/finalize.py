@@ -21,6 +21,7 @@ import pyarrow as pa
 from ingest.build.done_records import PIXELS, Done, read_done, read_rows
 from ingest.build.duplicates import DUPLICATES, Counts, count_duplicates, find_duplicates, reason
 from ingest.build.plan import BUILD_FOLDER, Plan
+from ingest.tables.reasons import REJECTED_COLUMNS, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
 from shards.format.dataset import write_dataset
@@ -59,12 +60,12 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
     """
     done = _collect(out, plan)
     rejected = plan.rejections()
-    rejected += [{"path": entry.path, "reason": entry.reason} for shard in done for entry in shard.rejected]
-    rejected.sort(key=lambda entry: (entry["path"], entry["reason"]))
+    rejected += [entry.rejection for shard in done for entry in shard.rejected]
+    rejected.sort(key=lambda entry: (entry.path, str(entry.reason)))
     _judge(rejected, plan.samples + plan.rejected, max_rejected)
     filled = [shard for shard in done if shard.summary is not None]
     if not filled:
-        raise DatasetError(f"every image was rejected; the first: {rejected[0]['path']}: {rejected[0]['reason']}")
+        raise DatasetError(f"every image was rejected; the first: {rejected[0].path}: {rejected[0].reason}")
     histogram = np.zeros(256, dtype=np.int64)
     for shard in filled:
         histogram += np.array(shard.histogram, dtype=np.int64)
@@ -75,7 +76,7 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
     drop: bool = plan.header["options"]["drop_duplicates"]
     if drop:
         samples = _exclude(samples, dict(zip(duplicates["key"], duplicates["same_as"], strict=True)))
-    _write_csv(out / REJECTED, ("path", "reason"), rejected)
+    _write_csv(out / REJECTED, REJECTED_COLUMNS, [entry.cells for entry in rejected])
     _write_csv(out / DUPLICATES, tuple(duplicates.columns), _records(duplicates))
     options = {key: value for key, value in plan.header["options"].items() if key not in ("name", "seed")}
     digest = write_dataset(
@@ -121,12 +122,12 @@ def _collect(out: Path, plan: Plan) -> list[Done]:
     return [record for record in records.values() if record is not None]
 
 
-def _judge(rejected: Sequence[dict[str, str]], total: int, max_rejected: float) -> None:
+def _judge(rejected: Sequence[Rejection], total: int, max_rejected: float) -> None:
     if len(rejected) <= max_rejected * total:
         return
-    kinds = Counter(entry["reason"].partition(":")[0] for entry in rejected)
+    kinds = Counter(str(entry.reason.kind) for entry in rejected)
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    first = "".join(f"\n  {entry['path']}: {entry['reason']}" for entry in rejected[:_SHOWN])
+    first = "".join(f"\n  {entry.path}: {entry.reason}" for entry in rejected[:_SHOWN])
     raise DatasetError(
         f"{len(rejected)} of {total} rows were rejected ({len(rejected) / total:.2%}, allowed {max_rejected:.2%}): "
         f"{counted}. The first:{first}\nMend the files and run the same command again: shards with mended images are "

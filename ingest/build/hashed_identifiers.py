@@ -10,12 +10,11 @@ import hmac
 import pandas as pd
 
 from ingest.archives.source import SourceRows
-from ingest.tables.rejections import REASON
+from ingest.tables.reasons import Kind, Reason, Rejection, rejection_frame
 from shards.errors import DatasetError
 
 _DIGITS = 20  # 80 bits: two of 400,000 images share a hash once in 10**13 datasets
-_KIND = r"^([^:]*):"
-_WHERE = r"(\((?:[^()/]* line \d+|CXR_png)\))$"
+_WHERE = r"[^()/]* line \d+|CXR_png"
 
 
 def hash_identifiers(found: SourceRows, salt: bytes) -> SourceRows:
@@ -35,13 +34,13 @@ def hash_identifiers(found: SourceRows, salt: bytes) -> SourceRows:
     for column in ("patient_id", "key"):
         if hashed[column].nunique() != samples[column].nunique():
             raise DatasetError(f"two values of {column} have the same hash under this salt: take another salt")
-    reasons = found.rejected[REASON].astype("str")
-    kind = reasons.str.extract(_KIND)[0].fillna("rejected")
-    where = reasons.str.extract(_WHERE)[0].fillna("")
-    rejected = found.rejected.assign(
-        path=_hashes("path", found.rejected["path"], salt), reason=(kind + ": " + where).str.strip()
-    )
-    return SourceRows(hashed, rejected)
+    where = found.rejected["where"].where(found.rejected["where"].str.fullmatch(_WHERE), "")
+    paths = _hashes("path", found.rejected["path"], salt)
+    rejected = [
+        Rejection(path, Reason(Kind(kind), "", line))
+        for path, kind, line in zip(paths, found.rejected["kind"], where, strict=True)
+    ]
+    return SourceRows(hashed, rejection_frame(rejected))
 
 
 def _hashes(kind: str, values: pd.Series, salt: bytes) -> pd.Series:

@@ -21,6 +21,7 @@ from ingest.build.hashed_identifiers import hash_identifiers
 from ingest.build.options import MAX_REJECTED
 from ingest.build.shard_image import JPEG_QUALITY
 from ingest.build.splits import carve, check_patients
+from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
 from shards.format.schema import SPLITS
@@ -31,6 +32,7 @@ BUILD_FOLDER = ".build"
 _OTHER_LICENCE = "not known: another dataset in the layout of {}; see its own terms"
 _LIBRARIES = ("simplejpeg", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pyarrow")
 _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
+_REASON_COLUMNS = ("kind", "detail", "where")
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,14 @@ class Plan:
         groups = pq.read_metadata(self.path)
         return sum(groups.row_group(self.shards.index(shard)).num_rows for shard in shards)
 
-    def rejections(self) -> list[dict[str, str]]:
-        """path and reason of the rows that never got a place."""
+    def rejections(self) -> list[Rejection]:
+        """The rows that never got a place."""
         if not self.rejected:
             return []
         with pq.ParquetFile(self.path) as file:
-            table = file.read_row_group(len(self.shards), columns=["source_path", "reason"])
-        return [{"path": row["source_path"], "reason": row["reason"]} for row in table.to_pylist()]
+            table = file.read_row_group(len(self.shards), columns=["source_path", *_REASON_COLUMNS])
+        rows = table.select(["source_path", *_REASON_COLUMNS]).to_pylist()
+        return [Rejection(path, Reason(Kind(kind), *rest)) for path, kind, *rest in (row.values() for row in rows)]
 
 
 def plan_path(out: Path) -> Path:
@@ -122,6 +125,8 @@ def read_plan(out: Path) -> Plan | None:
     try:
         with pq.ParquetFile(path) as file:
             content = _metadata(file)
+            if not set(_REASON_COLUMNS) <= set(file.schema_arrow.names):
+                raise ValueError("it is of another release")
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build anew") from error
     header = content["header"]
@@ -161,7 +166,7 @@ def write_plan(
         "max_rejected": max_rejected,
     }
     schema = schema.with_metadata({"plan": json.dumps(metadata)})
-    planned = pa.Table.from_pandas(samples.assign(reason=None), schema=schema, preserve_index=False)
+    planned = pa.Table.from_pandas(samples.assign(kind=None, detail=None), schema=schema, preserve_index=False)
     refused = found.rejected.rename(columns={"path": "source_path"}).reindex(columns=schema.names)
     plan_path(out).parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(plan_path(out)) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -220,5 +225,5 @@ def _metadata(file: pq.ParquetFile) -> dict[str, Any]:
 
 
 def _schema(label_names: tuple[str, ...]) -> pa.Schema:
-    text = [pa.field(name, pa.string()) for name in ("shard", *_TEXT_COLUMNS, "reason")]
+    text = [pa.field(name, pa.string()) for name in ("shard", *_TEXT_COLUMNS, "kind", "detail")]
     return pa.schema([*text, *(pa.field(name, pa.float32()) for name in ("age", *label_names))])

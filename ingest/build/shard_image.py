@@ -15,7 +15,7 @@ import simplejpeg
 from shards.images.decode import JPEG, jpeg_structure
 from shards.images.gray import Gray, read_gray, target_size
 from shards.images.jpeg_markers import JpegStructureError, without_metadata
-from shards.images.unusable_image import UnusableImage
+from shards.images.unusable_image import Fault, UnusableImage
 
 JPEG_QUALITY = 95
 
@@ -52,7 +52,7 @@ def ingest_image(content: bytes, short_side: int | None, max_pixels: int) -> Ing
     try:
         decoded = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")
     except ValueError as error:
-        raise UnusableImage(f"unreadable image: {error}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"{error}") from error
     height, width = decoded.shape[:2]
     histogram = _histogram(decoded)
     return Ingested(jpeg, height, width, histogram, _digest(decoded, histogram), passed_through)
@@ -97,4 +97,4 @@ def _passed_through(content: bytes, short_side: int | None, max_pixels: int) -> 
     try:
         return without_metadata(content)
     except JpegStructureError as error:
-        raise UnusableImage(f"unreadable image: not a whole JPEG: {error}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"not a whole JPEG: {error}") from error

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from shards.errors import DatasetError
-from shards.images.unusable_image import UnusableImage
+from shards.images.unusable_image import Fault, UnusableImage
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
 
@@ -25,19 +25,19 @@ def read_source_file(path: Path | str, real_root: str, limit: int) -> bytes:
     try:
         real = _resolve(os.fspath(path), real_root)
         if not real.startswith(os.path.join(real_root, "")):  # noqa: PTH118 - on text, for each image
-            raise UnusableImage("path leaves the source: it leads out by a link")
+            raise UnusableImage(Fault.OUTSIDE, "it leads out by a link")
         status = os.stat(real)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode):
-            raise UnusableImage("missing file: what is there is no regular file")
+            raise UnusableImage(Fault.MISSING_FILE, "what is there is no regular file")
         if status.st_size > limit:
-            raise UnusableImage(f"image too large: a file of {status.st_size:,} bytes, more than {limit:,}")
+            raise UnusableImage(Fault.TOO_LARGE, f"a file of {status.st_size:,} bytes, more than {limit:,}")
         with open(real, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as Path.read_bytes on small files
             return file.read()
     except ValueError as error:  # a zero byte, or what is no UTF-8
-        raise UnusableImage("missing file: no file can have this name") from error
+        raise UnusableImage(Fault.MISSING_FILE, "no file can have this name") from error
     except OSError as error:
         if error.errno in _NOT_THERE:
-            raise UnusableImage(f"missing file: {error.strerror}") from error
+            raise UnusableImage(Fault.MISSING_FILE, f"{error.strerror}") from error
         raise DatasetError(
             f"{path}: {error.strerror}. Nothing was lost: run the same command again, finished shards are kept. If it "
             "stays like this, remove the file and it will be rejected as missing."

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from ingest.tables.files import open_table, read_bytes
+from ingest.tables.reasons import Kind, Reason, Rejection, rejection_frame
 from shards.errors import DatasetError
 
 WHERE = "where"
@@ -21,7 +22,7 @@ WHERE = "where"
 
 _LONGEST_HEADER = 1 << 20
 _IN_WORDS = {"unexpected end of data": "a quote is not closed"}
-_NOT_UTF_8 = "not UTF-8: the line has bytes that are no UTF-8 text"
+_NOT_UTF_8 = "the line has bytes that are no UTF-8 text"
 
 
 def read_table(
@@ -33,7 +34,7 @@ def read_table(
     costs its own line only; where it may, at most the lines to the next quote, all named together.
 
     Returns the rows (the text columns `required` and `optional`, '' where blank or where the table lacks an optional
-    one, and WHERE) and the lines that cannot be rows (columns path, reason): too few or too many fields, quotes that
+    one, and WHERE) and the lines that cannot be rows (a table of rejections): too few or too many fields, quotes that
     do not match, bytes that are not UTF-8. Raises DatasetError where no row can be trusted: the file is absent, not
     UTF-8 in any line, or lacks a required column.
     """
@@ -46,7 +47,7 @@ def read_table(
     if read is None:
         read = _read_carefully(path, columns, wanted, multiline=multiline)
     rows, lines, malformed = read
-    if not lines and any(why == _NOT_UTF_8 for _, why in malformed):
+    if not lines and any(kind == Kind.NOT_UTF_8 for _, kind, _ in malformed):
         raise DatasetError(f"{path} is not UTF-8 in any of its lines: save it as UTF-8 and try again")
     rows = rows.apply(lambda column: column.str.strip())
     blank = (rows == "").all(axis=1)
@@ -54,11 +55,13 @@ def read_table(
     for column in optional:
         if column not in rows:
             rows[column] = pd.Series("", index=rows.index, dtype="str")
-    places = [f"{path.name} line {line}" for line, _ in malformed]
-    rejected = pd.DataFrame(
-        {"path": places, "reason": [f"{why} ({at})" for (_, why), at in zip(malformed, places, strict=True)]}, dtype=str
-    )
-    return rows[~blank].reset_index(drop=True), rejected
+    rejected = [malformed_line(f"{path.name} line {line}", kind, detail) for line, kind, detail in malformed]
+    return rows[~blank].reset_index(drop=True), rejection_frame(rejected)
+
+
+def malformed_line(where: str, kind: Kind, detail: str) -> Rejection:
+    """The rejection of a line that is no row: nothing but its place names it."""
+    return Rejection(where, Reason(kind, detail, where))
 
 
 def read_header(path: Path) -> list[str]:
@@ -81,8 +84,9 @@ def read_header(path: Path) -> list[str]:
     return columns
 
 
-_Read = tuple[pd.DataFrame, Sequence[int], list[tuple[int, str]]]
-"""Text columns, the line of each row, and line and reason of what is no row."""
+_Malformed = list[tuple[int, Kind, str]]
+_Read = tuple[pd.DataFrame, Sequence[int], _Malformed]
+"""Text columns, the line of each row, and line, kind and detail of what is no row."""
 
 
 def _read_fast(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> _Read | None:
@@ -92,10 +96,10 @@ def _read_fast(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> _Re
         content.decode()
     except UnicodeDecodeError:
         return None
-    malformed: list[tuple[int, str]] = []
+    malformed: _Malformed = []
 
     def note(row: pa.csv.InvalidRow) -> str:
-        malformed.append((row.number, _wrong_count(row.actual_columns, row.expected_columns)))
+        malformed.append((row.number, Kind.MALFORMED, _wrong_count(row.actual_columns, row.expected_columns)))
         return "skip"
 
     try:
@@ -118,7 +122,7 @@ def _read_fast(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> _Re
     lines = ends + (not content.endswith((b"\n", b"\r")))
     if table.num_rows + len(malformed) != lines - 1:  # a quote ran over the end of its line
         return None
-    bad_lines = {number for number, _ in malformed}
+    bad_lines = {number for number, _, _ in malformed}
     return table.to_pandas(), [n for n in range(2, lines + 1) if n not in bad_lines], malformed
 
 
@@ -127,14 +131,14 @@ def _read_carefully(path: Path, columns: Sequence[str], wanted: Sequence[str], *
     places = [columns.index(column) for column in wanted]
     cells: list[list[str]] = [[] for _ in wanted]
     lines: list[int] = []
-    malformed: list[tuple[int, str]] = []
+    malformed: _Malformed = []
     with open_table(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         for line, record in _records(text, multiline=multiline):
             if isinstance(record, csv.Error):
-                malformed.append((line, f"malformed line: {_IN_WORDS.get(str(record), str(record))}"))
+                malformed.append((line, Kind.MALFORMED, _IN_WORDS.get(str(record), str(record))))
             elif len(record) not in (0, len(columns)):
-                malformed.append((line, _wrong_count(len(record), len(columns))))
+                malformed.append((line, Kind.MALFORMED, _wrong_count(len(record), len(columns))))
             elif record:
                 values = [record[place] for place in places]
                 if all(map(_is_text, values)):
@@ -142,7 +146,7 @@ def _read_carefully(path: Path, columns: Sequence[str], wanted: Sequence[str], *
                     for column, value in zip(cells, values, strict=True):
                         column.append(value)
                 else:
-                    malformed.append((line, _NOT_UTF_8))
+                    malformed.append((line, Kind.NOT_UTF_8, _NOT_UTF_8))
     frame = {column: pd.Series(values, dtype="str") for column, values in zip(wanted, cells, strict=True)}
     return pd.DataFrame(frame), lines, malformed
 
@@ -171,7 +175,7 @@ def _records(text: io.TextIOWrapper, *, multiline: bool) -> Iterator[tuple[int, 
 
 
 def _wrong_count(found: int, expected: int) -> str:
-    return f"malformed line: {found} fields where the header has {expected}"
+    return f"{found} fields where the header has {expected}"
 
 
 def _is_text(value: str) -> bool:

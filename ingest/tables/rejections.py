@@ -10,29 +10,40 @@ import numpy as np
 import pandas as pd
 
 from ingest.tables.csv_table import WHERE
+from ingest.tables.reasons import Kind, Reason, Rejection, rejection_frame
 from shards.format.identity import KEY_PATTERN
 from shards.format.sample import MAX_KEY_LENGTH
 
-REASON = "reason"
+KIND, DETAIL = "kind", "detail"
+"""Columns of a marked row: why it cannot be ingested. KIND is None where nothing is wrong with it."""
 
 _LEAVES = r"(?:^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$))"
 _NO_PATH = r"(?:^$|^\.?/|//|/\.?/|/\.?$|[\x00-\x1f\x7f-\x9f])"
 _LONGEST_CELL = 300
 
 
-def mark(rows: pd.DataFrame, mask: pd.Series, reason: "pd.Series | str") -> None:
+def mark(rows: pd.DataFrame, mask: pd.Series, kind: "pd.Series | Kind", detail: "pd.Series | str") -> None:
     """Give a reason to the rows of a boolean mask that have none yet. The first reason found stays."""
-    if REASON not in rows:
-        rows[REASON] = pd.Series(None, index=rows.index, dtype=object)
-    new = mask & rows[REASON].isna()
+    if KIND not in rows:
+        rows[KIND] = pd.Series(None, index=rows.index, dtype=object)
+        rows[DETAIL] = pd.Series(None, index=rows.index, dtype=object)
+    new = mask & rows[KIND].isna()
     if new.any():
-        rows.loc[new, REASON] = reason[new] if isinstance(reason, pd.Series) else reason
+        rows.loc[new, KIND] = kind[new] if isinstance(kind, pd.Series) else str(kind)
+        rows.loc[new, DETAIL] = detail[new] if isinstance(detail, pd.Series) else detail
+
+
+def is_marked(rows: pd.DataFrame) -> pd.Series:
+    """Which rows have a reason."""
+    return rows[KIND].notna() if KIND in rows else pd.Series(data=False, index=rows.index)
 
 
 def mark_paths(rows: pd.DataFrame, text: pd.Series) -> None:
     """Mark rows whose path, as a table has it, leads out of the source or is none: text only, no file is touched."""
-    mark(rows, text.str.contains(_LEAVES), "path leaves the source: '" + text + "'")
-    mark(rows, text.str.contains(_NO_PATH), "unusable path: '" + text + "' has an empty part or control characters")
+    mark(rows, text.str.contains(_LEAVES), Kind.OUTSIDE, "'" + text + "'")
+    mark(
+        rows, text.str.contains(_NO_PATH), Kind.UNUSABLE_PATH, "'" + text + "' has an empty part or control characters"
+    )
 
 
 def mark_labels(rows: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
@@ -43,8 +54,8 @@ def mark_labels(rows: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
         numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(dtype="float32")
         bad = (np.asarray(words, dtype=object) != "") & ~np.isin(numbers, [1.0, 0.0, -1.0])
         if bad.any():
-            reason = f"label out of range: {label} is '" + text[label] + "', not 1, 0, -1 or blank"
-            mark(rows, pd.Series(bad[codes], index=rows.index), reason)
+            detail = f"{label} is '" + text[label] + "', not 1, 0, -1 or blank"
+            mark(rows, pd.Series(bad[codes], index=rows.index), Kind.LABEL, detail)
         columns[label] = numbers[codes]
     return pd.DataFrame(columns, index=text.index)
 
@@ -54,8 +65,7 @@ def mark_conflicts(rows: pd.DataFrame, identity: Sequence[str], columns: Sequenc
 
     Blank agrees with blank only. Rows that agree are left to mark_keys.
     """
-    mark(rows, pd.Series(False, index=rows.index), "")
-    usable = rows[rows[REASON].isna()]
+    usable = rows[~is_marked(rows)]
     repeated = usable[usable.duplicated(list(identity), keep=False)]
     if repeated.empty:
         return
@@ -66,40 +76,42 @@ def mark_conflicts(rows: pd.DataFrame, identity: Sequence[str], columns: Sequenc
     differs = (values != values[first]).any(axis=1)
     other = dict(zip(group[differs][::-1], np.flatnonzero(differs)[::-1], strict=True))  # the first that differs
     where = repeated[WHERE].to_numpy()
-    reasons = pd.Series(None, index=rows.index, dtype=object)
+    details = pd.Series(None, index=rows.index, dtype=object)
     for here in map(int, np.flatnonzero(np.isin(group, list(other)))):
         there = first[here] if differs[here] else other[group[here]]
         column = int(np.argmax(values[here] != values[there]))
-        reasons[repeated.index[here]] = (
-            f"conflicting rows: {columns[column]} is {values[here, column]} here and {values[there, column]} in "
-            f"{where[there]}"
+        details[repeated.index[here]] = (
+            f"{columns[column]} is {values[here, column]} here and {values[there, column]} in {where[there]}"
         )
-    mark(rows, reasons.notna(), reasons)
+    mark(rows, details.notna(), Kind.CONFLICT, details)
 
 
 def mark_keys(rows: pd.DataFrame) -> None:
     """Mark keys that a sample cannot have, and every row but the first of a repeated key."""
     key = rows["key"].fillna("")
     impossible = ~key.str.fullmatch(KEY_PATTERN.pattern) | (key.str.len() > MAX_KEY_LENGTH)
-    mark(rows, impossible, "unusable name: '" + key + f"' is not 1 to {MAX_KEY_LENGTH} letters, digits, _ and -")
-    usable = rows[rows[REASON].isna()]
+    mark(rows, impossible, Kind.UNUSABLE_NAME, "'" + key + f"' is not 1 to {MAX_KEY_LENGTH} letters, digits, _ and -")
+    usable = rows[~is_marked(rows)]
     first = usable.drop_duplicates("key").set_index("key")[WHERE]
     again = usable["key"].duplicated().reindex(rows.index, fill_value=False)
     if again.any():
-        mark(rows, again, "duplicate key: " + rows["key"] + " is already made by " + rows["key"].map(first))
+        mark(rows, again, Kind.DUPLICATE_KEY, rows["key"] + " is already made by " + rows["key"].map(first))
 
 
 def split_off(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows without a reason, and path and reason (with where the row stands) of the others."""
-    bad = rows[REASON].notna()
-    rejected = pd.DataFrame(
-        {
-            "path": printable(rows.loc[bad, "source_path"]),
-            "reason": printable(rows.loc[bad, REASON]) + " (" + rows.loc[bad, WHERE] + ")",
-        },
-        dtype=object,
+    """Rows without a reason, and the others as a table of rejections."""
+    bad = rows[is_marked(rows)]
+    paths, details = printable(bad["source_path"]), printable(bad[DETAIL])
+    rejected = (
+        [
+            Rejection(path, Reason(Kind(kind), detail, where))
+            for path, kind, detail, where in zip(paths, bad[KIND], details, bad[WHERE], strict=True)
+        ]
+        if len(bad)
+        else []
     )
-    return rows[~bad].drop(columns=REASON).reset_index(drop=True), rejected.reset_index(drop=True)
+    kept = rows.drop(columns=[KIND, DETAIL], errors="ignore")[~is_marked(rows)]
+    return kept.reset_index(drop=True), rejection_frame(rejected)
 
 
 def printable(text: pd.Series) -> pd.Series:

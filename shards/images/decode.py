@@ -16,7 +16,7 @@ from shards.images.dicom_process import read_dicom_apart
 from shards.images.jpeg_markers import JpegStructure, JpegStructureError, read_structure
 from shards.images.native_stderr import quiet_libraries
 from shards.images.png_chunks import SIGNATURE, PngStructureError, read_png_structure
-from shards.images.unusable_image import UnusableImage, check_size
+from shards.images.unusable_image import Fault, UnusableImage, check_size
 
 ENOUGH = 1.8
 """So many times the wanted size keep the result within a gray level of a full decode: see docs/ingest-speed.md."""
@@ -56,8 +56,8 @@ def decode(content: bytes, short_side: int | None, max_pixels: int) -> Decoded:
     if content[128:132] == _DICOM:
         return _decode_dicom(content, max_pixels)
     if not content:
-        raise UnusableImage("unreadable image: the file is empty")
-    raise UnusableImage(f"unreadable image: neither JPEG, PNG nor DICOM (it begins with {content[:4].hex(' ')})")
+        raise UnusableImage(Fault.UNREADABLE, "the file is empty")
+    raise UnusableImage(Fault.UNREADABLE, f"neither JPEG, PNG nor DICOM (it begins with {content[:4].hex(' ')})")
 
 
 def jpeg_structure(content: bytes, max_pixels: int) -> JpegStructure:
@@ -65,7 +65,7 @@ def jpeg_structure(content: bytes, max_pixels: int) -> JpegStructure:
     try:
         found = read_structure(content)
     except JpegStructureError as error:
-        raise UnusableImage(f"unreadable image: not a whole JPEG: {error}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"not a whole JPEG: {error}") from error
     check_size(found.height, found.width, max_pixels)
     return found
 
@@ -83,7 +83,7 @@ def _decode_jpeg(content: bytes, short_side: int | None, max_pixels: int) -> Dec
     try:
         image = simplejpeg.decode_jpeg(content, colorspace="GRAY", min_height=least[0], min_width=least[1])
     except ValueError as error:
-        raise UnusableImage(f"unreadable image: {error}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"{error}") from error
     return Decoded(image[:, :, 0], height, width, found.orientation)
 
 
@@ -93,23 +93,23 @@ def _decode_cmyk(content: bytes) -> npt.NDArray[np.uint8]:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image.convert("L"))
     except (OSError, ValueError, SyntaxError) as error:
-        raise UnusableImage(f"unreadable image: {error}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"{error}") from error
 
 
 def _decode_png(content: bytes, max_pixels: int) -> Decoded:
     try:
         found = read_png_structure(content)
     except PngStructureError as error:
-        raise UnusableImage(f"unreadable image: not a whole PNG: {error}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"not a whole PNG: {error}") from error
     check_size(found.height, found.width, max_pixels)
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         with quiet_libraries():
             image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), flags)
     except cv2.error as error:
-        raise UnusableImage(f"unreadable image: {error.err}") from error
+        raise UnusableImage(Fault.UNREADABLE, f"{error.err}") from error
     if image is None or image.shape != (found.height, found.width) or image.dtype not in (np.uint8, np.uint16):
-        raise UnusableImage("unreadable image: the PNG cannot be decoded")
+        raise UnusableImage(Fault.UNREADABLE, "the PNG cannot be decoded")
     return Decoded(image, found.height, found.width, found.orientation)
 
 

@@ -19,7 +19,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from shards.images.unusable_image import UnusableImage, check_size, most_bytes
+from shards.images.unusable_image import Fault, UnusableImage, check_size, most_bytes
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -50,10 +50,10 @@ def read_dicom(content: bytes, max_pixels: int) -> Gray:
             raise
         except Exception as error:  # a parser of others' over bytes of others': it raises whatever it likes
             raise UnusableImage(
-                f"unreadable image: a DICOM file that cannot be decoded: {_first_line(error)}"
+                Fault.UNREADABLE, f"a DICOM file that cannot be decoded: {_first_line(error)}"
             ) from error
     if shown.shape != size:
-        raise UnusableImage(f"unreadable image: its header says {size[1]} x {size[0]}, its pixels are {shown.shape}")
+        raise UnusableImage(Fault.UNREADABLE, f"its header says {size[1]} x {size[0]}, its pixels are {shown.shape}")
     return shown
 
 
@@ -63,9 +63,9 @@ def _checked_size(content: bytes, max_pixels: int) -> tuple[int, int]:
     header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
     frames, rows, columns = (_number(header, name) for name in ("NumberOfFrames", "Rows", "Columns"))
     if (frames or 1) != 1:
-        raise UnusableImage(f"unreadable image: a DICOM file of {frames:g} frames, not of one")
+        raise UnusableImage(Fault.UNREADABLE, f"a DICOM file of {frames:g} frames, not of one")
     if rows is None or columns is None:
-        raise UnusableImage("unreadable image: a DICOM file without a picture")
+        raise UnusableImage(Fault.UNREADABLE, "a DICOM file without a picture")
     size = int(rows), int(columns)
     check_size(*size, max_pixels)
     return size
@@ -86,7 +86,7 @@ def _refuse_bomb(content: bytes, limit: int) -> None:
     except zlib.error:
         return
     if len(inflated) > limit:
-        raise UnusableImage(f"image too large: a deflated DICOM file of more than {limit:,} bytes")
+        raise UnusableImage(Fault.TOO_LARGE, f"a deflated DICOM file of more than {limit:,} bytes")
 
 
 def _behind_meta(tag: "BaseTag", vr: str | None, length: int) -> bool:

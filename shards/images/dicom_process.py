@@ -21,13 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shards.errors import DatasetError
-from shards.images.unusable_image import UnusableImage
+from shards.images.unusable_image import Fault, UnusableImage
 
 Gray = npt.NDArray[np.uint8]
 
 _OWN_FAULTS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 _HEAD = struct.Struct(">cQQ")  # picture or reason; rows and columns, or the length of the reason
 _PICTURE, _REASON = b"P", b"R"
+_SEPARATOR = ": "
 _BYTES_A_PIXEL = 64  # three colours in float64, twice
 _ROOM = 1 << 30
 
@@ -47,14 +48,15 @@ def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
         child.stdin.flush()
         kind, first, second = _HEAD.unpack(_read(child.stdout, _HEAD.size))
         if kind == _REASON:
-            raise UnusableImage(_read(child.stdout, first).decode())
+            fault, _, detail = _read(child.stdout, first).decode().partition(_SEPARATOR)
+            raise UnusableImage(Fault(fault), detail)
         return np.frombuffer(_read(child.stdout, first * second), dtype=np.uint8).reshape(first, second)
     except (BrokenPipeError, EOFError) as error:
         _child.cache_clear()
         code = child.wait()
         if -code in _OWN_FAULTS:
             how = signal.Signals(-code).name
-            raise UnusableImage(f"unreadable image: a DICOM file that ended its decoder ({how})") from error
+            raise UnusableImage(Fault.UNREADABLE, f"a DICOM file that ended its decoder ({how})") from error
         raise DatasetError(
             f"the process that decodes DICOM pictures ended with status {code}; out of memory, perhaps. Run the same "
             "command again (with fewer --workers, if it was memory): what is finished is kept."
@@ -94,7 +96,7 @@ def serve(max_pixels: int) -> None:
         try:
             picture = read_dicom(_read(source, struct.unpack(">Q", head)[0]), max_pixels)
         except UnusableImage as error:
-            reason = str(error).encode(errors="backslashreplace")
+            reason = f"{error.kind}{_SEPARATOR}{error.detail}".encode(errors="backslashreplace")
             sink.write(_HEAD.pack(_REASON, len(reason), 0) + reason)
         else:
             sink.write(_HEAD.pack(_PICTURE, *picture.shape))

@@ -1,5 +1,7 @@
 """What makes an image unusable: the exception that says so, and the limits of its size."""
 
+from enum import StrEnum
+
 MAX_PIXELS = 100_000_000
 """Five times the largest radiograph in the archives; beyond it an image is taken for a decompression bomb."""
 
@@ -7,11 +9,22 @@ _BYTES_A_PIXEL = 8
 _HEADER_BYTES = 1 << 24
 
 
-class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
-    """An image that cannot be ingested. The message is the reason, `<kind>: <detail>`, all of it printable."""
+class Fault(StrEnum):
+    """The kinds of what can be wrong with an image's file."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason if reason.isprintable() else reason.encode("unicode_escape").decode("ascii"))
+    UNREADABLE = "unreadable image"
+    TOO_LARGE = "image too large"
+    MISSING_FILE = "missing file"
+    OUTSIDE = "path leaves the source"
+
+
+class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
+    """An image that cannot be used: its kind and a detail, all of it printable. The message is `<kind>: <detail>`."""
+
+    def __init__(self, kind: Fault, detail: str) -> None:
+        self.kind = kind
+        self.detail = detail if detail.isprintable() else detail.encode("unicode_escape").decode("ascii")
+        super().__init__(f"{kind}: {self.detail}")
 
 
 def most_bytes(max_pixels: int) -> int:
@@ -22,6 +35,6 @@ def most_bytes(max_pixels: int) -> int:
 def check_size(height: int, width: int, max_pixels: int) -> None:
     """Raise UnusableImage for a picture without a pixel, or with more than `max_pixels`."""
     if height < 1 or width < 1:
-        raise UnusableImage(f"unreadable image: {width} x {height} pixels")
+        raise UnusableImage(Fault.UNREADABLE, f"{width} x {height} pixels")
     if height * width > max_pixels:
-        raise UnusableImage(f"image too large: {width} x {height} is more than {max_pixels:,} pixels")
+        raise UnusableImage(Fault.TOO_LARGE, f"{width} x {height} is more than {max_pixels:,} pixels")

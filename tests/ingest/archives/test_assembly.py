@@ -5,7 +5,7 @@ import pytest
 
 from ingest.archives.assembly import find_layout
 from ingest.tables.joins import look_up
-from ingest.tables.rejections import REASON
+from ingest.tables.rejections import DETAIL, KIND
 from shards.errors import DatasetError
 from tests.ingest.archives.archives_made import put
 
@@ -36,10 +36,10 @@ def test_rows_that_are_rejected_are_not_looked_for(tmp_path: Path) -> None:
     root = tmp_path / "root"
     put(root / "0.png", b"")
     rows = table(3)
-    rows[REASON] = pd.Series([None, "path leaves the source: x", "unusable path: x"], dtype=object)
+    rows[KIND] = pd.Series([None, "path leaves the source", "unusable path"], dtype=object)
     names = pd.Series(["0.png", "../secret.png", "\0" * 10_000])
     assert find_layout(root, rows, [names]).equals(names)
-    rows[REASON] = "all: rejected"
+    rows[KIND] = "unusable path"
     assert find_layout(root, rows, [names]).equals(names)
 
 
@@ -55,13 +55,14 @@ def test_what_a_second_table_says_is_looked_up_and_its_mistakes_reach_the_rows()
             "key": ["a", "b", "b", "c", "c", "d"],
             "label": [1.0, 0.0, 0.0, 1.0, 0.0, 1.0],
             "where": [f"s.csv line {number}" for number in range(2, 8)],
-            REASON: [None, None, None, None, None, "label out of range: 7"],
+            KIND: [None, None, None, None, None, "label out of range"],
+            DETAIL: [None, None, None, None, None, "7"],
         }
     )
     found = look_up(rows, pd.Series(["d", "b", "absent", "c", "a"]), second, ["label"])
     assert found["label"].tolist()[1] == 0.0
     assert found["label"].isna().tolist() == [False, False, True, False, False]
-    assert rows[REASON].tolist()[0] == "label out of range: 7, at s.csv line 7"
-    assert rows[REASON].isna().tolist() == [False, True, True, False, True]
-    assert rows[REASON].iloc[3] == "conflicting rows: label is 1.0 here and 0.0 in s.csv line 6, at s.csv line 5"
-    assert second[REASON].isna().sum() == 5  # the table is left as it was
+    assert [rows.at[0, KIND], rows.at[0, DETAIL]] == ["label out of range", "7, at s.csv line 7"]
+    assert rows[KIND].isna().tolist() == [False, True, True, False, True]
+    assert rows[DETAIL].iloc[3] == "label is 1.0 here and 0.0 in s.csv line 6, at s.csv line 5"
+    assert second[KIND].isna().sum() == 5  # the table is left as it was

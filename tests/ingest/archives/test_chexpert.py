@@ -81,8 +81,9 @@ def test_a_label_out_of_range_rejects_its_row_and_no_other(tmp_path: Path, value
     good = ONE.replace("00001", "00002")
     found = read_one(tmp_path, row(ONE, ["1.0", value]), row(good)).read()
     assert found.samples["source_path"].tolist() == [good]
-    reason = f"label out of range: {LABELS[1]} is '{value}', not 1, 0, -1 or blank (train.csv line 2)"
-    assert found.rejected.values.tolist() == [[ONE, reason]]
+    kind, detail, where = "label out of range", f"{LABELS[1]} is '{value}', not 1, 0, -1 or blank", "train.csv line 2"
+    assert list(found.rejected.columns) == ["path", "reason", "kind", "detail", "where"]
+    assert found.rejected.values.tolist() == [[ONE, f"{kind}: {detail} ({where})", kind, detail, where]]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_repeated_row_is_rejected_and_names_the_first(tmp_path: Path) -> None:
     found = read_one(tmp_path, row(ONE, ["1"]), row(other, ["0"]), row(ONE, ["1"])).read()
     assert found.samples[LABELS[0]].tolist() == [1.0]
     key = "patient00001_study1_view1_frontal"
-    assert found.rejected.values.tolist() == [
+    assert found.rejected[["path", "reason"]].values.tolist() == [
         [other, f"duplicate key: {key} is already made by train.csv line 2 (train.csv line 3)"],
         [ONE, f"duplicate key: {key} is already made by train.csv line 2 (train.csv line 4)"],
     ]

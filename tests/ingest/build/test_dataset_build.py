@@ -156,6 +156,9 @@ def test_bad_images_are_rejected_with_their_line_and_the_rest_is_built(own_sourc
         )
     )
     assert all(entry["reason"].endswith(")") and "train.csv line " in entry["reason"] for entry in rejected(out))
+    for entry in rejected(out):
+        assert list(entry) == ["path", "reason", "kind", "detail", "where"]
+        assert entry["reason"] == f"{entry['kind']}: {entry['detail']} ({entry['where']})"
     assert sorted(open_dataset(out).samples["source_path"]) == sorted(paths[5:])
 
 

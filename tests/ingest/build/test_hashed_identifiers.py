@@ -9,6 +9,7 @@ import pytest
 from ingest.archives.chexpert import LABELS, Chexpert
 from ingest.archives.source import SourceRows
 from ingest.build.hashed_identifiers import hash_identifiers
+from ingest.tables.reasons import Kind, Reason, Rejection, rejection_frame
 from shards.format.identity import is_key
 from tests.ingest.archives.layouts import row, write_chexpert
 
@@ -78,7 +79,11 @@ def test_another_salt_gives_other_hashes_and_the_same_salt_the_same(found: Sourc
 
 def test_an_unknown_study_stays_unknown_and_odd_text_is_hashed(found: SourceRows) -> None:
     samples = found.samples.assign(study_id=None, file="x")
-    rejected = pd.DataFrame({"path": ["a\nb", ""], "reason": ["no colon or place", "kind: patient00001 (odd)"]})
+    where = ["", "patient00001/odd"]
+    kinds = (Kind.CONFLICT, Kind.NO_PATIENT)
+    reasons = [Reason(kind, "of patient00001", at) for kind, at in zip(kinds, where, strict=True)]
+    rejected = rejection_frame(map(Rejection, ["a\nb", ""], reasons))
     hashed = hash_identifiers(SourceRows(samples, rejected), SALT)
     assert hashed.samples["study_id"].isna().all()
-    assert hashed.rejected["reason"].tolist() == ["rejected:", "kind:"]
+    assert hashed.rejected["reason"].tolist() == ["conflicting rows:", "no patient:"]
+    assert hashed.rejected["detail"].tolist() == hashed.rejected["where"].tolist() == ["", ""]

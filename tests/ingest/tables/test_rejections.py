@@ -5,7 +5,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.tables.rejections import REASON, mark_conflicts, mark_labels, printable
+from ingest.tables.reasons import Kind, Reason
+from ingest.tables.rejections import DETAIL, KIND, is_marked, mark_conflicts, mark_labels, printable
+from shards.images.unusable_image import Fault
 
 values = st.sampled_from(["a", "b", None])
 
@@ -18,9 +20,12 @@ def test_rows_conflict_where_any_two_of_one_thing_differ(cells: list[tuple[str, 
     things = {
         one[0] for one, other in combinations(cells, 2) if one[0] == other[0] and one[1:] != other[1:]
     }  # slow and obvious
-    assert rows[REASON].notna().tolist() == [cell[0] in things for cell in cells]
-    for index, reason in rows[REASON].dropna().items():
-        column, _, rest = reason.removeprefix("conflicting rows: ").partition(" is ")
+    assert is_marked(rows).tolist() == [cell[0] in things for cell in cells]
+    if not things:
+        return
+    assert set(rows[KIND].dropna()) == {"conflicting rows"}
+    for index, detail in rows[DETAIL].dropna().items():
+        column, _, rest = detail.partition(" is ")
         here, _, there = rest.partition(" here and ")
         value, _, place = there.partition(" in t.csv line ")
         other = rows.iloc[int(place)]
@@ -29,9 +34,17 @@ def test_rows_conflict_where_any_two_of_one_thing_differ(cells: list[tuple[str, 
 
 
 def test_a_row_that_is_rejected_already_contradicts_nobody() -> None:
-    rows = pd.DataFrame({"thing": ["x", "x"], "sex": ["a", "b"], "where": ["1", "2"], REASON: [None, "bad: b"]})
+    rows = pd.DataFrame(
+        {
+            "thing": ["x", "x"],
+            "sex": ["a", "b"],
+            "where": ["1", "2"],
+            KIND: [None, "unusable path"],
+            DETAIL: [None, "b"],
+        }
+    )
     mark_conflicts(rows, ["thing"], ["sex"])
-    assert rows[REASON].isna().tolist() == [True, False]
+    assert is_marked(rows).tolist() == [False, True]
 
 
 def test_labels_are_compared_as_numbers_and_named_as_text() -> None:
@@ -39,8 +52,8 @@ def test_labels_are_compared_as_numbers_and_named_as_text() -> None:
     rows = pd.DataFrame({"where": [""] * len(text)})
     found = mark_labels(rows, text)["Edema"]
     np.testing.assert_array_equal(found.iloc[:7], np.array([1, 1, -1, 0, np.nan, 1, 1], dtype=np.float32))
-    assert rows[REASON].notna().tolist() == [False] * 7 + [True] * 4 + [False]
-    assert rows[REASON].iloc[9] == "label out of range: Edema is '-2', not 1, 0, -1 or blank"
+    assert is_marked(rows).tolist() == [False] * 7 + [True] * 4 + [False]
+    assert [rows.at[9, KIND], rows.at[9, DETAIL]] == ["label out of range", "Edema is '-2', not 1, 0, -1 or blank"]
 
 
 @given(st.lists(st.text(st.characters(), max_size=400), max_size=5))
@@ -54,3 +67,13 @@ def test_what_is_printed_is_one_short_line_of_utf_8(cells: list[str]) -> None:
 def test_plain_text_is_printed_as_it_is() -> None:
     assert printable(pd.Series(["train/patient1", "é 漢 '\"", None])).tolist() == ["train/patient1", "é 漢 '\"", ""]
     assert printable(pd.Series(["a\nb\0\ud800"], dtype=object)).tolist() == ["a\\nb\\x00\\ud800"]
+
+
+def test_every_fault_of_an_image_is_a_kind_of_reason() -> None:
+    assert {str(fault) for fault in Fault} <= {str(kind) for kind in Kind}
+
+
+def test_a_reason_leaves_out_what_is_blank() -> None:
+    assert str(Reason(Kind.NO_SPLIT, "in neither list", "t.csv line 3")) == "no split: in neither list (t.csv line 3)"
+    assert str(Reason(Kind.NO_SPLIT, "", "t.csv line 3")) == "no split: (t.csv line 3)"
+    assert str(Reason(Kind.NO_SPLIT, "", "")) == "no split:"
