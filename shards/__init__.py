@@ -1,22 +1,45 @@
-"""The shard format and the loader: the only thing that ingest, training and evaluation share.
+"""The shard format and the loaders: the only package that ingest, training and evaluation share.
 
-`import shards` is light; `shards.loading.loaders` and `shards.loading.dali_graph` bring torch and DALI.
+`import shards` loads neither torch nor DALI; the loaders bring both when one of them is first used.
 """
+
+from typing import TYPE_CHECKING
 
 from shards.errors import CorruptShardError, CxrError, DatasetError, ResumeError, SubsetError
 from shards.format.dataset import Dataset, ShardSummary, open_dataset, open_datasets, write_dataset
 from shards.format.shard_writer import ShardWriter
 from shards.format.subsets import label_fraction, select
+from shards.lazy_imports import lazy_exports
+
+if TYPE_CHECKING:
+    from shards.loading.augmentation import ViewRange
+    from shards.loading.loaders import EvaluationLoader, OneViewBatch, OneViewLoader, TwoViewBatch, TwoViewLoader
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "shards.loading.augmentation": ("ViewRange",),
+            "shards.loading.loaders": (
+                *("EvaluationLoader", "OneViewBatch", "OneViewLoader", "TwoViewBatch", "TwoViewLoader"),
+            ),
+        },
+    )
 
 __all__ = [
     "CorruptShardError",
     "CxrError",
     "Dataset",
     "DatasetError",
+    "EvaluationLoader",
+    "OneViewBatch",
+    "OneViewLoader",
     "ResumeError",
     "ShardSummary",
     "ShardWriter",
     "SubsetError",
+    "TwoViewBatch",
+    "TwoViewLoader",
+    "ViewRange",
     "label_fraction",
     "open_dataset",
     "open_datasets",

@@ -16,7 +16,7 @@ def embed(options: EmbedOptions) -> None:
     """
     import torch
 
-    from evaluation.embed import embed as write_embeddings
+    from evaluation.embedding import embed as write_embeddings
     from training.processes.devices import available_threads
 
     torch.set_num_threads(options.threads or available_threads())

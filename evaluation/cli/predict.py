@@ -16,7 +16,7 @@ def predict(options: PredictOptions) -> None:
     """
     import torch
 
-    from evaluation.predict import predict as write_predictions
+    from evaluation.predictions import predict as write_predictions
     from training.processes.devices import available_threads
 
     torch.set_num_threads(options.threads or available_threads())

@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
-        "evaluation.tables",
+        *("evaluation.tables", "evaluation.statistics"),
     },
     "evaluation.tables": _FORMAT,
     "evaluation.statistics": {"shards", "shards.terminal", "evaluation.tables"},

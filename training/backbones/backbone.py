@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
-from training.backbones.networks import GrayLevels, build_backbone
+from training.backbones.networks import GrayLevels, build_backbone, images_to_input
 from training.backbones.weight_files import fill, read_imagenet, read_weights
 from training.seen_patients import no_patients, read_patients
 
@@ -36,6 +36,13 @@ class Backbone:
     digest: str
     patients: pd.DataFrame
     run_patients: pd.DataFrame = field(default_factory=no_patients)
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Make the network's input of gray images as the loaders give them, normalised as in training.
+
+        images: uint8 [N, 1, H, W]. Returns float32 [N, 3, H, W] on the same device.
+        """
+        return images_to_input(images, self.mean, self.std)
 
 
 def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:

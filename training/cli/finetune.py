@@ -17,16 +17,10 @@ def finetune(options: FinetuneOptions) -> None:
     writes a model directory: model.safetensors, model.json (with the AUROC on valid and test), metrics.jsonl,
     patients.parquet.
     """
-    import torch
+    from training.downstream.command import finetune as fit
 
-    from training.downstream.finetune import finetune as tune
-    from training.downstream.model_directory import already_done
-    from training.downstream.start import begin, recorded_options
-    from training.processes.devices import available_threads
-
-    torch.set_num_threads(options.threads or available_threads())
-    start = begin(options)
-    if already_done(options.output, recorded_options(start, options)):
-        click.echo(f"{options.output} holds this model already")
-        return
-    print_results(tune(start, options), options.output)
+    fitted = fit(options)
+    if fitted.new:
+        print_results(fitted.results, fitted.folder)
+    else:
+        click.echo(f"{fitted.folder} holds this model already")

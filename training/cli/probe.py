@@ -16,16 +16,10 @@ def probe(options: ProbeOptions) -> None:
     a label on the label fraction, with C chosen on held-out training patients, and writes a model directory:
     model.safetensors, model.json (with the AUROC on valid and test), patients.parquet.
     """
-    import torch
+    from training.downstream.command import probe as fit
 
-    from training.downstream.model_directory import already_done
-    from training.downstream.probe import probe as fit_probe
-    from training.downstream.start import begin, recorded_options
-    from training.processes.devices import available_threads
-
-    torch.set_num_threads(options.threads or available_threads())
-    start = begin(options)
-    if already_done(options.output, recorded_options(start, options)):
-        click.echo(f"{options.output} holds this probe already")
-        return
-    print_results(fit_probe(start, options), options.output)
+    fitted = fit(options)
+    if fitted.new:
+        print_results(fitted.results, fitted.folder)
+    else:
+        click.echo(f"{fitted.folder} holds this probe already")

@@ -201,6 +201,15 @@ def results_as_json(results: Results) -> dict[str, dict[str, dict[str, float | N
     }
 
 
+def load_results(folder: Path) -> Results:
+    """Read the results that model.json of a model directory holds."""
+    results = _described(folder / MODEL)["results"]
+    return {
+        label: {split: None if result is None else Auroc(**result) for split, result in by_split.items()}
+        for label, by_split in results.items()
+    }
+
+
 def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float | None:
     """Average the AUROC over the labels for which it is defined; None where it is for none."""
     every = [_auroc(target[:, column], scores[:, column]).auroc for column in range(len(labels))]

@@ -38,18 +38,21 @@ def load_backbone(
     architecture: str | None = None,
     image_size: int | None = None,
     seed: int = 0,
-    mean: float,
-    std: float,
+    mean: GrayLevels | None = None,
+    std: GrayLevels | None = None,
     allow_unfinished: bool = False,
     at: str = "end",
 ) -> Backbone:
-    """Load the backbone that `--backbone-from` names: a RUN, a FILE, random or imagenet.
+    """Load a backbone with its preprocessing: the one that `--backbone-from` names.
 
+    source: a RUN of `cxr-train pretrain`, a FILE of weights with torchvision's names, `random` or `imagenet`.
     at: of a run, "end" takes what it was trained to, "start" the weights that it began with, with its preprocessing.
-    architecture, image_size: None takes the run's own (resnet18 and 320 where the source has none of its own);
-    another value than the run's is refused. mean, std: used where the source has none of its own. seed: of random.
-    Raises WeightsError for files that are missing or do not fit, RunError for a run that is not finished, unless
-    allow_unfinished, which takes the query encoder of its newest whole checkpoint.
+    architecture, image_size (side in pixels): None takes the run's own, and resnet18 and 320 where the source has none
+    of its own; another value than the run's is refused. mean, std: in gray levels, 0..255, used where the source has
+    none of its own. seed: of random weights.
+    Raises WeightsError for files that are missing or do not fit and for a source without mean and standard deviation
+    where none are given; RunError for a run that is not finished, unless allow_unfinished, which takes the query
+    encoder of its newest whole checkpoint.
     """
     path = Path(source)
     if source not in ("random", "imagenet"):
@@ -59,6 +62,11 @@ def load_backbone(
             return _of_run(path.parent, architecture, image_size, allow_unfinished, at)
     if at != "end":
         raise WeightsError(f"--at {at} is of a run of `cxr-train pretrain`, and {source} is none. Leave --at out.")
+    if mean is None or std is None:
+        raise WeightsError(
+            f"{source} has no mean and standard deviation of its own: give mean and std in gray levels, such as "
+            "dataset.mean and dataset.std of the dataset that it will be used on."
+        )
     architecture = architecture or DEFAULT_ARCHITECTURE
     network = initial_backbone(source, architecture, seed)
     return Backbone(

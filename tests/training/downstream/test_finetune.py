@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.model_options import PredictOptions
-from evaluation.predict import predict
+from evaluation.predictions import predict
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from evaluation.cli.main import main as cxr_eval
 from evaluation.model_options import PredictOptions
-from evaluation.predict import CITED, COMPARED, predict, prediction_table
+from evaluation.predictions import CITED, COMPARED, predict, prediction_table
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
@@ -193,7 +193,7 @@ def test_the_bootstrap_joins_predictions_with_the_shards(
 ) -> None:
     predicted(labelled_root, probed, tmp_path / "a.csv", "--aggregate", aggregate)
     predicted(labelled_root, tuned, tmp_path / "b.csv", "--aggregate", aggregate)
-    words = ("--model", tmp_path / "b.csv", "--baseline", tmp_path / "a.csv", "--replicates", 50)
+    words = ("--model", tmp_path / "b.csv", "--baseline", tmp_path / "a.csv", "--replicates", 400)
     result = run("bootstrap", "--labels", labelled_root, *words, "--output", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "r.json").read_text())
@@ -202,9 +202,9 @@ def test_the_bootstrap_joins_predictions_with_the_shards(
     assert list(found["labels"]) == ["Edema"]
     edema = found["labels"]["Edema"]
     if aggregate == "image":
-        assert edema["model"]["value"] == described["results"]["Edema"]["test"]["auroc"]
+        assert edema["arms"]["model"]["value"] == described["results"]["Edema"]["test"]["auroc"]
         assert (edema["n"], edema["positives"]) == (6, 3)
-    assert found["arms"]["model"] == [sidecar(tmp_path / "b.csv")]
+    assert found["inputs"]["arms"]["model"][0]["sidecar"] == sidecar(tmp_path / "b.csv")
 
 
 def test_the_bootstrap_joins_studies_with_a_csv_of_studies_under_another_root(
@@ -216,9 +216,9 @@ def test_the_bootstrap_joins_studies_with_a_csv_of_studies_under_another_root(
         for number, study in enumerate(table["Study"])
     ]
     write_csv(tmp_path / "truth.csv", ["Study", *LABELS], truth[::-1])
-    words = ("--labels", tmp_path / "truth.csv", "--model", tmp_path / "p.csv", "--replicates", 20)
+    words = ("--labels", tmp_path / "truth.csv", "--model", tmp_path / "p.csv", "--replicates", 400)
     result = run("bootstrap", *words, "--output", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "r.json").read_text())
     assert {label: entry["n"] for label, entry in found["labels"].items()} == dict.fromkeys(LABELS, len(table))
-    assert found["unit"] == "Study"
+    assert found["unit"] == "patient_id"

@@ -1,0 +1,90 @@
+"""Compare files of predictions with the truth: choose the arms, read, join by id, bootstrap, write the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.statistics.analysis import bootstrap_result
+from evaluation.statistics.metrics import METRICS
+from evaluation.statistics.options import BootstrapOptions
+from evaluation.statistics.remarks import fewest_replicates
+from evaluation.statistics.result import BootstrapResult
+from evaluation.tables.arm_files import ArmFiles
+from evaluation.tables.comparison import ArmTables, Comparison, compare
+from evaluation.tables.table import read_predictions
+from evaluation.tables.truth import read_truth
+from shards.durable import write_json_atomically
+
+MODEL, BASELINE = "model", "baseline"
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The arms of a comparison. reference: the one that the others are compared with; None where there is one arm."""
+
+    arms: tuple[ArmFiles, ...]
+    reference: str | None
+
+
+def bootstrap(
+    options: BootstrapOptions, advance: Callable[[int], None] = lambda replicates_done: None
+) -> BootstrapResult:
+    """Compare arms of predictions: each arm's metric by label, and its difference from the reference, with intervals.
+
+    Writes the result to options.output as JSON, and returns it: `.labels[LABEL].arms[ARM].value` and `.ci` (both in
+    0..1 for an AUROC), `.labels[LABEL].differences[ARM].p_value`; None where a figure is undefined. advance is told of
+    replicates as they are done. Raises ValueError for options that contradict each other, TableError where truth and
+    predictions cannot be joined, DatasetError for shards that cannot be read.
+    """
+    arms = arms_of(options)
+    result = bootstrap_result(joined(options, arms), options, arms.reference, advance)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(options.output, result.as_json())
+    return result
+
+
+def arms_of(options: BootstrapOptions) -> Arms:
+    """The arms that the options name. Raises ValueError where the options contradict each other."""
+    short = [
+        ArmFiles(name, tuple(path for files in given for path in files))
+        for name, given in ((MODEL, options.model), (BASELINE, options.baseline))
+        if given
+    ]
+    if options.arm and short:
+        raise ValueError("--model and --baseline are the short form of two arms: give either them or --arm")
+    if not options.arm and not options.model:
+        raise ValueError("Missing option '--arm' (or '--model'): which predictions are to be judged?")
+    arms = tuple(options.arm or short)
+    names = [arm.name for arm in arms]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"--arm {repeated[0]} is given twice: name all of its files in one, with commas")
+    reference = options.reference or (BASELINE if options.baseline else None)
+    if reference is not None and reference not in names:
+        raise ValueError(f"--reference {reference} is none of the arms: {', '.join(names)}")
+    if reference is None and len(arms) > 1:
+        raise ValueError(f"--reference is needed: which of {', '.join(names)} are the others compared with?")
+    if options.replicates < fewest_replicates(options.level):
+        raise ValueError(
+            f"--replicates {options.replicates} are too few for --level {options.level:g}: at least "
+            f"{fewest_replicates(options.level)} are needed"
+        )
+    _refuse_output_that_is_read(options, arms)
+    return Arms(arms, reference if len(arms) > 1 else None)
+
+
+def joined(options: BootstrapOptions, arms: Arms) -> Comparison:
+    """Read truth and predictions as arrays. The tables, which take more memory than the bootstrap, are freed."""
+    read = [ArmTables(arm.name, tuple(t for path in arm.files for t in read_predictions(path))) for arm in arms.arms]
+    truth = read_truth(options.labels, [table for arm in read for table in arm.tables])
+    needs_probabilities = METRICS[options.metric].needs_probabilities
+    return compare(truth, read, options.cluster, probabilities=needs_probabilities)
+
+
+def _refuse_output_that_is_read(options: BootstrapOptions, arms: tuple[ArmFiles, ...]) -> None:
+    """No output is ever an input: neither truth nor predictions, nor their sidecars, nor a file inside of them."""
+    output = options.output.resolve()
+    for path in (options.labels, *(file for arm in arms for file in arm.files)):
+        read = path.resolve()
+        if output in (read, Path(f"{read}.json")) or (path.is_dir() and read in output.parents):
+            raise ValueError(f"--output {options.output} would overwrite {path}, which is read: name another file")
