@@ -1,7 +1,6 @@
 """The recipes of CONTRIBUTING.md, followed to the letter in a copy of the tree."""
 
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -9,22 +8,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.project.tree import ROOT, copy_tree
+
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what git tracks or would track."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / "tree" / name)
-    return tmp_path / "tree"
+    return copy_tree(tmp_path / "tree")
 
 
 def section(heading: str) -> str:
