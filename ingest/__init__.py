@@ -1,4 +1,4 @@
-"""Raw datasets to shards, and phantoms to try everything with. Nothing imports this package; it imports `shards` only.
+"""Convert raw datasets to shards, and make phantoms. No other package imports it; it imports `shards` only.
 
 `import ingest` loads neither torch nor DALI, nor do its worker processes.
 """

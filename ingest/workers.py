@@ -1,7 +1,6 @@
-"""Runs independent pieces of work in processes that die with their parent, and says plainly when one is killed.
+"""Run independent tasks in processes that end with their parent, and name the task of a process that was killed.
 
-Knows nothing of what the work is. Not concurrent.futures: its workers outlive a killed parent, and a killed worker
-does not say on what it was working.
+Not concurrent.futures: its workers outlive a killed parent, and it does not name the task of a killed worker.
 """
 
 import contextlib
@@ -17,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from shards.ended_process import TRY_AGAIN, how_it_ended
 from shards.errors import CxrError, DatasetError
 
 Report = Callable[[int, int], None]
@@ -92,12 +92,8 @@ def _receive(worker: _Worker, report: Report) -> bool:
         kind, content = worker.pipe.recv()
     except (EOFError, ConnectionError):
         worker.process.join()
-        code = worker.process.exitcode or 0
-        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
-        raise DatasetError(
-            f"a worker process ended {how} while it was at {worker.task}; out of memory, perhaps. Run the same command "
-            "again (with fewer --workers, if it was memory): what is finished is kept."
-        ) from None
+        how = how_it_ended(worker.process.exitcode or 0)
+        raise DatasetError(f"a worker process ended {how} while it was at {worker.task}; {TRY_AGAIN}") from None
     if kind == "progress":
         report(*content)
     elif kind == "refused":
@@ -108,7 +104,7 @@ def _receive(worker: _Worker, report: Report) -> bool:
 
 
 def _serve(work: Work, pipe: "Connection[Any, Any]") -> None:
-    """Body of a worker process: do one task after another until told to stop."""
+    """Body of a worker process: do one task after another until it receives None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while (task := pipe.recv()) is not None:

@@ -1,7 +1,4 @@
-"""Files that are either whole or absent: temporary name, fsync, rename, fsync of the folder.
-
-Knows nothing of what is in the files.
-"""
+"""Write files that are either whole or absent: temporary name, fsync, rename, fsync of the folder."""
 
 import contextlib
 import json
@@ -26,8 +23,7 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the name `path` only if the block ends without an exception.
 
     The temporary name is random, so that two writers of one path do not tear each other's file: the last one to
-    finish wins, whole. Node and process would not do: containers share the name of the one and the number of the
-    other.
+    finish wins, whole. Names of node and process would not be unique: containers share both.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:

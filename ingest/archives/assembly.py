@@ -1,7 +1,7 @@
-"""The last steps that every reader shares: rows as a table describes them flow in, SourceRows flow out.
+"""Complete the rows of a table to SourceRows: the last steps of every reader.
 
-A reader fills in what its tables say; here columns it lacks become unknown, rows that contradict each other and keys
-that repeat are rejected, and the layout on disk is found by looking for some of the images.
+A reader fills in what its tables say. Here columns that it lacks become unknown, rows that contradict each other and
+keys that repeat are rejected, and the layout on disk is found by looking for some of the images.
 """
 
 from collections.abc import Sequence

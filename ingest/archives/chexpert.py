@@ -1,4 +1,4 @@
-"""CheXpert (Irvin et al., AAAI 2019), full or small release, and anything in its layout: CSV rows in, samples out.
+"""CheXpert (Irvin et al., AAAI 2019), full or small release, and any dataset in its layout.
 
 Labels stay exactly as the CSV has them. The released test set comes from a second folder, whose table may name
 images (`Path`: CheXlocalize's test_labels.csv) or studies (`Study`: groundtruth.csv) and has no demographics.

@@ -1,4 +1,4 @@
-"""CheXpert Plus (Chambon et al., arXiv:2405.19538): df_chexpert_plus_*.csv and CheXbert's labels in, samples out.
+"""CheXpert Plus (Chambon et al., arXiv:2405.19538): df_chexpert_plus_*.csv with CheXbert's labels.
 
 The table: `path_to_image,path_to_dcm,frontal_lateral,ap_pa,deid_patient_id,...,age,sex,...,split`, with reports of many
 lines in quoted fields. The labels: findings_fixed.json, impression_fixed.json and report_fixed.json, each a JSON object

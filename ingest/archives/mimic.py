@@ -1,4 +1,4 @@
-"""MIMIC-CXR-JPG (Johnson et al. 2019), releases 2.0.0 and 2.1.0: its gzipped tables in, samples out.
+"""MIMIC-CXR-JPG (Johnson et al. 2019), releases 2.0.0 and 2.1.0: its gzipped tables.
 
 metadata: `dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,...,
 ViewCodeSequence_CodeMeaning,...`, a row an image. split: `dicom_id,study_id,subject_id,split` with train, validate and

@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14 (Wang et al., CVPR 2017): Data_Entry_2017*.csv and the official lists in, samples out.
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017): Data_Entry_2017*.csv and the official lists of images.
 
 Header as in the release on nihcc.app.box.com: `Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient
 Gender,View Position,...`; 2017 has ages like 058Y, v2020 like 58, and some copies `Patient Sex`. The columns after

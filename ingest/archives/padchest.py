@@ -1,4 +1,4 @@
-"""PadChest (Bustos et al., Medical Image Analysis 2020;66:101797): its one large CSV in, samples out.
+"""PadChest (Bustos et al., Medical Image Analysis 2020;66:101797): its one large CSV.
 
 The table (PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv, plain or gzipped) has, among 36 columns, ImageID,
 ImageDir, StudyDate_DICOM, StudyID, PatientID, PatientBirth (a year), PatientSex_DICOM, Projection and Labels, a Python

@@ -1,4 +1,4 @@
-"""Shenzhen tuberculosis set (Jaeger et al. 2014): file names and readings in, one sample an image out.
+"""Shenzhen tuberculosis set (Jaeger et al. 2014): labels from file names, sex and age from readings.
 
 The last digit of a file's name is the label. Readings give sex and age in many wordings; what cannot be understood
 is unknown, never an error.

@@ -1,8 +1,7 @@
-"""What a dataset's reader is: raw tables and file names flow in, one row a sample comes out, bad rows named.
+"""Define a dataset's reader: it turns raw tables and file names into one row a sample, and names the bad rows.
 
 A new dataset is one file with one class that satisfies `Source`, and one line in `_READERS`; CONTRIBUTING.md shows a
-whole one. Readers never open an image, never decide what an uncertain or missing label means, and know nothing of
-shards.
+whole one. Readers never open an image and never decide what an uncertain or missing label means.
 """
 
 import importlib
@@ -58,7 +57,7 @@ class Source(Protocol):
     licence: str
     label_names: tuple[str, ...]
     valid_fraction: float
-    """Default share of the training samples that becomes the validation split."""
+    """Default fraction of the training samples that becomes the validation split."""
     test_fraction: float
     stratify: str | None
     """Label within whose classes splits are carved; None for multi-label sets."""
@@ -76,7 +75,7 @@ class Source(Protocol):
 
 
 def open_source(variant: str, source: Path, test_source: Path | None = None) -> Source:
-    """The reader of a variant, opened on its folders."""
+    """Open the reader of a variant on its folders."""
     module, name = _READERS[variant].split(":")
     reader = cast("type[Source]", getattr(importlib.import_module(module), name))
     return reader(source, test_source)
@@ -111,9 +110,9 @@ def find_table(folder: Path, pattern: str) -> Path:
 
 
 def list_names(folder: Path) -> list[str]:
-    """Sorted names of what is in a folder. Raises DatasetError where it cannot be read.
+    """Sorted names of the files in a folder. Raises DatasetError where it cannot be read.
 
-    What of a name is no UTF-8 is escaped: no file is found by it, and whoever uses it is rejected in words.
+    Bytes of a name that are not UTF-8 are escaped: no file is found by such a name, and its row is rejected.
     """
     try:
         names = os.listdir(folder)  # noqa: PTH208 - names, not paths, of a hundred thousand files

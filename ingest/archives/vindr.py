@@ -1,4 +1,4 @@
-"""VinDr-CXR 1.0.0 (Nguyen et al., Scientific Data 2022;9:429): annotations/*.csv in, samples out.
+"""VinDr-CXR 1.0.0 (Nguyen et al., Scientific Data 2022;9:429): the labels of annotations/*.csv.
 
 image_labels_train.csv: `image_id,rad_id` and 28 columns of 0 and 1, a row an image and radiologist, three for each
 image. image_labels_test.csv: `image_id` and the same, the consensus of five. The last column but one is `Other

@@ -1,6 +1,6 @@
-"""A whole build, or one task's part of it: plan, fill, finalize.
+"""Run a whole build, or one task's part of it: plan, fill, finalize.
 
-Options and folders flow in; a dataset comes out, the same whatever the number of workers, tasks or restarts.
+The dataset is the same for any number of workers, tasks and restarts.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
 from ingest.build.options import MAX_REJECTED
+from ingest.build.out_folder import refuse_own_packages
 from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.workers import run
 from shards.errors import DatasetError
@@ -74,7 +75,7 @@ def build_part(
 def finish(out: Path, max_rejected: float | None = None) -> Finished | None:
     """Finalize what tasks have filled. None where the dataset is finished already.
 
-    max_rejected: None judges as the tasks were told to.
+    max_rejected: None takes the fraction that the tasks were given.
     """
     if (out / DESCRIPTION).is_file():
         clear(out)
@@ -95,7 +96,7 @@ def ensure_plan(
     salt: bytes | None = None,
     max_rejected: float = MAX_REJECTED,
 ) -> Plan:
-    """The plan of this build: the one that is there, if it is of the same options and tables, else a new one.
+    """Read the plan of this build, if there is one of the same options and tables, or write a new one.
 
     Two tasks that plan at once write the same bytes. Raises DatasetError where a plan of something else is there.
     """
@@ -110,8 +111,8 @@ def ensure_plan(
     differing = differences(plan.header, header)
     if differing:
         raise DatasetError(
-            f"{out} holds a build in progress of something else: {'; '.join(differing)}. Go on with the options and "
-            "tables it was begun with, or build into another folder."
+            f"{out} holds a build in progress of something else: {'; '.join(differing)}. Resume it with the options "
+            "and tables it was started with, or build into another folder."
         )
     return plan
 
@@ -159,14 +160,15 @@ def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: 
             bar.advance(read, rejected=rejected)
 
         run(partial(fill_shard, job), todo, workers, report)
-    if (out / DESCRIPTION).is_file():  # another task had the same shards, and the build has ended meanwhile
+    if (out / DESCRIPTION).is_file():  # another task had the same shards, and the build has ended
         clear(out)
     return len(todo)
 
 
 @contextlib.contextmanager
 def _told_plainly(out: Path) -> Iterator[None]:
-    """Turn the operating system's errors (disk full, no permission) into one that says what to do."""
+    """Turn errors of the operating system (disk full, no permission) into one that says what to do."""
+    refuse_own_packages(out)
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""A shard's done-record: written after its tar and index are in place, read to know what need not be done again.
+"""Record finished shards: written after tar and index are in place, read to know which shards need not be filled again.
 
-`OUT/.build/done/<shard>.json` says what the shard is and what was rejected, `<shard>.parquet` holds its rows, each
-with a digest of its pixels. The JSON comes last and knows the other by its SHA-256. Knows nothing of images.
+`OUT/.build/done/<shard>.json` describes the shard and what was rejected, `<shard>.parquet` holds its rows, each with a
+digest of its pixels. The JSON is written last and holds the SHA-256 of the other.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class RejectedImage:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one planned shard. summary is None where every row was rejected: then there is no tar.
+    """The result of one planned shard. summary is None where every row was rejected: then there is no tar.
 
     histogram: gray levels of its pixels, 256 counts; zeros where it is not of the train split. rows_sha256: of the
     file of its rows.

@@ -1,7 +1,4 @@
-"""Finds images that are equal pixel by pixel once stored, in one patient, across patients and across splits.
-
-Rows with a digest of their pixels flow in; the images that are one too many come out, with the one that stays.
-"""
+"""Find images that are equal pixel by pixel once stored, within a patient, across patients and across splits."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -40,10 +37,10 @@ class Counts:
 
 
 def find_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
-    """All but one of each group of equal images, by the key of the one that stays, then their own.
+    """List all but one of each group of equal images, ordered by the key of the image that stays, then by their own.
 
-    rows: key, source_path, split, patient_id, pixels (equal where images are). Of a group the one that stays is of
-    test before valid before train, then the first by key. Returns COLUMNS.
+    rows: key, source_path, split, patient_id, pixels (equal where images are). The image of a group that stays is
+    one of test before valid before train, then the first by key. Returns COLUMNS.
     """
     rank = rows["split"].map(_KEPT_FIRST)
     ordered = rows.assign(rank=rank).sort_values(["rank", "key"], ignore_index=True)
@@ -53,7 +50,7 @@ def find_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def count_duplicates(duplicates: pd.DataFrame, samples: pd.DataFrame) -> Counts:
-    """Counts of what find_duplicates found. samples: key, split, patient_id of at least the images that stay."""
+    """Count the images that find_duplicates found. samples: key, split, patient_id of at least the images that stay."""
     stay = samples[samples["key"].isin(duplicates["same_as"])]
     members = pd.concat([duplicates, stay.assign(same_as=stay["key"])], ignore_index=True)
     groups = members.groupby("same_as")[["patient_id", "split"]].nunique()
@@ -68,5 +65,5 @@ def count_duplicates(duplicates: pd.DataFrame, samples: pd.DataFrame) -> Counts:
 
 
 def reason(same_as: str) -> str:
-    """What `excluded` says of a duplicate that is left out."""
+    """Text of the column `excluded` for a duplicate that is left out."""
     return f"{KIND} of {same_as}"

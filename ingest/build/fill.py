@@ -1,7 +1,7 @@
-"""Fills one planned shard: reads, shrinks and packs its images. The unit of work of a build.
+"""Fill one planned shard: read, shrink and pack its images. The unit of work of a build.
 
-A plan's rows flow in; a tar, its index and a done-record come out. What is written depends on nothing but the rows
-and the image files, so that whoever fills a shard, and however often, the bytes are the same.
+The tar, its index and the done-record depend on nothing but the plan's rows and the image files: the bytes are the
+same in every process and at every attempt.
 """
 
 import itertools
@@ -27,12 +27,12 @@ from shards.images.unusable_image import UnusableImage, most_bytes
 _REPORT_EVERY = 16
 
 Report = Callable[[int, int], None]
-"""Called now and then with how many more rows were read and how many of them were rejected."""
+"""Called at intervals with the number of rows read since the last call, and how many of them were rejected."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every shard of a build shares."""
+    """What is the same for every shard of a build."""
 
     out: Path
     plan: Plan
@@ -70,7 +70,7 @@ def _fill(job: Job, shard: str, report: Report) -> None:
     summary: ShardSummary | None = None
     images = _images(job, job.plan.rows(shard), rejected, report)
     first = next(images, None)
-    # From here on no record may speak of a tar that is about to be another one.
+    # From here on no record may describe the tar, which is about to be replaced.
     forget(job.out, shard)
     if first is None:
         for extension in ("tar", "idx"):
@@ -105,7 +105,7 @@ def _images(
             image = ingest_image(content, options["short_side"], options["max_pixels"])
         except UnusableImage as error:
             refused += 1
-            # Where identifiers are hashed there is no path to tell.
+            # Where identifiers are hashed the row has no path.
             path, file = row["source_path"] or row["key"], job.roots[row["root"]] / row["file"]
             reason = (str(error.kind), error.detail, row["where"])
             rejected.append(RejectedImage(path, *reason, row["root"], row["file"], stamp(file)))

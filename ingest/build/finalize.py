@@ -1,7 +1,7 @@
-"""Ends a build: checks that every planned shard is there, judges what was rejected, writes dataset.json.
+"""End a build: check that every planned shard is there, judge what was rejected, write dataset.json.
 
-Done-records flow in; samples.parquet, rejected.csv, duplicates.csv and dataset.json come out, and `.build` goes: it
-has nothing that is not in them by then. Reads no image.
+Writes samples.parquet, rejected.csv, duplicates.csv and dataset.json from the done-records, then removes `.build`,
+which holds nothing more by then. Reads no image.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ from shards.format.dataset import write_dataset
 REJECTED = "rejected.csv"
 _SHOWN = 5
 _ABANDONED_S = 6 * 3600
-"""A writer adds an image every few milliseconds; hours of silence, the clocks of a cluster included, mean that it is
-no more. One that lives after all fails to rename its file, and its shard is filled again."""
+"""A writer adds an image every few milliseconds; hours of silence, the clocks of a cluster included, mean that it was
+killed. A writer that is still alive fails to rename its file, and its shard is filled again."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a finished build says of itself. dropped: duplicates are excluded."""
+    """Summary of a finished build. dropped: duplicates are excluded."""
 
     out: Path
     digest: str
@@ -55,8 +55,8 @@ class Finished:
 def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
     """Write the dataset of a plan whose shards are all filled.
 
-    max_rejected: share of the source's rows that may be missing. Raises DatasetError where shards are missing, and
-    where too much was rejected; both leave everything as it is, so that the build can go on.
+    max_rejected: fraction of the source's rows that may be missing. Raises DatasetError where shards are missing, and
+    where too much was rejected; both leave everything as it is, so that the build can be resumed.
     """
     done = _collect(out, plan)
     rejected = plan.rejections()

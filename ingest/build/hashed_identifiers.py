@@ -1,7 +1,8 @@
-"""Replaces patients, studies and keys by hashes keyed with a salt: rows flow in, rows that name nobody flow out.
+"""Replace patients, studies and keys by hashes keyed with a salt, so that no row names a patient.
 
-Who has the salt and the source can make the hashes again; who has only the dataset cannot, not even by trying all
-numbers a patient could have. Where an image is found stays in the rows (the build needs it) and goes no further.
+The hashes can be made again from the salt and the source, and not from the dataset alone, not even by trying all
+numbers that a patient could have. The place of an image stays in the rows for the build and is written to no file of
+the dataset.
 """
 
 import hashlib

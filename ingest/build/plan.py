@@ -1,7 +1,7 @@
-"""Which sample goes to which shard, at which place: computed from tables and file names alone, written once.
+"""Plan a build: which sample goes to which shard, at which place, from tables and file names alone.
 
-Options and a source's rows flow in; `OUT/.build/plan.parquet` comes out, one row group a shard, the rejected rows
-last. A plan is a pure function of its options and tables: any task may write it, all write the same bytes.
+`OUT/.build/plan.parquet` has one row group a shard, the rejected rows last. A plan is a pure function of its options
+and tables: any task may write it, and all write the same bytes.
 """
 
 import hashlib
@@ -58,8 +58,8 @@ class Options:
 class Plan:
     """A written plan. header: what it was made from and for; digest: SHA-256 of that.
 
-    shards: their names in storage order; the rows of shards[i] are row group i of the file. max_rejected: share of
-    the rows that may be missing, as whoever planned said; finalize may be told another.
+    shards: their names in storage order; the rows of shards[i] are row group i of the file. max_rejected:
+    fraction of the rows that may be missing, as the planning command was given it; finalize may be given another.
     """
 
     path: Path
@@ -102,9 +102,9 @@ def plan_path(out: Path) -> Path:
 
 
 def plan_header(source: Source, options: Options) -> dict[str, Any]:
-    """What a plan is made from: everything that changes the dataset's bytes but the images themselves.
+    """Describe what a plan is made from: everything that changes the dataset's bytes but the images themselves.
 
-    ingest: version of this project, so that no build is begun by one release and ended by another.
+    ingest: version of this project, so that no build is started by one release and ended by another.
     """
     return {
         "variant": source.variant,
@@ -128,7 +128,7 @@ def read_plan(out: Path) -> Plan | None:
             if not set(_REASON_COLUMNS) <= set(file.schema_arrow.names):
                 raise ValueError("it is of another release")
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build anew") from error
+        raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build again") from error
     header = content["header"]
     shards = tuple(content["shards"])
     counts = {name: content[name] for name in ("samples", "rejected", "max_rejected")}
@@ -202,7 +202,7 @@ def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFra
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """What differs between two headers, for people."""
+    """List the differences between two headers, for people."""
     found = []
     for key in sorted(there.keys() | here.keys()):
         one, other = there.get(key), here.get(key)

@@ -1,7 +1,4 @@
-"""Image files in, small gray JPEGs out: average down and encode, or pass through as they are.
-
-Bytes and sizes only: knows nothing of paths, tables or shards.
-"""
+"""Convert an image file to the small gray JPEG of a shard: shrink and encode it, or pass its data through."""
 
 import hashlib
 from dataclasses import dataclass
@@ -76,11 +73,11 @@ def _histogram(image: Gray) -> npt.NDArray[np.int64]:
 def _digest(image: Gray, histogram: npt.NDArray[np.int64]) -> str:
     """32 hex digits of shape, gray levels and their places: a SHA-256 of all pixels would take ten times as long.
 
-    Radiographs of one histogram are rare enough; crc32c tells those that are mirrored, turned or otherwise rearranged.
+    Few radiographs have equal histograms; crc32c tells apart those that are mirrored, turned or rearranged.
     """
     places = google_crc32c.value(image.reshape(-1))
-    told = f"{image.shape[:2]} {places} ".encode() + histogram.astype("<i8").tobytes()
-    return hashlib.sha256(told).hexdigest()[:32]
+    content = f"{image.shape[:2]} {places} ".encode() + histogram.astype("<i8").tobytes()
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _passed_through(content: bytes, short_side: int | None, max_pixels: int) -> bytes | None:

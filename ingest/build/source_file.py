@@ -1,7 +1,6 @@
-"""Reads the file of one image, if it is a regular file of a sensible size that is really below its root.
+"""Read the file of one image, if it is a regular file of a sensible size that is really below its root.
 
-A path from a table flows in; bytes come out, or the reason why there are none. A link that leads out, a pipe that
-would block, a device without an end are never opened. Knows nothing of image formats.
+A link that leads out of the root, a pipe that would block and a device without an end are never opened.
 """
 
 import errno
@@ -20,7 +19,7 @@ def read_source_file(path: Path | str, real_root: str, limit: int) -> bytes:
 
     real_root: os.path.realpath of the folder that the file must be in, links resolved. limit: in bytes. Raises
     UnusableImage where there is no such file, and DatasetError where it cannot be read for a reason that may pass
-    (an I/O error): to reject it then would make the dataset depend on the weather.
+    (an I/O error): to reject it then would make the dataset depend on chance.
     """
     try:
         real = _resolve(os.fspath(path), real_root)

@@ -1,6 +1,6 @@
-"""Assigns patients to splits: official files keep theirs, shares are carved out of train, whole patients only.
+"""Assign patients to splits: official files keep theirs, fractions are carved out of train, whole patients only.
 
-Pure: rows in, a column of splits out. The order of patients is a hash of (name, patient_id), so that a split is the
+The order of patients is a hash of (name, patient_id), so that a split is the
 same on every machine, in every release of a dataset and whatever the seed of the shuffle.
 """
 
@@ -26,14 +26,14 @@ def check_patients(rows: pd.DataFrame) -> None:
         f"patient {one['patient_id']} is in {one['split']} ({one['where']}: {one['source_path']}) and in "
         f"{other['split']} ({other['where']}: {other['source_path']})"
         + (f", and so are {more} other patients" if more else "")
-        + ": a model would be tested on whom it has seen. Take the patient out of one of the tables."
+        + ": a model would be tested on patients that it was trained on. Take the patient out of one of the tables."
     )
 
 
 def carve(
     rows: pd.DataFrame, name: str, valid_fraction: float, test_fraction: float, stratify: str | None
 ) -> pd.Series:
-    """The split of each row after shares of the training samples have become test and valid.
+    """Carve fractions of the training samples into test and valid; return the split of each row.
 
     Within each class of `stratify` (one class where it is None; rows without the label are a class of their own),
     patients stand in the order of patient_hash(name, patient_id). The shortest prefix that reaches test_fraction of

@@ -12,7 +12,7 @@ from shards.terminal.options import OptionsCommand, takes
 def verify(options: VerifyOptions) -> None:
     """Read every byte of the dataset in OUT and compare it with dataset.json and samples.parquet.
 
-    Names the shard and, where it can be told, the key of what is damaged; exit status 1 then, unless all of it is
+    Names the shard and, where it is known, the key of each damaged sample; exit status 1 then, unless all of it is
     quarantined. Writes nothing but, with --quarantine, quarantine.json: in OUT, or in the folder that CXR_QUARANTINE
     names where OUT cannot be written. Copy a damaged shard again and delete that file to have its samples back.
     """

@@ -1,7 +1,7 @@
-"""Draws gray-level histograms of a finished dataset: of all images, of each split, of the commonest labels.
+"""Draw gray-level histograms of a finished dataset: of all images, of each split, of the commonest labels.
 
-Images are read from the shards. A page of small plots comes out, on which a wrong window, an inverted film or a split
-that looks like no other can be seen before a model is trained on it.
+On the page of small plots a wrong window, an inverted film or a split unlike the others can be seen before a model is
+trained on it. Images are read from the shards.
 """
 
 from typing import Any
@@ -28,8 +28,8 @@ def draw_histograms(dataset: Dataset, count: int) -> Image.Image:
     """A page of histograms over at most `count` images, evenly spaced over the storage order.
 
     A plot's bars are its own images, the line is all of them, so that where they part can be seen. The vertical axis
-    is the share of pixels, cut off where the black and white ends stand above everything else; the captions say what
-    share they are.
+    is the fraction of pixels, cut off where the black and white ends stand above everything else; the captions give
+    their fractions.
     """
     rows = evenly_spaced(dataset.samples, count).reset_index(drop=True)
     counts = np.stack([gray_levels(read_image(dataset, row)) for row in rows.to_dict("records")])  # [images, 256]
@@ -51,11 +51,11 @@ def gray_levels(image: npt.NDArray[np.uint8]) -> Counts:
 
 
 def plot(own: Counts, everything: Counts, top: float) -> npt.NDArray[np.uint8]:
-    """Bars of `own` under a line of `everything`, uint8 [256, 256]; the share `top` reaches the upper edge."""
+    """Bars of `own` under a line of `everything`, uint8 [256, 256]; the fraction `top` reaches the upper edge."""
     canvas = np.full((_SIDE, _SIDE), _PAPER, dtype=np.uint8)
     height = np.arange(_SIDE)[::-1, None]  # [256, 1]: of each row above the axis
-    canvas[height < _shares(own)[None, :] / top * _SIDE] = _BAR
-    line = np.clip(_shares(everything) / top * _SIDE, 0, _SIDE - 1)  # [256]
+    canvas[height < _fractions(own)[None, :] / top * _SIDE] = _BAR
+    line = np.clip(_fractions(everything) / top * _SIDE, 0, _SIDE - 1)  # [256]
     low, high = np.minimum(line, np.roll(line, 1)), np.maximum(line, np.roll(line, 1))
     low[0], high[0] = line[0], line[0]
     canvas[(height >= np.floor(low)) & (height <= np.floor(high))] = _LINE
@@ -75,19 +75,19 @@ def _groups(rows: pd.DataFrame, label_names: tuple[str, ...]) -> dict[str, pd.Se
     return {name: mask for name, mask in groups.items() if mask.any()}
 
 
-def _shares(counts: Counts) -> npt.NDArray[np.float64]:
-    shares: npt.NDArray[np.float64] = counts / counts.sum()
-    return shares
+def _fractions(counts: Counts) -> npt.NDArray[np.float64]:
+    fractions: npt.NDArray[np.float64] = counts / counts.sum()
+    return fractions
 
 
 def _top(counts: Counts) -> float:
     """A scale on which the middle fills the plot: borders and collimators make the ends many times as high."""
-    return float(max(_shares(counts)[2:254].max(), 1 / 256)) * 1.25
+    return float(max(_fractions(counts)[2:254].max(), 1 / 256)) * 1.25
 
 
 def _describe(counts: Counts) -> str:
-    shares = _shares(counts)
+    fractions = _fractions(counts)
     levels: Any = np.arange(256)
-    mean = float((levels * shares).sum())
-    deviation = float(np.sqrt(((levels - mean) ** 2 * shares).sum()))
-    return f"{mean:.1f} ± {deviation:.1f}, black {shares[:2].sum():.1%}, white {shares[254:].sum():.1%}"
+    mean = float((levels * fractions).sum())
+    deviation = float(np.sqrt(((levels - mean) ** 2 * fractions).sum()))
+    return f"{mean:.1f} ± {deviation:.1f}, black {fractions[:2].sum():.1%}, white {fractions[254:].sum():.1%}"

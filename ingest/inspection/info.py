@@ -1,4 +1,4 @@
-"""Counts what a finished dataset holds. Tables in, numbers and text out; opens no image."""
+"""Count what a finished dataset holds, from its tables. Opens no image."""
 
 import csv
 from collections import Counter
@@ -23,7 +23,7 @@ _MIXING = {
 
 
 def overview(dataset: Dataset) -> dict[str, Any]:
-    """Everything that `cxr-ingest info` tells, as what JSON holds; docs/info-json.md names each key.
+    """Everything that `cxr-ingest info` shows, as JSON has it; docs/info-json.md names each key.
 
     Counts are samples unless named otherwise, excluded ones included.
     """

@@ -1,4 +1,4 @@
-"""Draws a contact sheet of a finished dataset: images read from the shards, captions from samples.parquet."""
+"""Draw a contact sheet of a finished dataset: images read from the shards, captions from samples.parquet."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any

@@ -1,6 +1,6 @@
-"""Procedural chest radiographs in the layouts of real datasets, so that tests and the demo need no download.
+"""Draw procedural chest radiographs in the layouts of real datasets, so that tests and the demo need no download.
 
-Parameters in, a folder of pictures and tables out. Nothing here is made from, or resembles, a real patient.
+Nothing here is made from, or resembles, a real patient.
 """
 
 from ingest.phantom.generate import PhantomSummary, make_phantom

@@ -1,6 +1,6 @@
-"""`make_phantom`: claims a folder, has worker processes draw the pictures, and writes the tables last.
+"""Make a phantom: claim a folder, draw the pictures in worker processes, write the tables last.
 
-An interrupted call is finished by the same call again, to the same bytes.
+An interrupted call is resumed by the same call, to the same bytes.
 """
 
 import functools
@@ -64,8 +64,8 @@ def make_phantom(
         return _fill(out, parameters, workers)
     except OSError as error:
         raise DatasetError(
-            f"{error.filename or out}: {error.strerror or error}. See to that and run the same command again: it goes "
-            "on where it stopped."
+            f"{error.filename or out}: {error.strerror or error}. Correct that and run the same command again: it "
+            "resumes where it stopped."
         ) from error
 
 

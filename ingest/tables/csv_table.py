@@ -1,7 +1,6 @@
-"""Reads a source's CSV as text, line by line accounted for: a line that cannot be a row is named, never lost.
+"""Read a source's CSV, plain or gzipped, as columns of text with the line of each row.
 
-A CSV file, plain or gzipped, flows in; a frame of text columns with the line each row stands on comes out, and the
-lines that are no rows, each with its reason. Knows no dataset.
+Every line is accounted for: a line that cannot be a row is named with its reason, never lost.
 """
 
 import csv
@@ -86,7 +85,7 @@ def read_header(path: Path) -> list[str]:
 
 _Malformed = list[tuple[int, Kind, str]]
 _Read = tuple[pd.DataFrame, Sequence[int], _Malformed]
-"""Text columns, the line of each row, and line, kind and detail of what is no row."""
+"""Text columns, the line of each row, and line, kind and detail of each line that is no row."""
 
 
 def _read_fast(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> _Read | None:

@@ -1,7 +1,4 @@
-"""Opens the files of tables: plain or gzipped, whatever the name says, never more than a table can be.
-
-A path flows in; bytes come out, and errors in words. Knows nothing of what stands in a table.
-"""
+"""Open the files of tables: plain or gzipped, by content and not by name, up to the size that a table can have."""
 
 import contextlib
 import gzip

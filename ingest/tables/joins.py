@@ -1,7 +1,6 @@
-"""Looks up what a second table says of a row: labels by study, splits by image.
+"""Look up columns of a second table for each row: labels by study, splits by image.
 
-Rows and a table with a key column flow in; the table's columns come out, in the order of the rows. A row about which
-the second table contradicts itself is marked, with both places.
+A row about which the second table contradicts itself is marked, with both places.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from ingest.tables.rejections import DETAIL, KIND, is_marked, mark, mark_conflic
 def look_up(rows: pd.DataFrame, keys: pd.Series, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """`columns` and WHERE of the table's line with each row's key, NaN where it has none.
 
-    rows: marked where needed. keys: of the rows, same index. table: columns `key`, WHERE, `columns` and perhaps
+    rows: marked where needed. keys: of the rows, same index. table: columns `key`, WHERE, `columns` and, optionally,
     KIND and DETAIL, which are passed on to the rows: what is wrong with the line is wrong with what it describes.
     """
     table = table.copy()

@@ -1,6 +1,6 @@
-"""Marks rows that cannot be ingested, with a reason each, and takes them out: one bad row never stops the rest.
+"""Mark rows that cannot be ingested, with a reason each, and take them out: one bad row never stops the rest.
 
-Where rows contradict each other (one image, two patients or two labels) nobody can say which is right, so none of
+Where rows contradict each other (one image, two patients or two labels) it is not known which is right, so none of
 them is kept and each names another. A mere repetition costs nothing: the first row stays.
 """
 

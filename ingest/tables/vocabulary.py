@@ -1,6 +1,6 @@
-"""What tables say of a radiograph and its patient, in one vocabulary: projection, sex and age, unknown as None or NaN.
+"""Translate projection, sex and age from the sources' many spellings to one vocabulary.
 
-Columns of text in the sources' many spellings flow in. What is not understood is unknown, never an error.
+Text that is not understood is unknown (None or NaN), never an error.
 """
 
 import pandas as pd

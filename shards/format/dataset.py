@@ -1,6 +1,6 @@
-"""A finished dataset on disk: dataset.json and samples.parquet, read, checked and written.
+"""Read, check and write a finished dataset's dataset.json and samples.parquet.
 
-Knows nothing of pixels: tars are only checked for presence and size here (`shards.format.verify` reads them).
+Tars are only checked for presence and size here; `shards.format.verify` reads them.
 """
 
 import hashlib
@@ -115,7 +115,7 @@ def open_dataset(root: Path, *, check_shards: bool = True) -> Dataset:
     try:
         description = json.loads(content)
     except ValueError as error:
-        raise DatasetError(f"{path} is not JSON: {error}. Build the dataset anew.") from error
+        raise DatasetError(f"{path} is not JSON: {error}. Build the dataset again.") from error
     version = description.get("format_version") if isinstance(description, dict) else None
     if version != FORMAT_VERSION:
         raise DatasetError(f"{path}: format version {version!r}; this release reads {FORMAT_VERSION}")
@@ -219,7 +219,7 @@ def pixel_statistics(histogram: npt.NDArray[np.int64]) -> tuple[float | None, fl
 def _read_samples(root: Path, description: Mapping[str, Any]) -> pd.DataFrame:
     path = root / SAMPLES
     if not path.is_file():
-        raise DatasetError(f"{path} is missing: copy it again, or build the dataset anew")
+        raise DatasetError(f"{path} is missing: copy it again, or build the dataset again")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != description["samples"]["sha256"]:
         raise DatasetError(f"{path} is not the file that {DESCRIPTION} records: copy both again")
@@ -229,7 +229,7 @@ def _read_samples(root: Path, description: Mapping[str, Any]) -> pd.DataFrame:
 
 def _check_present(path: Path, size: int) -> None:
     if not path.is_file():
-        raise DatasetError(f"{path} is missing: copy it again, or build the dataset anew")
+        raise DatasetError(f"{path} is missing: copy it again, or build the dataset again")
     actual = path.stat().st_size
     if actual != size:
         raise DatasetError(f"{path} has {actual} bytes, {DESCRIPTION} says {size}: copy it again")

@@ -1,7 +1,6 @@
 """Writes one shard: a tar and its index, whole or not at all.
 
-Rows and JPEG bytes flow in; <shard>.tar, <shard>.idx, the completed rows and a summary come out.
-Knows nothing of where samples come from or of the other shards.
+Writes <shard>.tar and <shard>.idx from rows and JPEG bytes; keeps the completed rows and a summary.
 """
 
 import contextlib

@@ -62,7 +62,7 @@ def verify_shard(dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, deco
     yield from _verify_index(dataset, shard)
     path = dataset.shard_path(shard.name)
     if not path.is_file():
-        yield Finding("missing", shard.name, None, f"{path} is missing: copy it again, or build the dataset anew")
+        yield Finding("missing", shard.name, None, f"{path} is missing: copy it again, or build the dataset again")
         return
     size = path.stat().st_size
     if size != shard.bytes:

@@ -1,1 +1,1 @@
-"""A radiograph file's bytes (JPEG, PNG, DICOM) to gray pixels. Loads neither torch nor DALI."""
+"""Decode a radiograph's file (JPEG, PNG, DICOM) to gray pixels. Loads neither torch nor DALI."""

@@ -1,7 +1,4 @@
-"""Image files of every format that the archives hold, decoded to gray: bytes in, pixels and their true size out.
-
-The one place that knows which library reads what. Knows nothing of what is made of the pixels.
-"""
+"""Decode image files of every format that the archives hold to gray pixels; choose the library for each format."""
 
 import io
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""DICOM radiographs to gray pixels: bytes in, a picture as a viewer would show it out.
+"""Decode DICOM radiographs to gray pixels, as a viewer would show them.
 
-Only pixels leave this module: nothing of the header does but what its pixels are to be seen by. Loaded when the first
-DICOM file is met, for pydicom is slow to start. Sections are those of DICOM PS3.3 (2024).
+Of the header only what changes the picture is used, and none of it is returned. Loaded when the first DICOM file is
+met, since pydicom is slow to start. Sections are those of DICOM PS3.3 (2024).
 """
 
 import io
@@ -31,7 +31,7 @@ Values = npt.NDArray[np.float64]
 _MOST_BITS = 16
 _META = 0x0002
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # it speaks of what it cannot decode; we name the file
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its messages about broken files; the build names the file
 
 
 def read_dicom(content: bytes, max_pixels: int) -> Gray:

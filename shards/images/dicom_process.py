@@ -1,8 +1,8 @@
-"""Decodes DICOM pictures in a process of its own: GDCM ends its process over some damaged ones.
+"""Decode DICOM pictures in a child process: GDCM ends its process over some damaged files.
 
-Also pydicom is slow to start, and a file can lead it to take much memory. A file's bytes go to the child, its picture
-or a reason comes back; a child that dies is a reason, too. It is started at the first such file, serves all later ones,
-ends with this process, and may take only so much memory.
+Also pydicom is slow to start, and a file can lead it to take much memory. The child is started at the first DICOM file,
+decodes all later ones, ends with this process, and has a limit of memory. A child that a file has ended is a reason to
+reject that file.
 """
 
 import atexit
@@ -20,6 +20,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from shards.ended_process import TRY_AGAIN, how_it_ended
 from shards.errors import DatasetError
 from shards.images.unusable_image import Fault, UnusableImage
 
@@ -58,8 +59,7 @@ def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
             how = signal.Signals(-code).name
             raise UnusableImage(Fault.UNREADABLE, f"a DICOM file that ended its decoder ({how})") from error
         raise DatasetError(
-            f"the process that decodes DICOM pictures ended with status {code}; out of memory, perhaps. Run the same "
-            "command again (with fewer --workers, if it was memory): what is finished is kept."
+            f"the process that decodes DICOM pictures ended {how_it_ended(code)}; {TRY_AGAIN}"
         ) from error
 
 
@@ -70,7 +70,7 @@ def _child(max_pixels: int) -> "subprocess.Popen[bytes]":
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # its libraries speak of what they cannot decode
+        stderr=subprocess.DEVNULL,  # messages of its libraries about broken files
         cwd=Path(__file__).parents[2],
     )
     atexit.register(_end, child)
@@ -105,7 +105,7 @@ def serve(max_pixels: int) -> None:
 
 
 def _limit_memory(more: int) -> None:
-    """Let this process take only so many bytes more than it has. Where the system does not tell, without limit."""
+    """Limit this process to `more` bytes above what it has; no limit where the system does not report its size."""
     with contextlib.suppress(OSError, ValueError):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + more

@@ -1,4 +1,4 @@
-"""What a JPEG's markers say, and the JPEG without its metadata: bytes in, bytes and a few numbers out.
+"""Read the markers of a JPEG, and remove its metadata without decoding it.
 
 Decodes nothing. Markers as in ITU-T T.81, table B.1; the orientation as in Exif 2.3, tag 0x0112.
 """

@@ -1,4 +1,4 @@
-"""Keeps what C libraries say of bytes that they cannot decode off the terminal: we name the file instead."""
+"""Suppress what C libraries print about files that they cannot decode; the build names the file instead."""
 
 import contextlib
 import functools
@@ -10,7 +10,7 @@ _STDERR = 2
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """While the block runs, whatever this process writes to its standard error is lost.
+    """Discard everything that this process writes to its standard error while the block runs.
 
     libpng, OpenCV and GDCM's codecs write there by themselves. Not for threads: the redirection is the process's.
     """

@@ -1,6 +1,6 @@
-"""What a PNG's chunks say, each held to its checksum: bytes in, a few numbers out.
+"""Read the chunks of a PNG, each checked against its checksum, without decoding it.
 
-Decodes nothing. Chunks as in the PNG specification (third edition), 5.3; nothing behind IEND is looked at.
+Chunks as in the PNG specification (third edition), 5.3; bytes behind IEND are ignored.
 """
 
 import struct

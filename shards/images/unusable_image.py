@@ -1,4 +1,4 @@
-"""What makes an image unusable: the exception that says so, and the limits of its size."""
+"""Refuse unusable images: the exception with kind and detail, and the limits of size."""
 
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ _HEADER_BYTES = 1 << 24
 
 
 class Fault(StrEnum):
-    """The kinds of what can be wrong with an image's file."""
+    """Kinds of faults of an image's file."""
 
     UNREADABLE = "unreadable image"
     TOO_LARGE = "image too large"
