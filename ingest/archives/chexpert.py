@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from ingest.archives.assembly import assemble
+from ingest.archives.chexpert_folders import batch_roots, locate_patients
 from ingest.archives.chexpert_labels import LABELS
-from ingest.archives.source import SourceRows, find_folder, list_names
+from ingest.archives.source import SourceRows, find_folder, list_names, table_path
 from ingest.tables.csv_table import read_header, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
@@ -40,11 +41,14 @@ class Chexpert:
     stratify: str | None = None
 
     def __init__(self, source: Path, test_source: Path | None = None) -> None:
-        folder = find_folder(source, "train.csv", "CheXpert")
+        batches = batch_roots(source, "train.csv")
+        folder = batches[0] if batches else find_folder(source, "train.csv", "CheXpert")
         self.roots = {"source": folder}
-        self._tables = {"train": folder / "train.csv"}
-        if (folder / "valid.csv").exists():
-            self._tables["valid"] = folder / "valid.csv"
+        if batches:
+            self.roots["above"] = batches[1]
+        self._tables = {"train": table_path(folder, "train.csv")}
+        if table_path(folder, "valid.csv").exists():
+            self._tables["valid"] = table_path(folder, "valid.csv")
         if test_source is not None:
             self._tables["test"] = _find_test_table(test_source)
             self.roots["test"] = self._tables["test"].parent
@@ -62,14 +66,17 @@ class Chexpert:
             frames.append(frame.assign(split=split, source_split=split, root=root))
             malformed.append(bad)
         rows = pd.concat(frames, ignore_index=True)
+        own = rows["root"] != "test"
+        roots = {name: root for name, root in self.roots.items() if name != "test"}
+        rows.loc[own, ["root", "file"]] = locate_patients(rows[own], roots)
         return assemble(rows, malformed, LABELS)
 
 
 def _find_test_table(test_source: Path) -> Path:
     for name in TEST_TABLES:
         for folder in (test_source, test_source / "CheXpert"):
-            if (folder / name).is_file():
-                return folder / name
+            if (path := table_path(folder, name)).is_file():
+                return path
     raise DatasetError(f"{test_source}: none of {', '.join(TEST_TABLES)} in it: not a CheXpert test release")
 
 
@@ -92,7 +99,7 @@ def _locate(paths: pd.Series, root: Path) -> pd.DataFrame:
 
 def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of one table, unusable ones marked: all columns of SourceRows.samples but split, source_split and root."""
-    release = path.name in TEST_TABLES
+    release = path.name.removesuffix(".gz") in TEST_TABLES
     by_study = release and "Path" not in read_header(path)
     image = ("Study" if by_study else "Path",)
     # Only the test release may lack demographics: in train.csv a missing column is a damaged download.

@@ -89,13 +89,20 @@ def find_folder(source: Path, landmark: str, dataset: str) -> Path:
         raise DatasetError(f"{source} is no folder") from error
     except OSError as error:
         raise DatasetError(f"{source} cannot be read: {error.strerror}") from error
-    found: Sequence[Path] = [folder for folder in candidates if any(folder.glob(landmark))]
+    marks = [landmark, f"{landmark}.gz"] if landmark.endswith(".csv") else [landmark]
+    found: Sequence[Path] = [folder for folder in candidates if any(any(folder.glob(mark)) for mark in marks)]
     if not found:
         raise DatasetError(f"{source}: no {landmark} in it or one level below; is this {dataset}?")
     if found[0] != source and len(found) > 1:
         names = ", ".join(folder.name for folder in found)
         raise DatasetError(f"{source}: several folders hold {landmark} ({names}): name one of them")
     return found[0]
+
+
+def table_path(folder: Path, name: str) -> Path:
+    """The table of that name in a folder, or the gzipped one where only that is there."""
+    zipped = folder / f"{name}.gz"
+    return zipped if zipped.is_file() and not (folder / name).exists() else folder / name
 
 
 def find_table(folder: Path, pattern: str) -> Path:

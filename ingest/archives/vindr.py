@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
-from ingest.archives.source import SourceRows, find_folder
+from ingest.archives.source import SourceRows, find_folder, table_path
 from ingest.tables.csv_table import WHERE, read_header, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
@@ -73,9 +73,9 @@ class Vindr:
             raise DatasetError("VinDr-CXR's test images are in its own folder: leave --test-source out")
         folder = find_folder(source, _TRAIN, "VinDr-CXR")
         self.roots = {"source": folder}
-        self._tables = {"train": folder / _TRAIN}
-        if (folder / _TEST).exists():
-            self._tables["test"] = folder / _TEST
+        self._tables = {"train": table_path(folder, _TRAIN)}
+        if table_path(folder, _TEST).exists():
+            self._tables["test"] = table_path(folder, _TEST)
         else:
             self.test_fraction = 0.20
 
@@ -111,7 +111,7 @@ class Vindr:
 def _read_readings(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Of each line image_id, rad_id ('' in a consensus), WHERE, source_path and labels, the bad ones marked."""
     other = "Other disease" if "Other disease" in read_header(path) else OTHER
-    readers = ("rad_id",) if path.name == Path(_TRAIN).name else ()
+    readers = ("rad_id",) if path.name.removesuffix(".gz") == Path(_TRAIN).name else ()
     columns = [other if label == OTHER else label for label in LABELS]
     table, malformed = read_table(path, ("image_id", *readers, *columns), ("rad_id",))
     table = table.rename(columns={other: OTHER})
