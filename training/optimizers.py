@@ -25,13 +25,21 @@ def build_optimizer(
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": trained}]
-    if not decay_norms:  # weights of convolutions and linear layers have two axes or more, all others have one
+    if not decay_norms:
         groups = [
-            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
-            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+            {"params": [parameter for parameter in trained if _is_weight(parameter)]},
+            {"params": [parameter for parameter in trained if not _is_weight(parameter)], "weight_decay": 0.0},
         ]
     if name == "adam":
         return torch.optim.Adam(groups, lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay, fused=fused)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=_SGD_MOMENTUM, weight_decay=weight_decay, fused=fused)
     raise ValueError(f"unknown optimizer {name!r}")
+
+
+def _is_weight(parameter: nn.Parameter) -> bool:
+    """Whether this is the weight of a convolution or a linear layer: these alone have two axes longer than one.
+
+    Norms and biases have one, and so have ConvNeXt's layer scales, [C, 1, 1].
+    """
+    return sum(size > 1 for size in parameter.shape) > 1

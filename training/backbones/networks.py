@@ -26,12 +26,16 @@ def build_backbone(architecture: str, seed: int) -> nn.Module:
     """Build the architecture with random weights and an identity in place of its head: [N, 3, H, W] -> [N, D].
 
     The same seed gives the same weights on any device: they are drawn on the CPU, in torchvision's order and by
-    torchvision's initialisation. The random state of the process does not change.
+    torchvision's initialisation. The random state of the process does not change. Dropout and stochastic depth are off:
+    two views of an image would differ in which parts of the network saw them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # Always with torchvision's 1000 outputs: ResNet draws its convolutions after it has drawn the head.
         network: nn.Module = torchvision.models.get_model(architecture, weights=None)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout | torchvision.ops.StochasticDepth):
+            module.p = 0.0
     return attach_head(network, architecture, nn.Identity())
 
 

@@ -15,6 +15,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from training.backbones.adaptation import adapted, unwrapped
 from training.backbones.networks import head_name
 from training.errors import WeightsError
 
@@ -78,6 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path} cannot be read as weights: {reason}") from error
+    content = unwrapped(content, str(path))
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
             f"{path} is not a state_dict (names and tensors). Save the network's state_dict() alone, with "
@@ -93,8 +95,9 @@ def fill(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], s
     came from.
     """
     head = head_name(architecture) + "."
+    given = adapted(weights, network.state_dict(), source)
     fill_encoder(
-        network, architecture, {name: value for name, value in weights.items() if not name.startswith(head)}, source
+        network, architecture, {name: value for name, value in given.items() if not name.startswith(head)}, source
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from shards.terminal.options import Number, free_keys, option
-from training.backbones.architectures import ARCHITECTURES
+from training.backbones.architectures import ARCHITECTURES, TABLE
 from training.choices import BATCH_NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
 from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, SEED, AugmentationOptions
 from training.processes.time_limit import seconds_of
@@ -99,13 +99,14 @@ class _MethodOptions:
     force_queue: bool = option(
         False, help="Allow a queue of more than half the number of images.", group=_METHOD, changes_weights=False
     )
-    batch_norm: str = option(
-        "split",
+    batch_norm: str | None = option(
+        None,
         click.Choice(BATCH_NORMS),
         help="Statistics of BatchNorm. split: of each of several groups of a batch, other groups for the keys than for "
         "the queries, so that the statistics do not betray which key belongs to which query. none: of the whole batch, "
         "as published.",
         group=_METHOD,
+        unset="split; none where the architecture has no BatchNorm",
     )
     bn_groups: int | None = option(
         None,
@@ -258,7 +259,8 @@ class PretrainOptions(
 
     def resolved(self, *, device: str, threads: int) -> "PretrainOptions":
         """Fill in what was left open."""
-        return replace(self, device=device, threads=threads)
+        batch_norm = self.batch_norm or ("split" if TABLE[self.backbone].batch_norm else "none")
+        return replace(self, device=device, threads=threads, batch_norm=batch_norm)
 
     def as_config(self) -> dict[str, Any]:
         """Plain values under the options' names, as a recipe holds them: what config.yaml records."""

@@ -3,6 +3,7 @@
 Flows in: options and how many images there are. Flows out: nothing, or a TrainingError that says what to do.
 """
 
+from training.backbones.architectures import TABLE
 from training.errors import TrainingError
 from training.moco.batch_norm import default_groups
 from training.pretraining.options import PretrainOptions
@@ -38,6 +39,13 @@ def batch_norm_groups(options: PretrainOptions, batch: int, world_size: int = 1)
 
     Raises TrainingError where it cannot: groups of one image or of unequal size, or one that is spread over ranks.
     """
+    if not TABLE[options.backbone].batch_norm:
+        if options.batch_norm != "none":
+            raise TrainingError(
+                f"{options.backbone} has no BatchNorm, so --batch-norm {options.batch_norm} means nothing for it. "
+                "Leave the option out, or give --batch-norm none."
+            )
+        return 1
     if options.batch_norm == "none":
         if world_size > 1:
             raise TrainingError(

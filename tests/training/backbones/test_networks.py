@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
 
 from tests.training.plain_torchvision import headless, last_linear
-from training.backbones.architectures import ARCHITECTURES
+from training.backbones.architectures import ARCHITECTURES, TABLE
 from training.backbones.networks import (
     backbone_weights,
     build_backbone,
@@ -81,3 +82,24 @@ def test_input_is_normalised_gray_in_three_equal_channels() -> None:
 def test_input_that_is_not_gray_bytes_is_refused(batch: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"expected uint8 \[N, 1, H, W\]"):
         images_to_input(batch, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_v2", "convnext_tiny"])
+def test_two_passes_in_training_give_the_same_features(architecture: str) -> None:
+    """Neither dropout nor stochastic depth takes part: BatchNorm normalises both passes alike."""
+    network = build_backbone(architecture, seed=0).train()
+    images = torch.rand(4, 3, 64, 64)
+    assert torch.equal(network(images), network(images))
+
+
+def test_timm_takes_the_weights_of_the_networks_that_the_table_says_and_of_no_other() -> None:
+    for name, architecture in TABLE.items():
+        weights = backbone_weights(build_backbone(name, seed=0), name)
+        same = timm.is_model(name) and timm.create_model(name, num_classes=0).state_dict().keys() == weights.keys()
+        assert same == architecture.in_timm, name
+
+
+def test_the_table_knows_which_networks_have_batch_norm() -> None:
+    for name, architecture in TABLE.items():
+        has = any(isinstance(module, nn.BatchNorm2d) for module in build_backbone(name, seed=0).modules())
+        assert has == architecture.batch_norm, name

@@ -38,3 +38,17 @@ def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
     refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=2))
     with pytest.raises(TrainingError, match="--warmup-epochs 3 is the whole run of 3 epochs"):
         refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=3))
+
+
+def test_a_network_without_batch_norm_has_none_and_no_other_way() -> None:
+    options = replace(OPTIONS, backbone="convnext_tiny")
+    resolved = options.resolved(device="cpu", threads=1)
+    assert resolved.batch_norm == "none"
+    assert batch_norm_groups(resolved, 16) == batch_norm_groups(resolved, 16, world_size=2) == 1
+    with pytest.raises(TrainingError, match="convnext_tiny has no BatchNorm, so --batch-norm split means nothing"):
+        batch_norm_groups(replace(options, batch_norm="split").resolved(device="cpu", threads=1), 16)
+
+
+def test_a_network_with_batch_norm_has_it_split_unless_told_otherwise() -> None:
+    assert OPTIONS.resolved(device="cpu", threads=1).batch_norm == "split"
+    assert replace(OPTIONS, batch_norm="none").resolved(device="cpu", threads=1).batch_norm == "none"
