@@ -170,7 +170,7 @@ def _runs_for(process: Process, seconds: float) -> bool:
 def _trains(log: Path) -> bool:
     """Whether the process has built everything, and said from where it trains."""
     said = log.read_text()
-    return "goes on after step" in said or " weights, " in said
+    return "resumes after step" in said or " weights, " in said
 
 
 def _temporary(run: Path) -> list[Path]:

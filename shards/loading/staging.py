@@ -6,7 +6,6 @@ are and are used again; whoever owns the disk empties it.
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import os
 import shutil
@@ -18,8 +17,9 @@ import pandas as pd
 
 from shards.durable import write_atomically
 from shards.errors import CorruptShardError, DatasetError
+from shards.file_lock import lock_file
 from shards.format.dataset import Dataset, ShardSummary
-from shards.terminal.progress import progress
+from shards.terminal.progress import BYTES, progress
 
 SMALL_SHARE = 0.1
 """A subset whose JPEGs are less than this share of their shards is copied without the rest of the shards."""
@@ -51,8 +51,7 @@ def _stage_shards(dataset: Dataset, shards: list[ShardSummary], target: Path) ->
     _refuse_full_disk(target, size)
     if not missing:
         return
-    with progress(size >> 20, f"copying {dataset.name} to {target}", "MB") as bar:
-        done = 0
+    with progress(size, f"copying {dataset.name} to {target}", BYTES) as bar:
         for shard in missing:
             digest = hashlib.sha256()
             source = dataset.shard_path(shard.name)
@@ -60,8 +59,7 @@ def _stage_shards(dataset: Dataset, shards: list[ShardSummary], target: Path) ->
                 while chunk := original.read(_CHUNK):
                     digest.update(chunk)
                     copy.write(chunk)
-                    bar.advance(((done + len(chunk)) >> 20) - (done >> 20))
-                    done += len(chunk)
+                    bar.advance(len(chunk))
                 if digest.hexdigest() != shard.sha256:
                     raise CorruptShardError(
                         f"{source} does not hold what was written (SHA-256): copy the shard again; "
@@ -115,11 +113,13 @@ def _refuse_full_disk(target: Path, needed: int) -> None:
 def _alone(target: Path) -> Iterator[None]:
     """Hold the folder's lock: the kernel lets go of it when a process dies."""
     target.mkdir(parents=True, exist_ok=True)
-    with (target / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = lock_file(target / ".lock", wait=True)
+    try:
         for leftover in target.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
         yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager

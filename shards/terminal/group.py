@@ -1,4 +1,4 @@
-"""A command group that prints a CxrError as one message."""
+"""A command group that prints a CxrError as one message and shows the log of the library."""
 
 import importlib.metadata
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from shards.errors import CxrError
+from shards.terminal.logs import log_to_terminal
 
 _DISTRIBUTION = "cxr-moco"
 
@@ -15,7 +16,8 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         try:
-            return super().invoke(ctx)
+            with log_to_terminal():
+                return super().invoke(ctx)
         except CxrError as error:
             raise click.ClickException(str(error)) from error
 

@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, one line a minute in a batch log."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ import click
 from tqdm import tqdm
 
 LOG_INTERVAL_S = 60.0
+
+BYTES = "B"
+"""The unit of `progress` whose counts are shown in larger units."""
 
 
 class Bar(Protocol):
@@ -21,11 +25,14 @@ class Bar(Protocol):
 
 @contextlib.contextmanager
 def progress(total: int | None, description: str, unit: str, initial: int = 0, *, shown: bool = True) -> Iterator[Bar]:
-    """Progress with rate and ETA on a terminal, one line a minute in a batch log. Writes to stderr, or not `shown`."""
+    """Show progress with rate and ETA: a bar on a terminal, one line a minute in a batch log or without a width.
+
+    unit: a plural, or BYTES, whose counts are shown in kB, MB or GB. Writes to stderr, unless not `shown`.
+    """
     bar: _TerminalBar | _LogBar | _NoBar
     if not shown:
         bar = _NoBar()
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
         bar = _TerminalBar(total, description, unit, initial)
     else:
         bar = _LogBar(total, description, unit, initial)
@@ -37,7 +44,14 @@ def progress(total: int | None, description: str, unit: str, initial: int = 0, *
 
 class _TerminalBar:
     def __init__(self, total: int | None, description: str, unit: str, initial: int) -> None:
-        self._bar = tqdm(total=total, desc=description, unit=unit, initial=initial, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total,
+            desc=description,
+            unit=unit,
+            unit_scale=unit == BYTES,
+            initial=initial,
+            dynamic_ncols=True,
+        )
 
     def advance(self, n: int = 1, **figures: object) -> None:
         if figures:
@@ -68,10 +82,11 @@ class _LogBar:
         now = time.monotonic()
         self._last = now
         rate = (self._done - self._initial) / max(now - self._start, 1e-9)
-        line = f"{self._description}: {self._done}"
+        in_bytes = self._unit == BYTES
+        line = f"{self._description}: {size_in_units(self._done) if in_bytes else self._done}"
         if self._total is not None:
-            line += f" of {self._total}"
-        line += f" {self._unit}, {rate:.1f}/s"
+            line += f" of {size_in_units(self._total) if in_bytes else self._total}"
+        line += f", {size_in_units(rate)}/s" if in_bytes else f" {self._unit}, {rate:.1f}/s"
         if self._total is not None and rate > 0 and self._done < self._total:
             line += f", {duration((self._total - self._done) / rate)} to go"
         line += "".join(f", {name} {value}" for name, value in self._figures.items())

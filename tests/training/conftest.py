@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from shards.terminal.logs import log_to_terminal
 from tests.training.small_shards import write_small_dataset
 
 
@@ -24,3 +25,10 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def terminal_log() -> Iterator[None]:
+    """Messages of the library on stdout and stderr, as a command shows them."""
+    with log_to_terminal():
+        yield

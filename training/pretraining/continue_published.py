@@ -18,7 +18,7 @@ from training.backbones.published_checkpoint import Published
 from training.backbones.weight_files import fill_encoder
 from training.errors import RunError
 from training.moco.model import DIMENSION, MoCo
-from training.pretraining.command import begin_at
+from training.pretraining.command import start_run_at
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
 from training.schedules import learning_rate
@@ -56,7 +56,7 @@ def import_run(published: Published, options: PretrainOptions) -> Path:
         trainer.steps = published.epoch * trainer.steps_per_epoch
         loader.load_state_dict({**loader.state_dict(), "epoch": published.epoch, "samples_consumed": 0, "passed": 0})
 
-    return begin_at(options, place)
+    return start_run_at(options, place)
 
 
 def _encoder(published: Published, weights: Mapping[str, Tensor], which: str) -> nn.Module:

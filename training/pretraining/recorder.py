@@ -4,12 +4,11 @@ Flows in: the trainer and the loader as they stand after a step. Flows out: file
 a kill at any moment leaves usable. Decides nothing about training.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import click
 
 from shards.loading.loaders import TwoViewLoader
 from training.backbones.networks import backbone_weights
@@ -22,6 +21,8 @@ from training.runs.directory import write_last
 from training.runs.full_disk import may_pass, reason
 from training.runs.metrics_log import MetricsLog
 from training.runs.throughput import Clock
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -76,9 +77,9 @@ class Recorder:
         """
         return self._ranks.of_leader(lambda: self._write_checkpoint(insist))
 
-    def hand_on(self) -> None:
+    def finish(self) -> None:
         """Write the backbone of the finished run and, last, that it is finished."""
-        self._ranks.of_leader(self._hand_on)
+        self._ranks.of_leader(self._finish)
 
     def _write_line(self, look: Callable[[], dict[str, float]]) -> dict[str, str]:
         trainer, clock = self._trainer, self.clock
@@ -119,7 +120,7 @@ class Recorder:
                     f"{what} Make space (or see to the quota or the disk), then run the same command again: it goes on "
                     "from the newest checkpoint."
                 ) from error
-            click.echo(f"Warning: {what} Training goes on; the next checkpoint due is the next attempt.", err=True)
+            _log.warning("%s Training continues; the next checkpoint due is the next attempt.", what)
             return None
 
     def _refuse_divergence(self, *, weights: bool) -> None:
@@ -155,7 +156,7 @@ class Recorder:
         prune_checkpoints(self._run, newest=trainer.steps)
         return path
 
-    def _hand_on(self) -> None:
+    def _finish(self) -> None:
         description = self._description()
         weights = backbone_weights(self._trainer.moco.query_encoder, description["architecture"])
         save_backbone(self._run, weights, description)

@@ -6,12 +6,12 @@ by a gloo group of their own, so that agreeing never waits for a GPU. Knows noth
 
 import contextlib
 import datetime
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import click
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -22,6 +22,8 @@ from training.processes.launch import Launch, launch_of
 
 Result = TypeVar("Result")
 
+_log = logging.getLogger(__name__)
+
 _PATIENCE = datetime.timedelta(minutes=30)
 """For a rank that is late: the first one may be reading a checkpoint, or staging shards."""
 
@@ -30,7 +32,7 @@ class Ranks:
     """This process among those of a run. A run of one process has these methods too: they do nothing then.
 
     State: the group of processes for flags, or None; whether all have given up together. Every method but `say`,
-    `alone` and `signed` is to be called by all ranks in the same order.
+    `alone` and `signing` is to be called by all ranks in the same order.
     """
 
     def __init__(self, launch: Launch, control: dist.ProcessGroup | None = None) -> None:
@@ -48,10 +50,10 @@ class Ranks:
         """Whether this is the first process: the one that writes files and speaks."""
         return self.rank == 0
 
-    def say(self, message: str, *, err: bool = False) -> None:
-        """Print what concerns the whole run, once."""
+    def say(self, message: str, level: int = logging.INFO) -> None:
+        """Log what concerns the whole run, once."""
         if self.leads:
-            click.echo(message, err=err)
+            _log.log(level, message)
 
     def gather(self, own: Tensor) -> Tensor:
         """Every rank's tensor of this shape: [world, ...], in the order of the ranks. Carries no gradient."""
@@ -135,11 +137,15 @@ class Ranks:
                 told = "; ".join(f"{value} in {', '.join(map(str, whose))}" for value, whose in by_value.items())
                 self._fail(f"The {self.world_size} processes of this run do not have the same {name}: {told}.")
 
-    def signed(self, error: CxrError) -> CxrError:
-        """The same error, and which rank's it is where there are several."""
-        if self.world_size == 1:
-            return error
-        return type(error)(f"{error} ({self._name(self.rank)}, on {socket.gethostname()})")
+    @contextlib.contextmanager
+    def signing(self) -> Iterator[None]:
+        """Add to a CxrError which rank it comes from, where there are several."""
+        try:
+            yield
+        except CxrError as error:
+            if self.world_size == 1:
+                raise
+            raise type(error)(f"{error} ({self._name(self.rank)}, on {socket.gethostname()})") from error
 
     def _name(self, rank: int) -> str:
         return f"process {rank} of {self.world_size}"

@@ -4,18 +4,19 @@ Knows nothing of what a run holds.
 """
 
 import errno
-import fcntl
 import json
+import logging
 import os
 import socket
 import time
 from pathlib import Path
 
-import click
-
+from shards.file_lock import lock_file
 from training.errors import RunError
 
 LOCK = ".lock"
+
+_log = logging.getLogger(__name__)
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
@@ -39,24 +40,21 @@ class RunLock:
         """
         if self._file is not None:
             return
-        file = os.open(self._run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = lock_file(self._run / LOCK, wait=False)
         except BlockingIOError:
-            holder = _holder(file)
-            os.close(file)
+            holder = _holder(self._run / LOCK)
             raise RunError(
                 f"{self._run} is being trained by {holder}. Two would write over each other: wait for it, stop it "
                 "(SIGTERM: it writes a checkpoint), or give another --output."
             ) from None
         except OSError as error:
-            os.close(file)
             if error.errno not in _NO_LOCKS:
                 raise
-            click.echo(
-                f"Warning: the file system of {self._run} has no locks ({error.strerror}): a second run there would "
-                "not be noticed.",
-                err=True,
+            _log.warning(
+                "the file system of %s has no locks (%s): a second run there would not be noticed.",
+                self._run,
+                error.strerror,
             )
             return
         self._file = file
@@ -73,9 +71,9 @@ class RunLock:
             self._file = None
 
 
-def _holder(file: int) -> str:
+def _holder(lock: Path) -> str:
     try:
-        holder = json.loads(os.pread(file, 4096, 0))
+        holder = json.loads(lock.read_bytes())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (ValueError, KeyError, TypeError, OSError):  # it has locked, and not yet written who it is
         return f"another process (`fuser {LOCK}` there names it)"

@@ -5,6 +5,7 @@ Flows in: numbers. Flows out: files that hold each step once, however often the 
 
 import contextlib
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import click
 import torch
 from torch import Tensor
 
@@ -20,6 +20,8 @@ from shards.durable import write_atomically
 from training.runs.files import METRICS, TENSORBOARD
 from training.runs.full_disk import may_pass, reason
 from training.runs.tensorboard import Board
+
+_log = logging.getLogger(__name__)
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
@@ -60,7 +62,7 @@ class MetricsLog:
             if not may_pass(error):
                 raise
             if not warned:
-                click.echo(f"Warning: {self._path}: {reason(error)}. Lines wait until there is room.", err=True)
+                _log.warning("%s: %s. Lines wait until there is room.", self._path, reason(error))
         self._board.add(int(figures["step"]), {name: value for name, value in figures.items() if name != "step"})
 
     def sync(self) -> None:

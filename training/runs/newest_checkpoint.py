@@ -3,13 +3,14 @@
 Flows in: a run directory. Flows out: a step. Knows nothing of what is in a checkpoint.
 """
 
+import logging
 from pathlib import Path
-
-import click
 
 from shards.errors import ResumeError
 from training.errors import DamagedCheckpointError
 from training.runs.checkpoints import check_checkpoint, checkpoint_steps, set_aside
+
+_log = logging.getLogger(__name__)
 
 
 def newest_whole(run: Path, *, reading: bool = False) -> int | None:
@@ -35,7 +36,7 @@ def newest_whole(run: Path, *, reading: bool = False) -> int | None:
                     f"It is kept as {set_aside(run, damaged).name}; the run goes on from the checkpoint before it, of "
                     f"step {step}, and does the steps after it again."
                 )
-            click.echo(f"Warning: {complaint}. {what_now}", err=True)
+            _log.warning("%s. %s", complaint, what_now)
         return step
     if steps:
         raise ResumeError(

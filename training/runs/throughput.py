@@ -14,7 +14,7 @@ class Clock:
         self.restart()
 
     def restart(self) -> None:
-        """Begin to count anew."""
+        """Set all counts to zero."""
         self.waited, self.images, self._start = 0.0, 0, time.perf_counter()
 
     def elapsed(self) -> float:
@@ -31,3 +31,16 @@ class Clock:
             if batch is None:
                 return
             yield batch
+
+
+class Stopwatch:
+    """State: the moment of the last lap."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        """Seconds since the last lap, or since the watch was made."""
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        return seconds

@@ -160,31 +160,53 @@ def test_a_log_gets_a_line_a_minute_with_rate_time_to_go_and_figures(
     ]
 
 
+def test_bytes_are_logged_in_larger_units(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with progress(3_000_000_000, "Verifying", "B") as bar:
+        now += 60
+        bar.advance(1_500_000_000)
+    assert capsys.readouterr().err.splitlines()[0] == "Verifying: 1.5 GB of 3.0 GB, 25.0 MB/s, 60 s to go"
+
+
 def test_work_of_unknown_length_is_logged_without_a_time_to_go(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(None, "scan", "files") as bar:
         bar.advance(3)
     assert capsys.readouterr().err.startswith("scan: 3 files, ")
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_figures() -> None:
-    script = """
+def shown_on_a_terminal(columns: int, unit: str, steps: int) -> str:
+    """What a terminal of so many columns is sent by four advances of `steps` units."""
+    script = f"""
         from shards.terminal.progress import progress
-        with progress(4, "pretrain", "images") as bar:
+        with progress({4 * steps}, "pretrain", "{unit}") as bar:
             for _ in range(4):
-                bar.advance(1, loss=6.93)
+                bar.advance({steps}, loss=6.93)
     """
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], stderr=slave, check=True)
     os.close(slave)
     shown = b""
     while chunk := _read(master):
         shown += chunk
     os.close(master)
-    text = shown.decode()
+    return shown.decode()
+
+
+def test_a_terminal_gets_a_bar_with_rate_and_figures() -> None:
+    text = shown_on_a_terminal(120, "images", 1)
     assert "pretrain: 100%" in text
     assert "4/4" in text
     assert "images/s, loss=6.93" in text
+
+
+def test_bytes_are_shown_in_larger_units_on_a_terminal() -> None:
+    assert "4.00G/4.00G" in shown_on_a_terminal(120, "B", 1_000_000_000)
+
+
+def test_a_terminal_of_no_columns_gets_lines() -> None:
+    assert shown_on_a_terminal(0, "images", 1).startswith("pretrain: 4 of 4 images, ")
 
 
 def _read(descriptor: int) -> bytes:

@@ -81,7 +81,7 @@ def test_a_run_goes_on_from_the_published_epoch_with_everything_that_the_file_ha
 
     done = invoke("pretrain", "--config", run / "config.yaml")
     assert done.exit_code == 0, done.output
-    assert f"goes on after step {STEPS_PER_EPOCH} of {3 * STEPS_PER_EPOCH}" in done.output
+    assert f"resumes after step {STEPS_PER_EPOCH} of {3 * STEPS_PER_EPOCH}" in done.output
     last = read_last(run)
     assert last is not None
     assert (last.finished, last.epoch, last.step) == (True, 3, 3 * STEPS_PER_EPOCH)

@@ -204,6 +204,7 @@ def test_only_patients_of_the_train_split_are_seen_and_all_are_recorded(finished
     assert set(patients["dataset"]) == {"tiny"}
 
 
+@pytest.mark.usefixtures("terminal_log")
 def test_a_finished_run_is_left_as_it_is(finished: PretrainOptions, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.output.rglob("*") if path.is_file()}
     assert pretrain(finished) is Outcome.FINISHED
@@ -247,6 +248,7 @@ def test_another_config_is_refused_and_the_same_with_threads_left_open_goes_on(
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.usefixtures("terminal_log")
 def test_a_run_that_broke_off_before_its_first_checkpoint_says_that_it_begins(
     options: PretrainOptions,
     finished: PretrainOptions,
@@ -266,7 +268,7 @@ def test_a_run_that_broke_off_before_its_first_checkpoint_says_that_it_begins(
             pretrain(options)
     assert [line["step"] for line in read_metrics(options.output)] == [4]
     assert pretrain(options) is Outcome.FINISHED
-    assert "no checkpoint yet: begins at step 0" in capsys.readouterr().out
+    assert "no checkpoint yet: starting at step 0" in capsys.readouterr().out
     assert_equal(final_state(options.output), final_state(finished.output))
 
 

@@ -87,7 +87,7 @@ def test_a_signal_stops_with_a_checkpoint_and_status_75_and_the_same_command_goe
     output = send_after(process, run, 1, signal.SIGTERM)
     assert process.returncode == 75, output
     assert "Stopped by SIGTERM after step" in output
-    assert "Run the same command again to go on" in output
+    assert "Run the same command again to resume" in output
     last = read_last(run)
     assert last is not None
     assert not last.finished
@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tiny_shards: Path, tmp_path: P
     assert process.returncode == -signal.SIGKILL
     steps = checkpoint_steps(run)
     assert steps
-    assert f"goes on after step {steps[-1]} of 18" in invoke(*arguments(tiny_shards, run)).output
+    assert f"resumes after step {steps[-1]} of 18" in invoke(*arguments(tiny_shards, run)).output
     assert_equal(final_state(run), final_state(undisturbed))
 
 

@@ -184,7 +184,7 @@ def test_all_end_with_75_once_one_is_asked_to_and_another_number_of_processes_go
     assert not last.finished
     (status,), (told,) = ends(start(1, tiny_shards, run, long, "--time-limit=1"))
     assert status == 75, told
-    assert f"goes on after step {last.step} of 160" in told
+    assert f"resumes after step {last.step} of 160" in told
     assert "It was trained in 2 processes so far" in told
     assert [line["step"] for line in read_metrics(run)] == list(range(1, last.step + 2))
 
@@ -211,7 +211,7 @@ def test_a_killed_process_ends_the_run_and_it_can_be_gone_on_with(tiny_shards: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("goes on after step") == 1
+    assert done.stdout.count("resumes after step") == 1
     assert "in each of 2 processes" in done.stdout
     last = read_last(run)
     assert last is not None

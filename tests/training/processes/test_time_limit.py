@@ -63,6 +63,7 @@ def test_the_margin_follows_from_the_slowest_checkpoint_and_the_slowest_recent_s
     assert limit.is_near()
 
 
+@pytest.mark.usefixtures("terminal_log")
 def test_a_run_stops_before_its_limit_with_a_checkpoint_and_goes_on_to_the_same_end(
     tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,7 +102,7 @@ def test_the_command_exits_with_75_before_its_limit(tiny_shards: Path, tmp_path:
     result = invoke(*arguments(tiny_shards, tmp_path / "run", "--time-limit=00:00:30"))
     assert result.exit_code == 75, result.output
     assert "Stopped by --time-limit of 30 s after step 1 of 18" in result.output
-    assert "Run the same command again to go on" in result.output
+    assert "Run the same command again to resume" in result.output
     wrong = invoke(*arguments(tiny_shards, tmp_path / "run", "--time-limit=soon"))
     assert wrong.exit_code == 2
     assert "--time-limit" in wrong.output

@@ -67,6 +67,7 @@ def test_a_checkpoint_that_does_not_fit_is_an_error_of_the_system_and_leaves_the
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # tensorboard's writing thread
+@pytest.mark.usefixtures("terminal_log")
 def test_lines_of_metrics_wait_for_room_and_none_is_cut_or_left_out(
     small_disk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +90,7 @@ def test_lines_of_metrics_wait_for_room_and_none_is_cut_or_left_out(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.usefixtures("terminal_log")
 def test_a_full_disk_leaves_the_run_alive_and_later_checkpoints_are_written_again(
     tiny_shards: Path,
     small_disk: Path,

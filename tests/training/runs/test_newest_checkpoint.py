@@ -39,6 +39,7 @@ def test_a_run_without_checkpoints_has_none_to_go_on_from(tmp_path: Path) -> Non
     assert newest_whole(tmp_path) is None
 
 
+@pytest.mark.usefixtures("terminal_log")
 def test_the_newest_of_whole_checkpoints_is_taken_without_a_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +49,7 @@ def test_the_newest_of_whole_checkpoints_is_taken_without_a_word(
 
 
 @pytest.mark.parametrize(("damage", "what"), [(flip_a_bit, "checksum of its part"), (cut_off, "cut off")])
+@pytest.mark.usefixtures("terminal_log")
 def test_a_damaged_newest_checkpoint_is_set_aside_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], what: str
 ) -> None:
@@ -63,6 +65,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_named(
     assert (tmp_path / "checkpoints" / "step-00000006.pt.damaged").read_bytes() == before
 
 
+@pytest.mark.usefixtures("terminal_log")
 def test_who_only_reads_takes_the_one_before_a_damaged_one_and_renames_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +87,7 @@ def test_without_a_whole_checkpoint_nothing_is_touched_and_what_to_do_is_said(tm
     assert checkpoint_steps(tmp_path) == [3, 6]
 
 
+@pytest.mark.usefixtures("terminal_log")
 def test_a_run_whose_newest_checkpoint_has_a_flipped_bit_ends_as_if_it_had_none(
     tiny_shards: Path, tmp_path: Path, signal_after: Stop, capsys: pytest.CaptureFixture[str]
 ) -> None:

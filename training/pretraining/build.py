@@ -1,0 +1,93 @@
+"""Build the parts of a run from its options: datasets, loader, trainer, and the description of its backbone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from shards.format.dataset import Dataset, open_datasets
+from shards.format.subsets import planned
+from shards.loading.augmentation import ViewRange
+from shards.loading.loaders import TwoViewLoader
+from shards.loading.placement import Device, Partition, Placement
+from shards.loading.staging import stage
+from training.backbones.backbone import init_name, initial_backbone
+from training.moco.model import MoCo
+from training.pretraining.options import PretrainOptions
+from training.pretraining.refusals import batch_norm_groups
+from training.pretraining.trainer import Trainer
+from training.processes.devices import torch_device
+from training.processes.ranks import Ranks
+from training.runs.backbone_from import describe_backbone
+
+
+def loader_device(options: PretrainOptions) -> Device:
+    """The device that decodes the images; that of the training."""
+    return "gpu" if options.device == "gpu" else "cpu"
+
+
+def run_datasets(options: PretrainOptions) -> list[Dataset]:
+    """Open the datasets, sorted by name: the order of an epoch must not depend on the order of the options."""
+    return sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
+
+
+def build_loader(options: PretrainOptions, datasets: Sequence[Dataset], ranks: Ranks) -> TwoViewLoader:
+    """Build the loader of this rank, over copies of the shards on this node where they are to be staged."""
+    folder = options.stage_to
+    if folder is not None:
+        datasets = [stage(dataset, planned(dataset, "train"), folder)[0] for dataset in datasets]
+    return TwoViewLoader(
+        datasets,
+        image_size=options.image_size,
+        batch_size=options.batch_size * options.accumulate,
+        seed=options.seed,
+        placement=Placement(loader_device(options), torch_device(options.device).index, options.threads or 1),
+        partition=Partition(ranks.rank, ranks.world_size),
+        views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
+        verify_checksums=options.verify_checksums,
+    )
+
+
+def build_trainer(
+    options: PretrainOptions, init: str, pixels: tuple[float, float], steps_per_epoch: int, ranks: Ranks
+) -> Trainer:
+    """Seed torch, set its number of threads, and build the networks and what trains them.
+
+    init: initial weights, in place of the options' own. pixels: mean and standard deviation, 0..255.
+    """
+    torch.set_num_threads(options.threads or 1)
+    torch.manual_seed(options.seed)
+    bn_groups = batch_norm_groups(options, options.batch_size, ranks.world_size)
+    moco = MoCo(
+        initial_backbone(init, options.backbone, options.seed),
+        options.backbone,
+        queue_size=options.queue_size,
+        momentum=options.momentum,
+        temperature=options.temperature,
+        seed=options.seed,
+        mask_same_image=options.mask_same_image,
+        bn_groups=bn_groups,
+    )
+    mean, std = pixels
+    return Trainer(moco, options, mean=mean, std=std, steps_per_epoch=steps_per_epoch, ranks=ranks)
+
+
+def describe_run(
+    options: PretrainOptions, datasets: Sequence[Dataset], pixels: tuple[float, float], total_steps: int
+) -> dict[str, Any]:
+    """backbone.json of the finished run, without the digests of its weights."""
+    mean, std = pixels
+    return describe_backbone(
+        architecture=options.backbone,
+        image_size=options.image_size,
+        mean=mean,
+        std=std,
+        provenance={
+            "method": "moco-v2",
+            "init": init_name(options.init),
+            "seed": options.seed,
+            "epochs": options.epochs,
+            "steps": total_steps,
+            "datasets": [dataset.citation for dataset in datasets],
+        },
+    )
