@@ -1,4 +1,4 @@
-"""Optimizers and learning rates of pretraining. A learning rate is a pure function of the step: nothing to save."""
+"""Build the optimizers of pretraining and fine-tuning: Adam and SGD."""
 
 from collections.abc import Iterable
 from typing import Any

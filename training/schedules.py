@@ -1,4 +1,4 @@
-"""Learning rates: a pure function of the step, so that there is nothing to save."""
+"""Compute the learning rate as a pure function of the step, so that there is no state to save."""
 
 import math
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Where a view lies in its image: one matrix for resize, flip, rotation and crop, of a whole batch at a time.
+"""Compute the augmentation of a view: one matrix for resize, flip, rotation and crop, for a whole batch at a time.
 
-Sizes of images and draws flow in, matrices for the DALI graph flow out. Knows no image and no file.
+The matrices are made of the sizes of the images and of random draws; the DALI graph applies them.
 """
 
 import math
@@ -28,11 +28,11 @@ ANTIALIAS_BELOW = 0.67
 
 @dataclass(frozen=True)
 class ViewRange:
-    """What a view may be. Defaults are the paper's (Sowrirajan et al. 2021, 3.2).
+    """Range of an augmented view. Defaults are the paper's (Sowrirajan et al. 2021, 3.2).
 
     degrees: the rotation is uniform within plus and minus this angle. flip: mirror left and right half of the time.
     scale: the zoom about the image's centre is uniform from the first to the second. translate: the shift across and
-    the one down are uniform within plus and minus this share of the view. Raises SubsetError for what is no range.
+    the one down are uniform within plus and minus this fraction of the view. Raises SubsetError for what is no range.
     """
 
     degrees: float = 10.0
@@ -55,12 +55,12 @@ class ViewRange:
 
     @property
     def draws(self) -> int:
-        """How many of a view's draws this range needs: those for zoom and shift only where there are any."""
+        """Number of a view's draws that this range needs: those for zoom and shift only where there are any."""
         return DRAWS if self.moves else _PLAIN_DRAWS
 
 
 def draw_numbers(view_ranges: Sequence[ViewRange | None]) -> list[int]:
-    """Which draws a sample needs, for `draws.streams`: those of each view in turn, none for a fixed one."""
+    """Number the draws that a sample needs, for `draws.streams`: those of each view in turn, none for a fixed one."""
     needed = [0 if view_range is None else view_range.draws for view_range in view_ranges]
     return [DRAWS * view + number for view, count in enumerate(needed) for number in range(count)]
 
@@ -68,7 +68,7 @@ def draw_numbers(view_ranges: Sequence[ViewRange | None]) -> list[int]:
 def view_matrices(
     shapes: npt.NDArray[np.float64], size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
 ) -> npt.NDArray[np.float32]:
-    """The maps from image to view coordinates, float32 [N, 3, 3], last row (0, 0, 1).
+    """Compute the maps from image to view coordinates, float32 [N, 3, 3], last row (0, 0, 1).
 
     shapes: (height, width) of each image, float64 [N, 2]. draws: float32 [N, D], D at least `view_range.draws`.
     Coordinates are (x, y) in pixels from the upper left corner of the upper left pixel. In order: the short side is
@@ -92,7 +92,7 @@ def view_matrices(
 
 
 def fixed_matrices(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:
-    """The matrices of the evaluation view: resize and centre crop as torchvision does them, nothing else.
+    """Compute the matrices of the evaluation view: resize and centre crop as torchvision does them, nothing else.
 
     shapes, and what is returned: as in `view_matrices`. The window lies on whole pixels of the resized image, half a
     pixel rounded to even, so that at scale 1 the view is a piece of the stored image.

@@ -1,6 +1,7 @@
-"""The DALI graph: one JPEG decode, then one warp a view by the view's matrix. The same function for CPU and GPU.
+"""Build the DALI graph: one JPEG decode, then one warp a view by the view's matrix. The same function for CPU and GPU.
 
-Encoded samples, their ids and their views' matrices flow in from a source, once a batch; uint8 views and ids flow out.
+A source gives encoded samples, their ids and the matrices of their views, once per batch; the outputs are uint8 views
+and ids.
 DALI neither shuffles nor draws: order, draws and matrices come with the source (`shards.loading.augmentation`). As
 operators of DALI draws and matrices cost a microsecond each an image, a tenth of the whole; the source has them for a
 batch at a time.
@@ -28,7 +29,7 @@ MAX_GRAPHS = 8
 
 
 def threads_of_graphs(device: Device, threads: int) -> list[int]:
-    """How many threads each of the graphs has that share a loader's batches: on a GPU there is one graph.
+    """Divide the threads among the graphs that share a loader's batches: on a GPU there is one graph.
 
     On a CPU one a thread, up to MAX_GRAPHS. The threads of one graph wait for each other after every operator, and for
     what it does on one thread; graphs do not (`python -m benchmarks.loader` has the limit both ways).
@@ -46,7 +47,7 @@ def build_pipeline(
     shrink: bool,
     placement: Placement,
 ) -> Pipeline:
-    """A built pipeline whose outputs are one uint8 batch [N, image_size, image_size, 1] a view, then ids [N, 1].
+    """Build a pipeline whose outputs are one uint8 batch [N, image_size, image_size, 1] a view, then ids [N, 1].
 
     source: called once a batch, in order, PREFETCH batches ahead; StopIteration ends the data.
     batch_size: the largest batch. shrink: whether the source gives sizes for an antialiased resize before the warps.

@@ -1,6 +1,6 @@
-"""Running DALI graphs with their feed: places of samples flow in, torch tensors flow out.
+"""Run DALI graphs and feed them: from places of samples to torch tensors.
 
-Knows what DALI has been given and has not handed out yet, so that its errors can be put to a shard and a key.
+The batches that DALI has been given and has not returned yet are kept, so that an error names shard and key.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ from shards.loading.sample_reader import Sample, SampleReader
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What a graph is built for. batch_size: of this process. shrink: see `needs_shrinking`."""
+    """Properties that a graph is built for. batch_size: of this process. shrink: see `needs_shrinking`."""
 
     image_size: int
     batch_size: int
@@ -37,14 +37,14 @@ class GraphOptions:
 
 @dataclass(frozen=True)
 class Places:
-    """What one batch is made of. places: in the reader, int64 [N]. stream: of the epoch, uint32 [D], D=0 if fixed."""
+    """Contents of one batch. places: in the reader, int64 [N]. stream: of the epoch, uint32 [D], D=0 if fixed."""
 
     places: npt.NDArray[np.int64]
     stream: npt.NDArray[np.uint32]
 
 
 class RunningGraphs:
-    """Graphs that take the batches in turn, each with its share of the threads."""
+    """Graphs that take the batches in turn, each with its part of the threads."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class RunningGraphs:
         )
 
     def run(self) -> tuple[Tensor, ...]:
-        """The next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
+        """Return the next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
         return next(self._turns).run()
 
 
@@ -102,8 +102,8 @@ class _RunningGraph:
             named = "; ".join(f"{sample.path}: {sample.key}" for sample in broken)
             raise CorruptShardError(
                 f"stored as it was written, but no JPEG that can be decoded: {named}. Run `cxr-ingest verify "
-                f"{broken[0].path.parent} --decode --quarantine` to go on without all such images, or mend the source "
-                "and build the dataset anew."
+                f"{broken[0].path.parent} --decode --quarantine` to leave out all such images, or repair the source "
+                "and build the dataset again."
             ) from error
         self._ahead.popleft()
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
@@ -129,7 +129,7 @@ class _RunningGraph:
     def _matrices(
         self, shapes: npt.NDArray[np.float64], draws: npt.NDArray[np.float32]
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """Of each view; draws: of all of them, in turn, float32 [N, D]."""
+        """Compute the matrices of each view; draws: of all of them, in turn, float32 [N, D]."""
         used = 0
         for view_range in self._view_ranges:
             if view_range is None:
@@ -140,7 +140,7 @@ class _RunningGraph:
                 yield view_matrices(shapes, self._options.image_size, own, view_range)
 
     def _undecodable(self) -> list[Sample]:
-        """The samples that DALI cannot have decoded. Its own message does not say which."""
+        """Find the samples that DALI cannot have decoded. Its own message does not say which."""
         places = [place for batch in self._ahead for place in batch]
         return [self._reader.sample(place) for place in places if not _decodes(self._reader.read(place))]
 
@@ -154,6 +154,6 @@ def _decodes(jpeg: npt.NDArray[np.uint8]) -> bool:
 
 
 def needs_shrinking(subsets: Sequence[tuple[Dataset, pd.DataFrame]], image_size: int) -> bool:
-    """Whether any image is so large that the warp alone would alias."""
+    """Tell whether any image is so large that the warp alone would alias."""
     longest = max((rows[["width", "height"]].min(axis=1).max() for _, rows in subsets if len(rows)), default=0)
     return bool(longest * ANTIALIAS_BELOW > image_size)

@@ -1,4 +1,4 @@
-"""The order of an epoch: a permutation that is a pure function of (samples, seed, epoch).
+"""Compute the order of an epoch: a permutation that is a pure function of (samples, seed, epoch).
 
 Blocks of neighbouring samples are dealt to windows like cards, then samples are permuted within each window: mixed
 over the whole split, while a window's reads are runs of neighbours that a file system can fetch ahead.
@@ -27,7 +27,7 @@ def epoch_order(samples: int, seed: int, epoch: int) -> Places:
 
 
 def epoch_windows(samples: int, seed: int, epoch: int) -> list[Places]:
-    """The same order, cut where no sample is mixed with those beyond."""
+    """Return the same order, cut where no sample is mixed with those beyond."""
     places = np.arange(samples, dtype=np.uint64)
     # The first block is cut short by a phase that differs between epochs: neighbours do not always travel together.
     phase = hash64(_PHASE, seed, epoch)[0] % np.uint64(BLOCK)

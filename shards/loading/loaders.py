@@ -1,7 +1,6 @@
-"""Loaders: iterators of typed uint8 batches, for pretraining (two views) and evaluation (one fixed view).
+"""Load typed uint8 batches on the training device, for pretraining (two views) and evaluation (one fixed view).
 
-Datasets flow in, batches on the training device flow out. Order and draws are pure functions of (seed, epoch,
-sample), so that a loader's whole state is a few numbers. Knows nothing of labels or networks.
+Order and random draws are pure functions of (seed, epoch, sample), so that a loader's whole state is a few numbers.
 """
 
 import hashlib
@@ -103,7 +102,7 @@ class _TrainingLoader:
         return self._batch * self.batch_size
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: plain numbers and text, under a kilobyte.
+        """Return the position of the loader: plain numbers and text, under a kilobyte.
 
         samples: SHA-256 of the ids that the order is one of. passed: samples of the epoch's order that are behind.
         """
@@ -115,7 +114,7 @@ class _TrainingLoader:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken: the same ids and pixels, at another world size too.
+        """Resume where `state` was taken: the same ids and pixels, at another world size too.
 
         What was quarantined since is left out of what is to come. Raises ResumeError where the state is of another
         format, seed, batch or image size, of other views, or of other samples.
@@ -124,7 +123,7 @@ class _TrainingLoader:
             if (saved := state.get(key)) != own:
                 raise ResumeError(
                     f"the loader's saved {key} is {saved!r}, here it is {own!r}: start a new run, "
-                    f"or give the {key} that the run began with"
+                    f"or give the {key} that the run started with"
                 )
         self.epoch, self._passed = int(state["epoch"]), int(state["passed"])
         self._batch = int(state["samples_consumed"]) // self.batch_size
@@ -136,7 +135,7 @@ class _TrainingLoader:
         self._reader.close()
 
     def _rest_of_epoch(self) -> Iterator[tuple[Tensor, ...]]:
-        """The views and ids of each batch that is left of the epoch; at its end the next epoch begins."""
+        """Yield the views and ids of each batch that is left of the epoch; at its end the next epoch starts."""
         if self._graph is None:
             self._graph = RunningGraphs(self._reader, self._places(), self._view_ranges, self._graph_options)
         for passed in self._plan(self.epoch, self._passed).passed:
@@ -150,7 +149,7 @@ class _TrainingLoader:
         self.epoch, self._batch, self._passed = self.epoch + 1, 0, 0
 
     def _plan(self, epoch: int, passed: int) -> "_Plan":
-        """The whole batches that are left of an epoch of whose order `passed` samples are behind."""
+        """Plan the whole batches that are left of an epoch of whose order `passed` samples are behind."""
         windows = epoch_windows(len(self._usable), self.seed, epoch)
         order = np.concatenate(windows)
         spots = np.flatnonzero(self._usable[order])
@@ -186,7 +185,7 @@ class _Plan:
 
 
 class TwoViewLoader(_TrainingLoader):
-    """The train split (or another) of one or more datasets as batches of MoCo's two views.
+    """Load the train split (or another) of one or more datasets as batches of MoCo's two views.
 
     Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global.
     verify_checksums: check the crc32c of each JPEG before it is decoded; a flipped bit in one decodes without an error.
@@ -223,7 +222,7 @@ class TwoViewLoader(_TrainingLoader):
 
 
 class OneViewLoader(_TrainingLoader):
-    """Some rows of a dataset as batches of one augmented view, as supervised training takes them.
+    """Load some rows of a dataset as batches of one augmented view, as supervised training takes them.
 
     rows: of `dataset.samples`, as the functions of `shards.format.subsets` give them. Otherwise as TwoViewLoader.
     """
@@ -256,10 +255,10 @@ class OneViewLoader(_TrainingLoader):
 
 
 class EvaluationLoader:
-    """Rows of a dataset as batches of the fixed view: every row once, in the rows' order, the last batch partial.
+    """Load rows of a dataset as batches of the fixed view: every row once, in the rows' order, the last batch partial.
 
-    Iterating begins anew each time. rows: of `dataset.samples`, as the functions of `shards.format.subsets` give them;
-    of several ranks, each has every world_size-th of them.
+    Each iteration starts at the first row. rows: of `dataset.samples`, as the functions of `shards.format.subsets`
+    give them; of several ranks, each has every world_size-th of them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where a loader runs, and which part of each batch it delivers. Loads neither torch nor DALI."""
+"""Describe where a loader runs and which part of each batch it delivers. Loads neither torch nor DALI."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,10 @@ Device = Literal["cpu", "gpu"]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a loader runs. device_id: index of the GPU, with device="gpu". threads: DALI's threads on the CPU."""
+    """Device and threads of a loader.
+
+    device_id: index of the GPU, with device="gpu". threads: DALI's threads on the CPU.
+    """
 
     device: Device = "cpu"
     device_id: int | None = None

@@ -1,4 +1,4 @@
-"""The draws behind a view: uniform numbers that are a pure function of (seed, epoch, sample_id, draw).
+"""Make the random draws behind a view: uniform numbers that are a pure function of (seed, epoch, sample_id, draw).
 
 So neither batch size nor order nor the number of ranks changes what a sample looks like.
 """
@@ -13,7 +13,7 @@ from shards.random_streams import RandomStream
 
 
 def streams(seed: int, epoch: int, numbers: Sequence[int]) -> npt.NDArray[np.uint32]:
-    """One constant a draw for an epoch, uint32 [D]: what tells an epoch's draws from another's.
+    """Compute one constant for each draw of an epoch, uint32 [D]: what tells an epoch's draws from another's.
 
     numbers: of the draws. A draw is the same whichever others are made with it.
     """

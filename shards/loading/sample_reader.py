@@ -1,4 +1,4 @@
-"""Reads encoded samples by offset from the tars of one or more datasets, in any order.
+"""Read encoded samples by offset from the tars of one or more datasets, in any order.
 
 No index file, no mapping of whole tars: a subset of any shape costs only its own bytes.
 """
@@ -22,7 +22,7 @@ MAX_OPEN_FILES = 256
 
 @dataclass(frozen=True)
 class Sample:
-    """Where one sample's JPEG lies."""
+    """Location of one sample's JPEG."""
 
     path: Path
     key: str
@@ -61,11 +61,11 @@ class SampleReader:
         return len(self.sample_ids)
 
     def read(self, place: int) -> npt.NDArray[np.uint8]:
-        """The JPEG's bytes, uint8 [size]. Raises CorruptShardError where they are not those that were written."""
+        """Read the JPEG's bytes, uint8 [size]. Raises CorruptShardError where they are not those that were written."""
         return self._read_into(np.empty(int(self._size[place]), dtype=np.uint8), np.array([place]))[0]
 
     def read_batch(self, places: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
-        """The JPEGs' bytes, one uint8 [size] a place, in a third of the time that `read` takes for each.
+        """Read the JPEGs' bytes, one uint8 [size] a place, in a third of the time that `read` takes for each.
 
         places: int64 [N]. What is returned is overwritten by the next call. Raises CorruptShardError as `read` does.
         """
@@ -75,7 +75,10 @@ class SampleReader:
         return self._read_into(self._buffer, places)
 
     def _read_into(self, buffer: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> list[npt.NDArray[np.uint8]]:
-        """The samples one after the other in the buffer. Columns become lists first: numpy's scalars are slow."""
+        """Read the samples one after the other into the buffer.
+
+        Columns become lists first: numpy's scalars are slow.
+        """
         ends = np.cumsum(self._size[places]).tolist()
         shards, offsets, wanted = (column[places].tolist() for column in (self._shard, self._offset, self._crc32c))
         jpegs, start = [], 0
@@ -111,7 +114,7 @@ class SampleReader:
             os.posix_fadvise(self._descriptor(int(shard[first])), int(start[first]), length, os.POSIX_FADV_WILLNEED)
 
     def sample(self, place: int) -> Sample:
-        """Where the sample at a place lies."""
+        """Return the location of the sample at a place."""
         return Sample(
             path=self._paths[int(self._shard[place])],
             key=str(self._keys[place]),

@@ -1,7 +1,7 @@
-"""How fast the loader is on these shards and this machine, and how near to what the machine could do at all.
+"""Measure the loader's throughput on given shards and this machine, and compare it with what DALI could do at most.
 
-Datasets flow in, images/s and CPU milliseconds an image come out, of the loader and of its parts alone, measured in
-turn, so that a busy minute of the machine hits all of them alike. Knows no network.
+images/s and CPU milliseconds per image of the loader and of its parts alone are measured in turn, so that a busy minute
+of the machine affects all of them alike.
 """
 
 import itertools
@@ -30,9 +30,11 @@ _IN_MEMORY = 1024
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one side. images_per_second and cpu_ms (of all threads, an image): medians; spread: least and most images/s.
+    """Throughput of one side.
 
-    cpu_ms does not know the work of a GPU.
+    images_per_second and cpu_ms (of all threads, an image): medians; spread: least and most images/s.
+
+    cpu_ms does not include the work of a GPU.
     """
 
     name: str
@@ -50,7 +52,7 @@ def loader_speed(
     seconds: float,
     rounds: int,
 ) -> list[Speed]:
-    """Speeds of the loader, of the limit and of reading alone; each is measured `rounds` times `seconds` long."""
+    """Measure the loader, the limit and reading alone; each is measured `rounds` times `seconds` long."""
     device = placement.device
     loader = TwoViewLoader(datasets, image_size=image_size, batch_size=batch_size, seed=0, placement=placement)
     reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])

@@ -1,6 +1,6 @@
-"""The least that DALI could do for two views: one decode and two warps with constant rotations, nothing else.
+"""Run the least that DALI could do for two views: one decode and two warps with constant rotations, nothing else.
 
-What a loader is measured against: no order, no draws, no checksums, no ids. Not used for training.
+The loader is measured against it: no order, no draws, no checksums, no ids. It is not used for training.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +59,7 @@ def limit_batches(
 
 
 def turned(degrees: float, height: float, width: float, size: int) -> npt.NDArray[np.float32]:
-    """The map from the coordinates of a view to those of an image, float32 [3, 3].
+    """Compute the map from the coordinates of a view to those of an image, float32 [3, 3].
 
     The image's short side is scaled to the view's, its centre comes to the middle, and it is turned about that.
     """

@@ -1,7 +1,7 @@
-"""Copies what a run reads to a disk of the node, once a node, checked on the way.
+"""Copy the shards that a run reads to a local disk of the node, once per node, with checksums.
 
-A dataset and the rows that are wanted flow in; the same dataset, read from the copy, flows out. Copies stay where they
-are and are used again; whoever owns the disk empties it.
+The result is the same dataset, read from the copy. Copies stay where they are and are used again; the owner of the disk
+removes them.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from shards.format.dataset import Dataset, ShardSummary
 from shards.terminal.progress import BYTES, progress
 
 SMALL_SHARE = 0.1
-"""A subset whose JPEGs are less than this share of their shards is copied without the rest of the shards."""
+"""A subset whose JPEGs are less than this fraction of their shards is copied without the rest of its shards."""
 
 _CHUNK = 4 << 20
 _TAR_BLOCK = 512
@@ -88,7 +88,7 @@ def _stage_samples(dataset: Dataset, rows: pd.DataFrame, target: Path) -> pd.Dat
                 if google_crc32c.value(entry[_TAR_BLOCK : _TAR_BLOCK + size]) != crc32c:
                     raise CorruptShardError(
                         f"{dataset.shard_path(shard)} does not hold what was written (crc32c) for {key}: copy "
-                        f"the shard again, or run `cxr-ingest verify {dataset.root} --quarantine` to go on without it"
+                        f"the shard again, or run `cxr-ingest verify {dataset.root} --quarantine` to leave it out"
                     )
                 copy.write(entry)
             copy.write(bytes(2 * _TAR_BLOCK))
@@ -128,5 +128,5 @@ def _told_plainly(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(
-            f"{target}: {error.strerror or error}. Staging goes on where it stopped when the command is run again."
+            f"{target}: {error.strerror or error}. Staging resumes where it stopped when the command is run again."
         ) from error

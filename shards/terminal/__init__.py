@@ -1,1 +1,1 @@
-"""What the three command lines share: options from dataclasses, recipes, progress, errors in one message."""
+"""What the three command lines share: options from dataclasses, recipes, progress, errors in one message, the log."""

@@ -37,7 +37,7 @@ _LAST_GROUP = "Recipes and help"
 
 @dataclass(frozen=True)
 class OptionSpec:
-    """What the command line knows of a field. names: the option's, where they are not made from the field's name.
+    """Properties of an option, kept with its field. names: the option's, where they are not made from the field's name.
 
     argument: a positional argument. group: heading in --help. changes_weights: whether a run with another value is
     another run. unset: what --help shows where the default is None ("the cores granted").
@@ -66,7 +66,7 @@ def option(
     changes_weights: bool = True,
     unset: str | None = None,
 ) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A field of an options dataclass. type: None takes a flag for bool, else click's type for the field's."""
+    """Declare a field of an options dataclass. type: None takes a flag for bool, else click's type for the field's."""
     spec = OptionSpec(type, help, group, tuple(names), metavar, multiple, False, changes_weights, unset)
     if default is REQUIRED:
         return dataclasses.field(metadata={_KEY: spec})
@@ -74,17 +74,17 @@ def option(
 
 
 def argument(type: click.ParamType[Any], *, help: str, metavar: str | None = None) -> Any:  # noqa: A002, ANN401
-    """A positional argument of the command, always required."""
+    """Declare a positional argument of the command, always required."""
     return dataclasses.field(metadata={_KEY: OptionSpec(type, help, "", (), metavar, False, True, True, None)})
 
 
 def free_keys(options: type[Any]) -> frozenset[str]:
-    """Fields of an options dataclass whose values change no weight: a run may be resumed with others."""
+    """List the fields of an options dataclass whose values change no weight: a run may be resumed with others."""
     return frozenset(name for name, spec in specs(options).items() if not spec.changes_weights)
 
 
 def specs(options: type[Any]) -> dict[str, OptionSpec]:
-    """The options of a dataclass by field name, in the order of its fields."""
+    """Return the options of a dataclass by field name, in the order of its fields."""
     return {field.name: field.metadata[_KEY] for field in dataclasses.fields(options) if _KEY in field.metadata}
 
 
@@ -121,7 +121,7 @@ def takes(options: type[Any], *, recipe: bool = False) -> Decorator:
 
 
 def from_recipe(options: type[Made], recipe: str, **given: object) -> Made:
-    """An options dataclass filled from a recipe (name or path), which is checked as --config checks it.
+    """Fill an options dataclass from a recipe (name or path), which is checked as --config checks it.
 
     given: values that stand above the recipe's. Raises click.BadParameter, naming file and key.
     """
@@ -153,7 +153,7 @@ class OptionsCommand(click.Command):
 
 
 class GroupedOption(click.Option):
-    """An option that knows the heading it stands under."""
+    """An option with the heading under which --help lists it."""
 
     group: str = "Options"
 
@@ -183,7 +183,7 @@ class Number(click.FloatRange):
 
 
 class Device(click.Choice[str]):
-    """Where a command computes; `cuda`, torch's name for it, is accepted as `gpu`."""
+    """Device that a command computes on; `cuda`, torch's name for it, is accepted as `gpu`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
         """Parse the device."""
@@ -245,5 +245,5 @@ def _click_type(annotation: Any) -> click.ParamType[Any]:  # noqa: ANN401 - a ty
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - click's own values
-    """A list that click gives for several values as the tuple that the dataclass holds."""
+    """Turn a list that click gives for several values into the tuple that the dataclass holds."""
     return tuple(value) if isinstance(value, list) else value

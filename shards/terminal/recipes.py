@@ -13,7 +13,7 @@ import yaml
 
 
 def read_recipe(name_or_path: str) -> dict[str, Any]:
-    """A recipe as a mapping: a path to a YAML file, or the name of one that the project ships."""
+    """Read a recipe as a mapping: a path to a YAML file, or the name of one that the project ships."""
     path = Path(name_or_path)
     if not path.is_file():
         from recipes import shipped_recipes
@@ -35,7 +35,7 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
 
 
 def checked_recipe_value(parameter: click.Parameter, value: Any, ctx: click.Context) -> Any:  # noqa: ANN401 - YAML's
-    """The value of a recipe's key as the parameter's type takes it. Raises BadParameter for any other.
+    """Check the value of a recipe's key as the parameter's type takes it. Raises BadParameter for any other.
 
     null is the default of an option that is unset by default, and refused for all others.
     """
@@ -63,7 +63,10 @@ def show_config(options: Mapping[str, Any]) -> None:
 
 
 def _is_unset_by_default(parameter: click.Parameter) -> bool:
-    """Whether leaving the option out gives None. click marks an option without any default by a sentinel of its own."""
+    """Tell whether leaving the option out gives None.
+
+    click marks an option without any default by a sentinel of its own.
+    """
     return parameter.default is None or type(parameter.default).__name__ == "Sentinel"
 
 
@@ -88,7 +91,7 @@ def _wanted(kind: click.ParamType[Any]) -> str:
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - YAML's
-    """The value as YAML reads it, and its kind: `yes` is seen as true."""
+    """Describe the value as YAML reads it, and its kind: `yes` is seen as true."""
     kinds = {bool: "true or false", list: "a list", dict: "a mapping"}
     return (
         f"{str(value).lower() if isinstance(value, bool) else value!r} ({kinds.get(type(value), type(value).__name__)})"
@@ -102,7 +105,7 @@ def _as_yaml(value: Any) -> Any:  # noqa: ANN401 - whatever an options dataclass
 
 
 def recipe_values(ctx: click.Context, value: str, parameter: click.Parameter | None = None) -> dict[str, Any]:
-    """What a recipe gives to the parameters of the context's command, by their names, as YAML holds it.
+    """Read what a recipe gives to the parameters of the context's command, by their names, as YAML holds it.
 
     parameter: the option that names the recipe. Raises BadParameter for an unknown key, and for a value that the
     parameter does not take, naming file and key.
@@ -126,7 +129,10 @@ def _fill_defaults(ctx: click.Context, parameter: click.Parameter, value: str | 
 
 
 def _checked(parameter: click.Parameter, value: Any, ctx: click.Context, recipe: str) -> Any:  # noqa: ANN401 - YAML's
-    """The value, after the parameter itself has taken it: a recipe's error names the file, the key and the value."""
+    """Return the value after the parameter itself has taken it.
+
+    A recipe's error names the file, the key and the value.
+    """
     try:
         checked = checked_recipe_value(parameter, value, ctx)
         if checked is not None:

@@ -1,9 +1,9 @@
-"""BatchNorm over groups of a batch, so that a query and its key are not normalised with the same images.
+"""Apply BatchNorm to groups of a batch, so that a query and its key are not normalised with the same images (leakage).
 
 Over a whole batch the statistics are a signature that a query shares with its own key and with no key of the queue, and
 the encoders can learn that instead of the image (He et al. 2020, section 3.3). So the batch is split into groups, each
 with statistics of its own, and the keys are grouped otherwise than the queries: on one device by their order, over
-several by exchanging images (shuffled_keys). Flows in: a network, the size of a batch. Knows nothing of MoCo.
+several by exchanging images (shuffled_keys).
 """
 
 import torch
@@ -56,13 +56,15 @@ def split_batch_norm(network: nn.Module, groups: int) -> nn.Module:
 
 
 def running_statistics(network: nn.Module) -> list[Tensor]:
-    """The running means and variances of a network, in its order; the live ones."""
+    """Collect the running means and variances of a network, in its order; the live ones."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
 
 def default_groups(batch: int) -> int:
-    """Into how many groups a batch is split: the fewest, so the largest ones, whose transposition is disjoint.
+    """Choose the number of groups that a batch is split into.
+
+    They are the fewest, so the largest ones, whose transposition is disjoint.
 
     Groups of m images do if m divides the batch and m * m is not above it. 16: 4 groups of 4; 64: 8 of 8; 24: 6 of 4.
     A prime number of images has no such m but 1, which no statistics can be made of: returns `batch` then.
@@ -71,7 +73,7 @@ def default_groups(batch: int) -> int:
 
 
 def transposed(samples: int, groups: int, device: torch.device | None = None) -> Tensor:
-    """The order of a batch in which its groups are transposed: place [N] of each image, int64.
+    """Order a batch so that its groups are transposed: place [N] of each image, int64.
 
     Consecutive groups of the ordered batch take every groups-th image of the batch: of the N / groups images of one of
     its groups, ceil(N / groups^2) at most are together again, which is as few as can be: one, the image itself, where

@@ -1,6 +1,6 @@
-"""Whether contrastive training is well: figures of a step's logits, and of the encoders when somebody looks.
+"""Compute health figures of contrastive training: of each step's logits, and of the encoders at a line of metrics.
 
-Tensors flow in, scalars flow out. A collapsed encoder shows as no spread and an effective rank of 1; see
+A collapsed encoder shows as no spread and an effective rank of 1; see
 docs/pretraining.md for what healthy figures look like.
 """
 
@@ -14,10 +14,12 @@ NEWEST = 1024
 
 
 def of_logits(logits: Tensor, temperature: float) -> dict[str, Tensor]:
-    """Scalars of one step, on its device. logits: [N, 1 + K], column 0 is right, -inf where a key is no negative.
+    """Compute the scalars of one step, on its device.
 
-    top1, top5: share of queries that fewer than 1 and 5 negatives are as near to as their key (a tie counts as wrong:
-    encoders that map everything to one point are to show as 0). positive: mean cosine of a query and its key.
+    logits: [N, 1 + K], column 0 is right, -inf where a key is no negative.
+
+    top1, top5: fraction of queries that fewer than 1 and 5 negatives are as near to as their key (a tie counts as
+    wrong: encoders that map everything to one point are to show as 0). positive: mean cosine of a query and its key.
     hardest_negative: mean cosine of a query and the negative nearest to it, -1 where it has none.
     """
     positive, negative = logits[:, :1], logits[:, 1:]
@@ -32,7 +34,7 @@ def of_logits(logits: Tensor, temperature: float) -> dict[str, Tensor]:
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """Euclidean norm of all gradients together, a scalar on their device."""
+    """Compute the Euclidean norm of all gradients together, a scalar on their device."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
     return norm
@@ -40,10 +42,13 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def spread(features: Tensor) -> dict[str, float]:
-    """Of unit vectors [D, M]: feature_std, the mean standard deviation of a coordinate; effective_rank.
+    """Measure the spread of unit vectors [D, M].
+
+    Returns feature_std, the mean standard deviation of a coordinate, and effective_rank.
 
     Evenly spread over the sphere they have 1 / sqrt(D) and D, in one point 0 and 1. The effective rank is the
-    exponential of the entropy of the eigenvalues of the second moments, as shares of their sum (Roy and Vetterli 2007).
+    exponential of the entropy of the eigenvalues of the second moments, as fractions of their sum (Roy and Vetterli
+    2007).
     """
     values = features.double()
     shares = torch.linalg.eigvalsh(values @ values.T / values.shape[1]).clamp(min=0)
@@ -57,7 +62,10 @@ def spread(features: Tensor) -> dict[str, float]:
 
 @torch.no_grad()
 def momentum_distance(slow: Iterable[Tensor], fast: Iterable[Tensor]) -> float:
-    """How far the key encoder is behind: the norm of the difference of all parameters, over that of the fast ones."""
+    """Measure how far the key encoder is behind.
+
+    It is the norm of the difference of all parameters, over that of the fast ones.
+    """
     slows, fasts = list(slow), list(fast)
     behind = torch.stack(torch._foreach_norm(torch._foreach_sub(slows, fasts))).norm()
     return float(behind / torch.stack(torch._foreach_norm(fasts)).norm())

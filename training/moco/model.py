@@ -1,7 +1,7 @@
 """MoCo v2 (He et al. 2020; Chen et al. 2020): a query encoder, its slow copy, a queue of keys, InfoNCE.
 
-Flows in: two views of a batch of images. Flows out: logits in which column 0 is right. Knows no data, optimizer or
-device: everything runs where the module has been moved to.
+Two views of a batch of images become logits in which column 0 is right. Everything runs on the device that the module
+has been moved to.
 """
 
 import copy
@@ -23,7 +23,7 @@ DIMENSION = 128
 def info_nce_logits(
     query: Tensor, key: Tensor, queue: Tensor, temperature: float, same_image: Tensor | None = None
 ) -> Tensor:
-    """Similarity of each query to its key and to every negative, over temperature.
+    """Compute the similarity of each query to its key and to every negative, over temperature.
 
     query, key: [N, D], unit length. queue: [D, K], unit columns, carries no gradient. same_image: bool [N, K], keys
     that are no negatives of a query, since they are of its own image; their logits are -inf.
@@ -37,7 +37,7 @@ def info_nce_logits(
 
 
 def info_nce_loss(logits: Tensor) -> Tensor:
-    """Cross entropy of picking column 0, mean over the batch. logits: [N, 1 + K]. Returns a scalar."""
+    """Compute the cross entropy of picking column 0, mean over the batch. logits: [N, 1 + K]. Returns a scalar."""
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
 
 
@@ -48,7 +48,7 @@ def momentum_update(slow: Iterable[Tensor], fast: Iterable[Tensor], momentum: fl
 
 
 class MoCo(nn.Module):
-    """The state of the method. `queries` carries a gradient; `keys` and the queue never do.
+    """The networks and the queue of MoCo v2. `queries` carries a gradient; `keys` and the queue never do.
 
     query_encoder, key_encoder: the backbone with a two-layer head in place of its linear one (`fc.0`, `fc.2` or
     `classifier.0`, `classifier.2`, the names of the reference implementation). The key encoder starts as a copy, then
@@ -118,7 +118,7 @@ class MoCo(nn.Module):
 
 
 def projection_head(features: int, seed: int) -> nn.Sequential:
-    """MoCo v2's head: linear, ReLU, linear; the hidden layer is as wide as the features (Chen et al. 2020)."""
+    """Build MoCo v2's head: linear, ReLU, linear; the hidden layer is as wide as the features (Chen et al. 2020)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, DIMENSION))

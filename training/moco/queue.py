@@ -1,14 +1,13 @@
 """MoCo's queue: the newest K keys, the oldest of which each batch replaces (He et al. 2020, section 3.2).
 
-Flows in: keys of unit length and the samples that they are of. Flows out: the negatives of the next batch. Knows no
-network.
+The keys have unit length and are the negatives of the next batch; the sample of each key is kept beside it.
 """
 
 import torch
 from torch import Tensor, nn
 
 NO_SAMPLE = -1
-"""Stands for the sample of a key that is of no image; a sample_id is never negative."""
+"""Sample id of a random key that belongs to no image; a sample_id is never negative."""
 
 
 class QueueOfKeys(nn.Module):
@@ -48,11 +47,14 @@ class QueueOfKeys(nn.Module):
         self.pointer.add_(count).remainder_(size)
 
     def of_same_image(self, sample_ids: Tensor) -> Tensor:
-        """Which keys are earlier ones of the queries' own images. sample_ids: int64 [N]. Returns bool [N, K]."""
+        """Mark the keys that are earlier ones of the queries' own images.
+
+        sample_ids: int64 [N]. Returns bool [N, K].
+        """
         return sample_ids[:, None] == self.sample_ids
 
     def newest(self, count: int) -> Tensor:
-        """The last keys that were enqueued, at most `count`: [D, M]. Waits for the device."""
+        """Return the last keys that were enqueued, at most `count`: [D, M]. Waits for the device."""
         size = self.keys.shape[1]
         filled = int((self.sample_ids != NO_SAMPLE).sum())
         columns = (self.pointer - 1 - torch.arange(min(count, filled), device=self.keys.device)) % size

@@ -1,1 +1,1 @@
-"""The command `pretrain`: options, refusals, the loop, what is recorded when."""
+"""Pretraining: options, refusals, the training loop, and what is recorded when."""

@@ -22,7 +22,7 @@ from training.runs.backbone_from import describe_backbone
 
 
 def loader_device(options: PretrainOptions) -> Device:
-    """The device that decodes the images; that of the training."""
+    """Choose the device that decodes the images: that of the training."""
     return "gpu" if options.device == "gpu" else "cpu"
 
 
@@ -75,7 +75,7 @@ def build_trainer(
 def describe_run(
     options: PretrainOptions, datasets: Sequence[Dataset], pixels: tuple[float, float], total_steps: int
 ) -> dict[str, Any]:
-    """backbone.json of the finished run, without the digests of its weights."""
+    """Describe the finished run as backbone.json does, without the digests of its weights."""
     mean, std = pixels
     return describe_backbone(
         architecture=options.backbone,

@@ -1,7 +1,6 @@
-"""A published checkpoint as a run of ours that goes on training.
+"""Start a run from a published checkpoint: its encoders, queue, optimizer and epoch become the run's first checkpoint.
 
-Flows in: a checkpoint and the options of the run. Flows out: a run directory whose first checkpoint has its encoders,
-queue, optimizer and epoch. Refuses, before anything is written, what does not fit, with both values.
+What does not fit is refused before anything is written, with both values.
 """
 
 import math
@@ -31,7 +30,7 @@ _GROUP: dict[str, dict[str, Any]] = {
 
 
 def import_run(published: Published, options: PretrainOptions) -> Path:
-    """Begin the run of `options` where the published one stood; returns its checkpoint.
+    """Start the run of `options` where the published one stood; returns its checkpoint.
 
     options: with published.architecture. Raises RunError naming everything that does not fit.
     """
@@ -41,8 +40,8 @@ def import_run(published: Published, options: PretrainOptions) -> Path:
         refused.append(f"--epochs: {published.epoch} are done in the file, the run ends after {options.epochs}")
     if refused:
         raise RunError(
-            f"{published.path} cannot go on as the run that was asked for. {'; '.join(refused)}. Give what differs in "
-            "a recipe (--config), or import the backbone alone (without --run) and start from it with --init."
+            f"{published.path} cannot be resumed as the run that was asked for. {'; '.join(refused)}. Give what "
+            "differs in a recipe (--config), or import the backbone alone (without --run) and name it by --init."
         )
 
     def place(trainer: Trainer, loader: TwoViewLoader) -> None:
@@ -60,7 +59,7 @@ def import_run(published: Published, options: PretrainOptions) -> Path:
 
 
 def _encoder(published: Published, weights: Mapping[str, Tensor], which: str) -> nn.Module:
-    """The encoder with its head, on the CPU. Raises WeightsError with the names that do not fit."""
+    """Build the encoder with its head, on the CPU. Raises WeightsError with the names that do not fit."""
     source = f"{published.path} (module.encoder_{which})"
     if not published.mlp:
         raise RunError(
@@ -85,7 +84,7 @@ def _queue_differs(published: Published, options: PretrainOptions) -> list[str]:
 
 
 def _optimizer_differs(published: Published, options: PretrainOptions, query: nn.Module) -> list[str]:
-    """What keeps the file's optimizer from going on as the run's, a line a difference."""
+    """List what keeps the file's optimizer from continuing as the run's, one line for each difference."""
     state, groups = _parts(published.optimizer)
     if not groups:
         return ["There is no state of an optimizer in it"]
@@ -123,7 +122,10 @@ def _optimizer_differs(published: Published, options: PretrainOptions, query: nn
 def _place_moments(
     optimizer: torch.optim.Optimizer, query: nn.Module, published: Published, moments: tuple[str, ...]
 ) -> None:
-    """The published optimizer counts all parameters of its module, those of the query encoder first (builder.py)."""
+    """Copy the optimizer's moments.
+
+    The published one counts all parameters of its module, those of the query encoder first (builder.py).
+    """
     state, _ = _parts(published.optimizer)
     for number, parameter in enumerate(query.parameters()):
         own = {name: torch.empty_like(parameter).copy_(state[number][name]) for name in moments}

@@ -1,7 +1,6 @@
-"""How well the encoder tells a label while it trains: its nearest neighbours among labelled training images.
+"""Measure how well the encoder separates a label while it trains, by nearest neighbours among training images.
 
-Flows in: datasets, a label, an encoder as it stands. Flows out: one figure for a line of metrics. It only looks: it
-changes no weight, and reads no image outside of the train split.
+The measurement changes no weight, and reads no image outside of the train split.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ TEMPERATURE = 0.07  # Wu et al. 2018, section 3.4
 
 
 class OnlineKnn:
-    """Labelled images to look at: about `images` of the train splits of the datasets that have the label.
+    """Labelled images to measure on: about `images` of the train splits of the datasets that have the label.
 
     Patients whole and the same each time (a label fraction of draw 0), of each dataset in proportion to what it has.
     """

@@ -1,7 +1,6 @@
-"""What is written of a pretraining run while it goes: lines of metrics, checkpoints, and at the end the backbone.
+"""Write the files of a pretraining run while it trains: lines of metrics, checkpoints, and at the end the backbone.
 
-Flows in: the trainer and the loader as they stand after a step. Flows out: files of the run directory, in an order that
-a kill at any moment leaves usable. Decides nothing about training.
+They are written in an order that leaves the run directory usable after a kill at any moment.
 """
 
 import logging
@@ -26,7 +25,9 @@ _log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Open while the run trains. State: the metrics' file, and `seconds`, trained so far over all starts of the run.
+    """Writer of a run's files, open while the run trains.
+
+    State: the file of metrics, and `seconds`, the time trained so far over all starts of the run.
 
     description: backbone.json of the finished run, of which the steps and epochs are filled in as they are done.
     ranks: all call the same methods; the first one writes, and what it cannot do ends them all.
@@ -56,7 +57,7 @@ class Recorder:
             self._log.close()
 
     def write_line(self, look: Callable[[], dict[str, float]] = dict) -> dict[str, str]:
-        """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for a person.
+        """End the window of metrics with a line, unless a loss in it is not finite. Returns figures for the bar.
 
         look: figures of the encoder as it stands, for the same line; what it takes is not training's time.
         """
@@ -68,8 +69,8 @@ class Recorder:
     def write_checkpoint(self, *, insist: bool) -> Path | None:
         """Write the checkpoint of the step just done, unless something in it is not finite; drop the oldest of three.
 
-        None, with a warning, if the disk does not take it for now (`may_pass`): the run goes on, and the next one due
-        is the next attempt. Raises RunError instead if `insist`, and TrainingError for what is not finite.
+        None, with a warning, if the disk does not take it for now (`may_pass`): training continues, and the next
+        one due is the next attempt. Raises RunError instead if `insist`, and TrainingError for what is not finite.
 
         In this order: lines of metrics, checkpoint, last.json, removal. Whatever is interrupted, the newest checkpoint
         under its final name is whole and has its lines. All ranks wait for it: with one of them gone Slurm may kill the
@@ -117,8 +118,8 @@ class Recorder:
             what = f"{path} cannot be written: {reason(error)}; {newest}."
             if insist or not may_pass(error):
                 raise RunError(
-                    f"{what} Make space (or see to the quota or the disk), then run the same command again: it goes on "
-                    "from the newest checkpoint."
+                    f"{what} Make space (or see to the quota or the disk), then run the same command again: it "
+                    "resumes from the newest checkpoint."
                 ) from error
             _log.warning("%s Training continues; the next checkpoint due is the next attempt.", what)
             return None

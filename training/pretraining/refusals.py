@@ -1,7 +1,4 @@
-"""What is refused before a run begins, since its plan cannot mean what the person wants.
-
-Flows in: options and how many images there are. Flows out: nothing, or a TrainingError that says what to do.
-"""
+"""Refuse, before a run starts, plans that cannot mean what the person wants. A TrainingError says what to do."""
 
 from training.backbones.architectures import TABLE
 from training.errors import TrainingError

@@ -13,7 +13,7 @@ from training.runs.newest_checkpoint import newest_whole
 
 @dataclass(frozen=True)
 class Start:
-    """What the first process has found in the run directory.
+    """State of the run directory as the first process has found it.
 
     options: with what was left open filled in. begun: the directory holds a config. step: of the checkpoint to resume
     from. finished: what a finished run has done, in words.

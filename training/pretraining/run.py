@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 class Outcome(enum.Enum):
-    """How a call of `pretrain` ended."""
+    """The way in which a call of `pretrain` ended."""
 
     FINISHED = "finished"
     PREEMPTED = "preempted"
@@ -181,7 +181,7 @@ class Run:
         return f" in each of {self.ranks.world_size} processes" if self.ranks.world_size > 1 else ""
 
     def _batches_left(self) -> Iterator[TwoViewBatch]:
-        """This rank's batches up to the last step, epoch after epoch."""
+        """Yield this rank's batches up to the last step, epoch after epoch."""
         while self.trainer.steps < self.total_steps:
             yield from self.loader
 
@@ -190,7 +190,10 @@ class Run:
             write_two_views(self.options.output, batch)
 
     def _is_to_stop(self, stop: StopRequest, limit: TimeLimit) -> bool:
-        """Whether to stop after this step, the same on all ranks; several ask each other every AGREE_EVERY steps."""
+        """Decide whether to stop after this step, the same on all ranks.
+
+        Several ask each other every AGREE_EVERY steps.
+        """
         steps, ranks = self.trainer.steps, self.ranks
         if limit.is_near(AGREE_EVERY if ranks.world_size > 1 else 1):
             stop.ask(limit.name)
@@ -209,7 +212,7 @@ class Run:
         return self.knn is not None and self.trainer.steps % (self.options.knn_every * len(self.loader)) == 0
 
     def _knn_figures(self) -> dict[str, float]:
-        """Figures of a line of metrics beside the trainer's own; none after a step without a look at neighbours."""
+        """Compute the figures of a line of metrics beside the trainer's own; none where no evaluation by kNN is due."""
         if self.knn is None or not self._knn_is_due():
             return {}
         options, (mean, std) = self.options, self.pixels

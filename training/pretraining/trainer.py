@@ -1,7 +1,6 @@
-"""The moving parts of a pretraining run: networks, queue, optimizer, scaler, the open window of metrics.
+"""Take the steps of MoCo pretraining: networks, queue, optimizer, gradient scaler, the open window of metrics.
 
-Flows in: batches of two views. Flows out: a state that a checkpoint holds and that a new trainer continues from, bit
-for bit on a CPU. Knows nothing of files, signals or where batches come from.
+The state of a trainer is what a checkpoint holds. A new trainer continues from it, bit for bit on a CPU.
 """
 
 import math
@@ -66,7 +65,7 @@ class Trainer:
         self._options, self._mean, self._std = options, mean, std
 
     def learning_rate(self, step: int) -> float:
-        """The rate of step 0, 1, ... of this run."""
+        """Compute the learning rate of step 0, 1, ... of this run."""
         return learning_rate(
             step,
             schedule=self._options.schedule,
@@ -80,7 +79,7 @@ class Trainer:
     def step(self, batch: TwoViewBatch) -> None:
         """One step of MoCo v2 (He et al. 2020, algorithm 1). Does not wait for the device, except to scale fp16.
 
-        batch: this rank's share of the step's images, every world_size-th. It passes in `accumulate` equal parts, whose
+        batch: this rank's part of the step's images, every world_size-th. It passes in `accumulate` equal parts, whose
         gradients are added up and which meet the same queue: keys are enqueued, and the key encoder moves, once a step.
         After it the state is the same on all ranks.
         """
@@ -104,14 +103,14 @@ class Trainer:
         self.steps += 1
 
     def health(self) -> dict[str, float]:
-        """What the encoders are like after the step just done; waits for the device, so for lines of metrics only."""
+        """Measure the encoders after the step just done; waits for the device, so for lines of metrics only."""
         encoders = self.moco.key_encoder.parameters(), self.moco.query_encoder.parameters()
         return spread(self.moco.queue.newest(NEWEST)) | {"momentum_distance": momentum_distance(*encoders)}
 
     def _add_gradient(self, query: Tensor, key: Tensor, sample_ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Add one part's gradient to that of the step.
 
-        query, key: uint8 [n, 1, H, W], on any device, this rank's share of N images. sample_ids: int64 [n], on the
+        query, key: uint8 [n, 1, H, W], on any device, this rank's part of N images. sample_ids: int64 [n], on the
         trainer's. Returns the keys of all N [N, D], and the figures of its own n, scalars without gradient.
         """
         ranks = self._ranks
@@ -149,7 +148,10 @@ class Trainer:
             raise _diverged(f"A weight is not a finite number after step {self.steps}")
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs of the trainer. The tensors are the live ones: write them before the next step."""
+        """Collect what a checkpoint needs of the trainer.
+
+        The tensors are the live ones: write them before the next step.
+        """
         return {
             "step": self.steps,
             "epoch": self.steps // self.steps_per_epoch,

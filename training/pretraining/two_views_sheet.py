@@ -1,4 +1,4 @@
-"""two_views.png of a run: what the networks are shown, for a person to look at before hours of training."""
+"""Write two_views.png of a run: the augmented views that the networks see, to check before hours of training."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _SHOWN = 8
 
 
 def write_two_views(run: Path, batch: TwoViewBatch) -> None:
-    """Both views of the batch's first images side by side, as the loader gives them (uint8, before normalisation)."""
+    """Write both views of the batch's first images side by side, as loaded (uint8, before normalisation)."""
     images, captions = [], []
     for query, key, sample_id in zip(batch.query[:_SHOWN], batch.key[:_SHOWN], batch.sample_id[:_SHOWN], strict=True):
         images += [query[0].cpu().numpy(), key[0].cpu().numpy()]

@@ -1,7 +1,4 @@
-"""Which of a run's processes this one is: from the environment that torchrun or srun has set. No torch.
-
-Flows in: environment variables. Flows out: a rank, and where the processes meet.
-"""
+"""Read the rank of this process and the meeting point of all from the environment of torchrun or srun. No torch."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +24,7 @@ class Launch:
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch:
-    """The place that torchrun, or else an srun of several tasks, has given; the only process where neither has.
+    """Read the place that torchrun, or else an srun of several tasks, has given; the only process where neither has.
 
     torchrun(1): RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT. srun(1): SLURM_PROCID, SLURM_STEP_NUM_TASKS,
     SLURM_LOCALID; they meet on the step's first node, at a port made of the numbers of job and step, unless MASTER_ADDR
@@ -59,7 +56,7 @@ def launch_of(environment: Mapping[str, str]) -> Launch:
 
 
 def first_host(nodes: str) -> str:
-    """The first host of a list as Slurm writes it: `gpu007` of `gpu[007-010,12],login1`."""
+    """Return the first host of a list as Slurm writes it: `gpu007` of `gpu[007-010,12],login1`."""
     match = re.match(r"([^\[,]+)(?:\[([^\],-]+)[^\]]*\])?([^\[,]*)", nodes)
     if match is None:
         raise ValueError(f"{nodes!r} names no host")

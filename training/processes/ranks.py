@@ -1,7 +1,7 @@
-"""The processes of one run, and the few things that they do together: gather, average, agree, fail as one.
+"""Let the processes of one run work together: all_gather, average, broadcast from rank 0, agree, fail as one.
 
-Tensors and flags flow between ranks. Tensors travel by NCCL between GPUs and by gloo between CPUs; flags and messages
-by a gloo group of their own, so that agreeing never waits for a GPU. Knows nothing of networks, files or training.
+Tensors travel by NCCL between GPUs and by gloo between CPUs; flags and messages
+by a gloo group of their own, so that agreeing never waits for a GPU.
 """
 
 import contextlib
@@ -42,12 +42,12 @@ class Ranks:
 
     @classmethod
     def alone(cls) -> "Ranks":
-        """The only process of a run."""
+        """Return the only process of a run."""
         return cls(Launch())
 
     @property
     def leads(self) -> bool:
-        """Whether this is the first process: the one that writes files and speaks."""
+        """Whether this is the first process, rank 0: the one that writes files and logs."""
         return self.rank == 0
 
     def say(self, message: str, level: int = logging.INFO) -> None:
@@ -56,7 +56,10 @@ class Ranks:
             _log.log(level, message)
 
     def gather(self, own: Tensor) -> Tensor:
-        """Every rank's tensor of this shape: [world, ...], in the order of the ranks. Carries no gradient."""
+        """Gather every rank's tensor of this shape (all_gather): [world, ...], in the order of the ranks.
+
+        Carries no gradient.
+        """
         if self.world_size == 1:
             return own[None]
         own = own.contiguous()
@@ -83,7 +86,7 @@ class Ranks:
         torch._foreach_copy_(list(tensors), [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)])
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank. Does not wait for a GPU."""
+        """Tell whether the flag is set on any rank (all_reduce). Does not wait for a GPU."""
         if self._control is None:
             return flag
         flags = torch.tensor(int(flag))
@@ -92,7 +95,7 @@ class Ranks:
         return bool(flags)
 
     def share(self, value: Result) -> list[Result]:
-        """Every rank's value, any small object, in the order of the ranks. Waits for all of them."""
+        """Gather every rank's value, any small object, in the order of the ranks. Waits for all of them."""
         if self._control is None:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -101,7 +104,7 @@ class Ranks:
         return values
 
     def of_leader(self, work: Callable[[], Result]) -> Result:
-        """What `work` returns on the first rank, on all of them; a CxrError of it ends them all, and is told once."""
+        """Run `work` on rank 0 and return its result on all ranks; a CxrError in it ends them all, with one message."""
         result: Result | None = None
         with self.together():
             if self.leads:
@@ -110,9 +113,9 @@ class Ranks:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """What one rank cannot do none goes on after: CxrErrors of all ranks are told by the first one, each once.
+        """End all ranks where one fails in the block: rank 0 reports the CxrErrors of all ranks, each once.
 
-        Nothing inside may wait for another rank. The other ranks end with status 1 and without a word.
+        Nothing inside may wait for another rank. The other ranks end with status 1 and without a message.
         """
         error: CxrError | None = None
         try:
@@ -158,7 +161,7 @@ class Ranks:
 
 
 def _ranks_by_value(values: Sequence[str | None]) -> dict[str | None, list[int]]:
-    """Which ranks have which value, in the order of the first that has it."""
+    """List the ranks that have each value, in the order of the first that has it."""
     found: dict[str | None, list[int]] = {}
     for rank, value in enumerate(values):
         found.setdefault(value, []).append(rank)
@@ -167,7 +170,7 @@ def _ranks_by_value(values: Sequence[str | None]) -> dict[str | None, list[int]]
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun or srun has started with this one, joined; the only one where neither has.
+    """Join the processes that torchrun or srun has started with this one; a process that neither has started is alone.
 
     device: cpu or gpu; of a node's GPUs this process takes the one of its local rank. Raises RunError if they do not
     find each other.

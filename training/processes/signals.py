@@ -1,8 +1,7 @@
-"""A wish to stop at the next step boundary, with a checkpoint: SIGUSR1 and SIGTERM (Slurm's --signal, scancel), or a
-time limit.
+"""Stop requests: SIGUSR1, SIGTERM (Slurm's --signal, scancel) or a time limit, checked between steps.
 
-srun and scancel send a signal to all processes of a step. A run has no helper processes that it could kill: DALI and
-tensorboard work with threads (`test_a_run_has_no_helper_processes_that_a_signal_to_the_job_step_could_kill`).
+srun and scancel send a signal to all processes of a step. A run has no helper processes that the signal could kill:
+DALI and tensorboard work with threads (`test_a_run_has_no_helper_processes_that_a_signal_to_the_job_step_could_kill`).
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""How long a run may still train, and when it must stop so that its checkpoint is written in time. No torch.
+"""Decide when a run must stop so that its checkpoint is written before its time limit. No torch.
 
-Flows in: a limit that a person or Slurm has set, and the times of steps and checkpoints. Flows out: stop now, or not.
+The limit is set by a person or by Slurm; how long steps and checkpoints take is measured.
 """
 
 import re
@@ -21,7 +21,9 @@ _SLURM_DURATION = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 
 
 def seconds_of(text: str) -> float:
-    """Seconds of `90`, `12:00`, `01:30:00` or `2-00:00:00`: a number of seconds, or [D-][HH:]MM:SS as squeue writes it.
+    """Convert to seconds: `90`, `12:00`, `01:30:00` or `2-00:00:00`.
+
+    It is a number of seconds, or [D-][HH:]MM:SS as squeue writes it.
 
     Slurm itself takes a bare number for minutes; here it is seconds. Raises ValueError for anything else, and for 0.
     """
@@ -57,18 +59,21 @@ class TimeLimit:
         self._checkpoint: float | None = None
 
     def note_step(self, seconds: float) -> None:
-        """How long a step took, with the wait for its data."""
+        """Record how long a step took, with the wait for its data."""
         self._steps.append(seconds)
 
     def note_checkpoint(self, seconds: float) -> None:
-        """How long a checkpoint took; the slowest counts."""
+        """Record how long a checkpoint took; the slowest counts."""
         self._checkpoint = max(seconds, self._checkpoint or 0.0)
 
     def margin(self, steps: int = 1) -> float:
-        """Seconds before the end at which to stop: so many steps and the checkpoint, twice each, and the way out."""
+        """Compute the seconds before the end at which to stop.
+
+        They are those of so many steps and the checkpoint, twice each, and of ending the process.
+        """
         checkpoint = _UNMEASURED_S if self._checkpoint is None else _SAFETY * self._checkpoint
         return _SAFETY * steps * max(self._steps, default=0.0) + checkpoint + _EXIT_S
 
     def is_near(self, steps: int = 1) -> bool:
-        """Whether the run must stop after the step just done, if it takes so many steps more to look again."""
+        """Decide whether the run must stop after the step just done, if it takes so many steps more to look again."""
         return self._end is not None and time.time() + self.margin(steps) >= self._end

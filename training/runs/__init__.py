@@ -1,1 +1,1 @@
-"""A run's directory: checkpoints, metrics, lock, and the backbone that it hands on."""
+"""A run's directory: checkpoints, metrics, lock, and the backbone that it exports."""

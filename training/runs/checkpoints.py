@@ -1,6 +1,6 @@
-"""Checkpoints of a run: written whole or not at all, the newest two kept, read without running anything in them.
+"""Write and read the checkpoints of a run: whole or not at all, the newest two kept, no code in them is run.
 
-Flows in: a mapping of tensors and plain values. Flows out: the same mapping. Knows nothing of what it means.
+A checkpoint is a mapping of tensors and plain values; its keys are the trainer's and the recorder's.
 """
 
 import errno
@@ -25,12 +25,12 @@ _NAME = re.compile(r"step-(\d{8,})\.pt")
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
-    """Where the checkpoint after `step` steps lies: checkpoints/step-00001234.pt."""
+    """Return the path of the checkpoint after `step` steps: checkpoints/step-00001234.pt."""
     return run / CHECKPOINTS / f"step-{step:08d}.pt"
 
 
 def checkpoint_steps(run: Path) -> list[int]:
-    """Steps of the checkpoints that are there, ascending. A file under its final name is whole."""
+    """List the steps of the checkpoints that are there, ascending. A file under its final name is whole."""
     if not (run / CHECKPOINTS).is_dir():
         return []
     names = (_NAME.fullmatch(path.name) for path in (run / CHECKPOINTS).iterdir())
@@ -80,7 +80,7 @@ def check_checkpoint(run: Path, step: int) -> None:
     damage = _damage(path)
     if damage is not None:
         raise DamagedCheckpointError(
-            f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and goes on from the one before it."
+            f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and resumes from the one before it."
         )
 
 
@@ -96,7 +96,8 @@ def set_aside(run: Path, step: int) -> Path:
 def prune_checkpoints(run: Path, newest: int) -> None:
     """Remove all but the checkpoint of step `newest` and the one before it.
 
-    Later ones go too: they are leftovers of a run that went on from an earlier checkpoint, and would push out its own.
+    Later ones go too: they are leftovers of a run that was resumed from an earlier checkpoint, and would push out
+    its own.
     """
     steps = checkpoint_steps(run)
     kept = [step for step in steps if step <= newest][-_KEPT:]
@@ -107,7 +108,7 @@ def prune_checkpoints(run: Path, newest: int) -> None:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with the bytes of a file that torch.save wrote, or None. Raises ResumeError if it is not readable.
+    """Find damage in the bytes of a file that torch.save wrote, or None. Raises ResumeError if it is not readable.
 
     torch.load does not look at the CRC-32 that the file (a zip) holds of each member: with a bit of a tensor flipped it
     returns other weights without a word. `test_no_changed_byte_goes_unnoticed` tries every byte.

@@ -1,7 +1,6 @@
-"""The folder of one training run: what was asked for, what has been measured, which patients it has seen.
+"""Read and write the records of a run directory: its config, its newest checkpoint, whether it is finished.
 
-Flows in: a resolved config, metrics. Flows out: files that a person, TensorBoard and the report read. Decides whether
-a command starts a run, goes on with one, or finds it finished. Knows nothing of networks.
+From them a command tells whether it starts a run, resumes one, or finds it finished.
 """
 
 import json
@@ -31,7 +30,7 @@ class Last:
 
 
 def read_last(run: Path) -> Last | None:
-    """last.json of a run, or None before its first checkpoint. Raises RunError if it is not what it should be."""
+    """Read last.json of a run, or None before its first checkpoint. Raises RunError if it is not what it should be."""
     path = run / LAST
     if not path.is_file():
         return None
@@ -48,7 +47,7 @@ def write_last(run: Path, step: int, epoch: int, *, finished: bool) -> None:
 
 
 def read_config(run: Path) -> dict[str, Any] | None:
-    """The resolved config of a run, or None where no run was begun.
+    """Read the resolved config of a run, or None where no run was started.
 
     Raises RunError for a folder that holds something else, so that nothing of the person's is mixed into a run.
     """
@@ -87,19 +86,22 @@ def refuse_other_config(
     if differing:
         way_out = "" if newest_step(run) is not None else " It has no checkpoint yet: the folder may be removed."
         raise ResumeError(
-            f"{run} holds a run with other options, which this one cannot go on with. "
+            f"{run} holds a run with other options, which this command cannot resume. "
             f"{'; '.join(differing)}. Give the run's own options (they are in {CONFIG}) or another --output.{way_out}"
         )
 
 
 def newest_step(run: Path) -> int | None:
-    """Step to go on from: that of the newest checkpoint, or None if the run has none yet."""
+    """Find the step to resume from: that of the newest checkpoint, or None if the run has none yet."""
     steps = checkpoint_steps(run)
     return steps[-1] if steps else None
 
 
 def _is_of_a_killed_beginning(entry: Path) -> bool:
-    """Whether a process that was killed while it began a run may have left this, before its config had its name."""
+    """Tell whether a process that was killed while it started a run may have left this.
+
+    Before its config had its name.
+    """
     return entry.name == LOCK or (entry.name.startswith(f".{CONFIG}.") and entry.name.endswith(".tmp"))
 
 

@@ -1,7 +1,4 @@
-"""A disk that takes nothing for a while: which errors may pass, and what a person is told of those that do not.
-
-Knows nothing of what is written.
-"""
+"""Handle a disk that accepts no writes for a while: which errors may pass, and the message for those that do not."""
 
 import contextlib
 import errno
@@ -14,18 +11,21 @@ _MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 def may_pass(error: OSError) -> bool:
-    """Whether the same write may succeed later: the disk is full, a quota is used up, a write failed (write(2))."""
+    """Tell whether the same write may succeed later.
+
+    The disk is full, a quota is used up, a write failed (write(2)).
+    """
     return error.errno in _MAY_PASS
 
 
 def reason(error: OSError) -> str:
-    """What the system says of an error, without number and path."""
+    """Return the system's words for an error, without number and path."""
     return error.strerror or str(error)
 
 
 @contextlib.contextmanager
 def told_plainly(run: Path) -> Iterator[None]:
-    """Turn an error of the disk that nobody has dealt with into a RunError that says what to do."""
+    """Turn an error of the disk that nothing else has handled into a RunError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -34,5 +34,5 @@ def told_plainly(run: Path) -> Iterator[None]:
         where = error.filename or run
         raise RunError(
             f"{where}: {reason(error)}. Make space (or see to the quota or the disk), then run the same command again: "
-            "it goes on from the newest checkpoint."
+            "it resumes from the newest checkpoint."
         ) from error

@@ -1,6 +1,6 @@
-"""A published checkpoint as a backbone of ours: backbone.safetensors, backbone.json, patients.parquet.
+"""Write a published checkpoint as a backbone that every --backbone-from takes.
 
-Flows in: a checkpoint that has been read. Flows out: a folder that every --backbone-from takes.
+The folder holds backbone.safetensors, backbone.json and patients.parquet.
 """
 
 import hashlib

@@ -1,7 +1,4 @@
-"""One process at a time trains in a run directory: a lock on the file .lock in it, which the kernel keeps.
-
-Knows nothing of what a run holds.
-"""
+"""Let one process at a time train in a run directory: a lock on the file .lock in it, which the kernel keeps."""
 
 import errno
 import json
@@ -26,7 +23,8 @@ class RunLock:
 
     flock(2): the kernel lets go of it when the process ends, however that happens, so there is no stale lock to remove;
     the file itself stays. Over NFS Linux makes of it a byte-range lock that all clients see (nfs(5), local_lock), and
-    Lustre does so when mounted with `-o flock`; where a file system has no locks this says so and goes on without one.
+    Lustre does so when mounted with `-o flock`; where a file system has no locks, a warning says so and the run is
+    not locked.
     """
 
     def __init__(self, run: Path) -> None:

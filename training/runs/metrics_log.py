@@ -1,6 +1,6 @@
-"""metrics.jsonl and TensorBoard of a run: one line, one point, for every so many steps.
+"""Write the metrics of a run to metrics.jsonl and TensorBoard: one line and one point for every so many steps.
 
-Flows in: numbers. Flows out: files that hold each step once, however often the run was stopped. Knows no network.
+The files hold each step once, however often the run was stopped.
 """
 
 import contextlib
@@ -25,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The lines of metrics.jsonl, in order; a last line that was cut off is left out. No lines where no file is."""
+    """Read the lines of metrics.jsonl, in order.
+
+    A last line that was cut off is left out. No lines where no file is.
+    """
     path = run / METRICS
     if not path.is_file():
         return []
@@ -36,7 +39,7 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
 class MetricsLog:
     """Open for one process' part of a run. State: the two files, open for appending, and lines that wait for room.
 
-    Whatever was written after step `start` is dropped first: a run that goes on from a checkpoint does those steps
+    Whatever was written after step `start` is dropped first: a run that resumes from a checkpoint does those steps
     again.
     """
 
@@ -100,9 +103,9 @@ class MetricsLog:
 
 
 class StepWindow:
-    """Figures of the steps since the last line of metrics, on the device until somebody looks.
+    """Figures of the steps since the last line of metrics, on the device until they are read.
 
-    Looking makes the host wait for the device, so it is done every so many steps. State: some scalars a step; part of
+    Reading makes the host wait for the device, so it is done every so many steps. State: some scalars a step; part of
     the checkpoint, so that a line is the same whether or not the run was stopped inside its window.
     """
 
@@ -114,11 +117,11 @@ class StepWindow:
         self._steps.append(dict(figures))
 
     def losses(self) -> list[float]:
-        """The losses of the window's steps, in order."""
+        """Return the losses of the window's steps, in order."""
         return self._fetched().get("loss", [])
 
     def means(self) -> dict[str, float]:
-        """The mean of each figure over the steps in which it is finite; none where it never is.
+        """Compute the mean of each figure over the steps in which it is finite; none where it never is.
 
         A step of fp16 whose gradient overflowed has an infinite norm, and is not taken.
         """
@@ -130,7 +133,7 @@ class StepWindow:
         return found
 
     def clear(self) -> None:
-        """Begin the next window."""
+        """Start the next window."""
         self._steps.clear()
 
     def state_dict(self) -> dict[str, list[float]]:
@@ -138,7 +141,7 @@ class StepWindow:
         return self._fetched()
 
     def load_state_dict(self, state: Mapping[str, list[float]], device: torch.device) -> None:
-        """Take up a window that was left open."""
+        """Continue a window that was left open."""
         steps = zip(*state.values(), strict=True)
         self._steps = [
             {name: torch.tensor(value, device=device) for name, value in zip(state, values, strict=True)}

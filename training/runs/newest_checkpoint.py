@@ -1,7 +1,4 @@
-"""Which checkpoint of a run counts: the newest that is whole, to go on from or to read.
-
-Flows in: a run directory. Flows out: a step. Knows nothing of what is in a checkpoint.
-"""
+"""Find the newest checkpoint of a run that is whole, to resume from or to read."""
 
 import logging
 from pathlib import Path
@@ -14,11 +11,11 @@ _log = logging.getLogger(__name__)
 
 
 def newest_whole(run: Path, *, reading: bool = False) -> int | None:
-    """Step of the newest checkpoint that is whole; None where the run has no checkpoint yet.
+    """Find the step of the newest checkpoint that is whole; None where the run has no checkpoint yet.
 
-    Newer ones that are damaged are named on stderr and set aside (`set_aside`), or left as they are by who is only
-    `reading`: that may be another person, while the run is alive. Raises ResumeError, and leaves every
-    file as it is, if none is whole: a run that has lost its checkpoints must not begin anew unasked.
+    Newer ones that are damaged are named on stderr and set aside (`set_aside`), or left as they are where the caller is
+    only `reading`: that may be another person, while the run is alive. Raises ResumeError, and leaves every
+    file as it is, if none is whole: a run that has lost its checkpoints must not restart unasked.
     """
     steps = checkpoint_steps(run)
     complaints: dict[int, str] = {}
@@ -33,7 +30,7 @@ def newest_whole(run: Path, *, reading: bool = False) -> int | None:
                 what_now = f"The checkpoint before it, of step {step}, is read."
             else:
                 what_now = (
-                    f"It is kept as {set_aside(run, damaged).name}; the run goes on from the checkpoint before it, of "
+                    f"It is kept as {set_aside(run, damaged).name}; the run resumes from the checkpoint before it, of "
                     f"step {step}, and does the steps after it again."
                 )
             _log.warning("%s. %s", complaint, what_now)

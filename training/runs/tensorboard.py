@@ -1,7 +1,4 @@
-"""TensorBoard's copy of the metrics, for looking at: what a full disk does not take is missing there, and nowhere else.
-
-Flows in: numbers of a step. Flows out: event files. Knows nothing of metrics.jsonl.
-"""
+"""Mirror the metrics to TensorBoard. Points that a full disk does not take are missing there, and nowhere else."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +13,7 @@ class Board:
     """State: the step to come, and the writer, or None while the disk takes nothing.
 
     tensorboard's writer has a thread of its own, which ends at the first error, with a traceback on stderr; every later
-    call raises that error. So points are left out from then on, until a `flush` begins a new file of events.
+    call raises that error. So points are left out from then on, until a `flush` opens a new file of events.
     """
 
     def __init__(self, folder: Path, start: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the time of training goes: waiting for data, or anything else."""
+"""Measure throughput: how much of the training time is spent waiting for data, and how many images are seen."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ class Clock:
         return time.perf_counter() - self._start
 
     def batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The same batches, timing each wait."""
+        """Yield the same batches, timing each wait."""
         source = iter(batches)
         while True:
             start = time.perf_counter()

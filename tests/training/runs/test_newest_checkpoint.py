@@ -60,7 +60,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_named(
     said = capsys.readouterr().err
     assert f"{checkpoint_path(tmp_path, 6)} is damaged: " in said
     assert what in said
-    assert "kept as step-00000006.pt.damaged; the run goes on from the checkpoint before it, of step 3" in said
+    assert "kept as step-00000006.pt.damaged; the run resumes from the checkpoint before it, of step 3" in said
     assert checkpoint_steps(tmp_path) == [3]
     assert (tmp_path / "checkpoints" / "step-00000006.pt.damaged").read_bytes() == before
 
