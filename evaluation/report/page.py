@@ -13,14 +13,19 @@ import jinja2
 from evaluation.report.curves import run_view, tuning_figures
 from evaluation.report.figures import percent
 from evaluation.report.gains import gain_tables
-from evaluation.report.study import Study, collect
+from evaluation.report.study import ReportError, Study, collect
 from evaluation.report.tables import dataset_rows, gain_view, model_rows, other_rows, result_rows
 from evaluation.report.text import caveats
 from shards.durable import write_atomically
 
 
 def write_report(root: Path, output: Path, *, with_images: bool) -> Study:
-    """Write the page of a study folder, whole or not at all. Raises ReportError where nothing is found."""
+    """Write the page of a study folder, whole or not at all.
+
+    Raises ReportError where nothing is found, or where output is a file that is no page: it may be one that is read.
+    """
+    if output.exists() and not output.read_bytes()[:100].lstrip().lower().startswith(b"<!doctype html"):
+        raise ReportError(f"{output} is there and is no HTML page: name another --output")
     study = collect(root)
     page = render(study, with_images=with_images)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Analyse a comparison: every arm's metric by label, its difference from the reference, and the mean over labels."""
 
+import functools
 import importlib.metadata
 import math
 import platform
@@ -47,6 +48,16 @@ def bootstrap_result(
     advance is told of replicates as they are done. Raises StatisticsError where the options ask for what has no answer.
     """
     check_options(options, [arm.name for arm in comparison.arms], reference)
+    return analyse(comparison, options, reference, advance)
+
+
+def analyse(
+    comparison: Comparison,
+    options: AnalysisOptions,
+    reference: str | None,
+    advance: Callable[[int], None] = lambda replicates_done: None,
+) -> BootstrapResult:
+    """Do the work of bootstrap_result without its checks: what needs replicates is None where there is one only."""
     arms = _replicated(comparison, options, advance)
     sizes = [_sizes(comparison, column) for column in range(len(comparison.labels))]
     labels = {
@@ -73,7 +84,7 @@ def bootstrap_result(
         mean=mean,
         holm_family=family,
         inputs=_inputs(comparison),
-        versions=_versions(),
+        versions=dict(_versions()),
     )
 
 
@@ -247,6 +258,7 @@ def _inputs(comparison: Comparison) -> Inputs:
     return Inputs(dict(comparison.truth_origin), arms)
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("cxr-moco", "numpy", "scipy"):

@@ -110,5 +110,7 @@ def _count_matrix(
     shape: tuple[int, int],
     dtype: type[np.int32] | type[np.int64],
 ) -> scipy.sparse.csr_array:
-    """[blocks, units]: how many rows of a unit lie in a block."""
-    return scipy.sparse.csr_array((np.ones(len(block), dtype), (block, unit)), shape=shape)
+    """[blocks, units]: how many rows of a unit lie in a block. block ascends; products add repeated entries."""
+    starts = np.concatenate([[0], np.cumsum(np.bincount(block, minlength=shape[0]))])
+    index = np.int32 if max(len(block), *shape) < 2**31 else np.int64
+    return scipy.sparse.csr_array((np.ones(len(block), dtype), unit.astype(index), starts.astype(index)), shape=shape)

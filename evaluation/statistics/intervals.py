@@ -1,9 +1,9 @@
 """Confidence intervals of one estimate, each a pure function; None where the data hold no information on it."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
@@ -55,13 +55,11 @@ def newcombe(value: float, positives: float, negatives: float, level: float) -> 
     z = float(scipy.special.ndtri((1 + level) / 2))
     size = (positives + negatives) / 2 - 1
 
-    def excess(t: float) -> float:
+    def inside(t: float) -> bool:
         spread = 1 + size * ((1 - t) / (2 - t) + t / (1 + t))
-        return (t - value) ** 2 - z**2 * t * (1 - t) * spread / (positives * negatives)
+        return (t - value) ** 2 <= z**2 * t * (1 - t) * spread / (positives * negatives)
 
-    low = 0.0 if value <= 0 else float(scipy.optimize.brentq(excess, 0.0, value, xtol=1e-13))
-    high = 1.0 if value >= 1 else float(scipy.optimize.brentq(excess, value, 1.0, xtol=1e-13))
-    return low, high
+    return _farthest(inside, value, 0.0), _farthest(inside, value, 1.0)
 
 
 def logit_t(value: float, variance: Component, level: float) -> Interval | None:
@@ -94,6 +92,14 @@ def wilson(successes: int, trials: int, level: float) -> Interval:
 def wider(first: Interval, second: Interval | None) -> Interval:
     """The smallest interval that holds both."""
     return first if second is None else (min(first[0], second[0]), max(first[1], second[1]))
+
+
+def _farthest(inside: Callable[[float], bool], start: float, end: float) -> float:
+    """The farthest point from start towards end that is still inside, by bisection."""
+    for _ in range(60):
+        middle = (start + end) / 2
+        start, end = (middle, end) if inside(middle) else (start, middle)
+    return start
 
 
 def _quantile(df: float, level: float) -> float:

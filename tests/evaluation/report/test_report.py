@@ -239,6 +239,39 @@ def test_a_torn_result_is_named_and_the_rest_is_shown(study_folder: Path, tmp_pa
     )
 
 
+@pytest.mark.parametrize("version", [None, 3])
+def test_a_result_of_another_version_is_listed_and_not_read(
+    study_folder: Path, tmp_path: Path, version: int | None
+) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    shutil.copy(study_folder / "results" / "shenzhen-probe-100.json", study / "read.json")
+    content = json.loads((study / "read.json").read_text())
+    del content["format_version"]
+    (study / "other.json").write_text(
+        json.dumps(content if version is None else {"format_version": version, **content})
+    )
+    done = run(study, "--output", tmp_path / "report.html")
+    assert done.exit_code == 0, done.output
+    assert "1 results" in done.output
+    assert f"other.json (result format version {version or 1}, this program reads version 2)" in done.output
+    text = text_of((tmp_path / "report.html").read_text())
+    assert f"Results that are not read: other.json (result format version {version or 1}" in text
+
+
+def test_the_page_is_never_written_over_what_it_is_made_of(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    result = tmp_path / "study" / "result.json"
+    shutil.copy(study_folder / "results" / "shenzhen-probe-100.json", result)
+    before = result.read_bytes()
+    done = run(tmp_path / "study", "--output", result)
+    assert done.exit_code == 1
+    assert "result.json is there and is no HTML page" in done.output
+    assert result.read_bytes() == before
+    for _ in range(2):  # an earlier page is replaced
+        assert run(tmp_path / "study", "--output", tmp_path / "study" / "report.html").exit_code == 0
+
+
 def test_patients_seen_in_training_are_pointed_out(study_folder: Path, tmp_path: Path) -> None:
     content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
     content["inputs"]["arms"]["model"][0]["sidecar"]["seen_patients"] = 4
