@@ -4,6 +4,7 @@ No torch here, so that --help is quick. A field with changes_weights is recorded
 to be (the dataset's digest, the backbone's image size) is recorded by `training.downstream.start.recorded_options`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -153,6 +154,8 @@ class SupervisedOptions(MachineOptions, LabelOptions, BackboneOptions, DataOptio
     """What probe and finetune share. method: as model.json names it."""
 
     method: ClassVar[str]
+    also_recorded: ClassVar[Mapping[str, str]] = {}
+    """Ways of working that are no options but may change between releases; model.json records them among the options."""
 
     output: Path = option(
         type=PATH, metavar="DIR", help="Model directory to write.", group=_DATA, changes_weights=False
@@ -164,6 +167,7 @@ class ProbeOptions(SupervisedOptions):
     """Options of `cxr-train probe`. cache: None takes `training.downstream.features.default_cache`."""
 
     method: ClassVar[str] = "probe"
+    also_recorded: ClassVar[Mapping[str, str]] = {"c_chosen_by": "cross-validation below 400 patients, else hold-out"}
 
     cache: Path | None = option(
         None,
@@ -245,6 +249,7 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
 
 EARLIER_VALUES = {
     **{"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"},
+    "c_chosen_by": "hold-out",
     **{"select_by": [], "min_total_steps": 400},  # the latter has no effect on a number of epochs
 }
 """Values of options that model.json did not record when fine-tuning had no such options."""

@@ -104,6 +104,7 @@ def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]
         "mean": start.backbone.mean,
         "std": start.backbone.std,
         "image_size": start.backbone.image_size,
+        **options.also_recorded,
         **own,
     }
     return {name: list(value) if isinstance(value, tuple) else value for name, value in recorded.items()}

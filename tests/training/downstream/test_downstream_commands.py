@@ -14,7 +14,7 @@ import yaml
 
 from shards.format.dataset import open_dataset
 from shards.loading.augmentation import ViewRange
-from tests.training.labelled_shards import BACKBONE, TUNED, make_model, run
+from tests.training.labelled_shards import BACKBONE, LABELS, TUNED, make_model, run
 from training.backbones.backbone import untrained_provenance
 from training.backbones.networks import backbone_weights
 from training.cli.main import main as cxr_train
@@ -145,6 +145,18 @@ def test_a_fine_tuning_from_before_the_options_of_augmentation_counts_as_made_wi
     other = run("finetune", *words, "--degrees", 5)
     assert other.exit_code == 1
     assert "(degrees: 10.0 there, 5.0 here)" in other.output
+
+
+def test_a_probe_whose_c_was_chosen_in_the_earlier_way_is_another_model(
+    labelled_root: Path, probed: Path, embeddings_cache: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(probed, tmp_path / "model"))
+    words = ("--shards", labelled_root, "--output", model, *BACKBONE, "--labels", ",".join(LABELS))
+    assert "holds this probe already" in run("probe", *words, "--cache", embeddings_cache).output
+    without(model, "c_chosen_by")
+    result = run("probe", *words, "--cache", embeddings_cache)
+    assert result.exit_code == 1
+    assert "c_chosen_by: 'hold-out' there, 'cross-validation below 400 patients, else hold-out' here" in result.output
 
 
 def test_the_augmentation_of_fine_tuning_is_that_of_pretraining_by_default() -> None:

@@ -1,11 +1,12 @@
 """The held-out part of the training patients."""
 
+import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.format.subsets import label_fraction
-from training.downstream.holdout import EVERY, held_out
+from training.downstream.holdout import EVERY, folds, held_out
 
 PATIENTS = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=150)
 FEW = settings(max_examples=40, deadline=None)
@@ -45,6 +46,25 @@ def test_the_choice_does_not_depend_on_the_order_of_the_rows(images: list[tuple[
     turned = rows.iloc[::-1].reset_index(drop=True)
     of_turned = held_out(turned, "set", positive[::-1].reset_index(drop=True))
     assert set(turned.loc[of_turned, "patient_id"]) == apart
+
+
+@given(PATIENTS, st.integers(2, 6))
+@FEW
+def test_folds_keep_patients_whole_and_have_as_many_of_each_class_as_can_be(
+    images: list[tuple[int, bool]], count: int
+) -> None:
+    rows, positive = table(images)
+    of = pd.Series(folds(rows, "set", positive, count), index=rows.index, dtype=np.int64)
+    assert (of.groupby(rows["patient_id"]).nunique() == 1).all()
+    with_label = {f"p{patient}" for patient, label in images if label}
+    for of_class in (with_label, {f"p{patient}" for patient, _ in images} - with_label):
+        sizes = [len(of_class & set(rows.loc[of == fold, "patient_id"])) for fold in range(count)]
+        assert sum(sizes) == len(of_class)
+        assert max(sizes) - min(sizes) <= 1
+    sizes = [rows.loc[of == fold, "patient_id"].nunique() for fold in range(count)]
+    assert max(sizes) - min(sizes) <= 1 + (len(with_label) % count > 0)
+    turned = folds(rows.iloc[::-1], "set", positive[::-1], count)
+    assert turned[::-1].tolist() == of.tolist()
 
 
 def test_another_dataset_holds_out_others() -> None:

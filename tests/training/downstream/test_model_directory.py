@@ -71,13 +71,14 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
         uncertain="ones",
         missing="zeros",
     )
+    details = ProbeDetails({"Edema": Regularisation(C=0.1, chosen_on=7, chosen_by="hold-out", folds=None)})
     save_model(
         Start(dataset, backbone, LABELS),
         options,
         folded(backbone, weight, bias),
         trained_on=rows,
         results={},
-        details=ProbeDetails({"Edema": Regularisation(C=0.1, chosen_on=7)}),
+        details=details,
     )
     model = load_model(tmp_path / "out")
     images = torch.randn(3, 3, 32, 32)
@@ -97,7 +98,7 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
     for read in (said, vars(model)):
         assert [read[key] for key in ("architecture", "image_size", "mean", "std")] == [architecture, 32, 100.0, 40.0]
     assert (said["regularisation"], said["dataset"], said["initial"]) == (
-        {"Edema": {"C": 0.1, "chosen_on": 7}},
+        {"Edema": {"C": 0.1, "chosen_on": 7, "chosen_by": "hold-out", "folds": None}},
         dataset.citation,
         "random",
     )

@@ -1,7 +1,6 @@
 """The linear probe: scikit-learn's regression, the choice of C, the fold into the network, what the model records."""
 
 import json
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -25,10 +22,9 @@ from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
 from training.backbones.networks import images_to_input
 from training.downstream.features import cached_features
-from training.downstream.holdout import held_out
 from training.downstream.model_directory import Results, load_model, results_as_json
 from training.downstream.options import ProbeOptions
-from training.downstream.probe import DEFAULT_STRENGTH, MAX_ITERATIONS, STRENGTHS, LinearModel, fit, probe
+from training.downstream.probe import probe
 from training.downstream.start import Start
 from training.errors import TrainingError
 from training.labels import LabelPolicy, targets
@@ -36,124 +32,6 @@ from training.runs.backbone_from import load_backbone
 from training.seen_patients import no_patients, read_patients
 
 Array = npt.NDArray[np.float32]
-
-
-def material(samples: int, dimension: int = 12, seed: int = 0) -> tuple[Array, Array, pd.DataFrame]:
-    """Features of very different scales, labels that follow a few of them, three samples a patient."""
-    generator = np.random.default_rng(seed)
-    hidden = generator.normal(size=(samples, dimension))
-    features = (hidden * 10.0 ** generator.uniform(-3, 2, dimension) + generator.uniform(-5, 5, dimension)).astype(
-        np.float32
-    )
-    logits = hidden[:, :3].sum(axis=1) + generator.normal(0, 0.5, samples)
-    target = (logits > np.median(logits)).astype(np.float32)
-    return features, target, pd.DataFrame({"patient_id": [f"p{number // 3}" for number in range(samples)]})
-
-
-def fitted(features: Array, target: Array, rows: pd.DataFrame) -> LinearModel:
-    return fit(features, np.arange(len(rows)), target, rows, "set")
-
-
-def scores(model: LinearModel, features: Array) -> npt.NDArray[np.float64]:
-    """As the folded network computes them: in float32."""
-    found: Array = features @ model.weight.astype(np.float32) + np.float32(model.bias)
-    return found.astype(np.float64)
-
-
-def reference(strength: float) -> Any:  # noqa: ANN401 - scikit-learn has no types
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, tol=1e-6))
-
-
-@given(st.integers(8, 120), st.integers(1, 30), st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
-def test_logits_on_raw_features_are_those_of_scikit_learn_on_standardised_ones(
-    samples: int, dimension: int, seed: int
-) -> None:
-    features, target, rows = material(samples, max(dimension, 3), seed)
-    model = fitted(features, target, rows)
-    expected = reference(model.strength).fit(features.astype(np.float64), target).decision_function(features)
-    # Both stop near the optimum, not at it.
-    np.testing.assert_allclose(scores(model, features), expected, rtol=2e-3, atol=2e-3 * max(1, expected.std()))
-
-
-def test_the_strength_is_the_best_one_on_patients_that_the_regression_has_not_seen() -> None:
-    features, target, rows = material(300, 40)
-    target[::7] = 1 - target[::7]  # or the weakest regularisation is always the best
-    model = fitted(features, target, rows)
-    apart = held_out(rows, "set", pd.Series(target == 1)).to_numpy()
-    assert model.held_out == apart.sum()
-    assert not set(rows[apart]["patient_id"]) & set(rows[~apart]["patient_id"])
-    scaled = StandardScaler().fit_transform(features.astype(np.float64))
-    losses = {}
-    for strength in STRENGTHS:
-        one = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(scaled[~apart], target[~apart])
-        losses[strength] = log_loss(target[apart], one.predict_proba(scaled[apart])[:, 1])
-    assert min(losses, key=lambda strength: losses[strength]) == model.strength
-    assert STRENGTHS[0] < model.strength < STRENGTHS[-1]
-
-
-def test_with_too_few_patients_to_hold_any_out_a_default_strength_is_taken() -> None:
-    features, target, rows = material(9)
-    target[:] = [1, 1, 1, 0, 0, 0, 1, 1, 0]
-    model = fitted(features, target, rows)
-    assert (model.strength, model.held_out) == (DEFAULT_STRENGTH, 0)
-    assert roc_auc_score(target, scores(model, features)) > 0.7
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        pytest.param(np.zeros(60), id="a dead unit"),
-        pytest.param(np.full(60, 0.1), id="a constant that float32 cannot hold"),
-        pytest.param(1000 + np.arange(60) % 2 * 6e-5, id="a constant with rounding"),
-    ],
-)
-def test_a_constant_feature_says_nothing_and_does_no_harm_where_it_varies_later(column: Array) -> None:
-    features, target, rows = material(60)
-    without = fitted(features, target, rows)
-    with_it = np.column_stack([features, column.astype(np.float32)])
-    model = fitted(with_it, target, rows)
-    assert np.isfinite(model.weight).all()
-    np.testing.assert_allclose(model.weight[:-1], without.weight, rtol=1e-3)
-    later = with_it.copy()
-    later[:, -1] += 0.01
-    np.testing.assert_allclose(scores(model, later), scores(without, features), atol=0.01)
-
-
-def test_unknown_targets_and_other_places_are_left_out_and_the_features_stay_as_they_are() -> None:
-    features, target, rows = material(90)
-    before = features.copy()
-    target[5:30] = np.nan
-    places = np.random.default_rng(1).permutation(90)[:60]
-    chosen = rows.iloc[places].reset_index(drop=True)
-    one = fit(features, places, target[places], chosen, "set")
-    known = places[~np.isnan(target[places])]
-    two = fitted(features[known], target[known], rows.iloc[known].reset_index(drop=True))
-    np.testing.assert_array_equal(one.weight, two.weight)
-    assert (one.bias, one.strength, one.held_out) == (two.bias, two.strength, two.held_out)
-    np.testing.assert_array_equal(features, before)
-
-
-def test_fitting_takes_one_copy_of_the_features() -> None:
-    """All of CheXpert through a DenseNet are 0.9 GB: one copy in float64 is 1.8 GB, five were 6 GB or more."""
-    features, target, rows = material(20_000, 64)
-    fitted(features[:100], target[:100], rows[:100])  # whatever is loaded on first use
-    tracemalloc.start()
-    fitted(features, target, rows)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 3.5 * features.nbytes  # and for a moment one in float32
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_features_that_are_not_numbers_are_refused(value: float) -> None:
-    features, target, rows = material(30)
-    features[4, 2] = value
-    with pytest.raises(TrainingError, match="the backbone's features are not numbers"):
-        fitted(features, target, rows)
-
-
-# From here on the whole probe, on real shards.
 
 
 def whole(dataset: Dataset, backbone: Backbone, output: Path, cache: Path, **changed: Any) -> Results:  # noqa: ANN401
@@ -201,11 +79,10 @@ def test_the_folded_network_gives_scikit_learns_logits_on_the_images(
             logits.append(model.network(images_to_input(batch.image, dataset.mean, dataset.std)).numpy())
     for column, label in enumerate(LABELS):
         known = np.flatnonzero(~np.isnan(wanted[:, column]))
-        target = wanted[known, column]
-        apart = held_out(rows.iloc[known], dataset.name, pd.Series(target == 1, index=rows.index[known]))
-        order = np.argsort(apart.to_numpy(), kind="stable")
-        strength = described(probed)["regularisation"][label]["C"]
-        regression = reference(strength).fit(embedded["train"].features[known[order]].astype(np.float64), target[order])
+        chosen = described(probed)["regularisation"][label]
+        assert (chosen["chosen_by"], chosen["chosen_on"]) == ("cross-validation", len(known))
+        regression = make_pipeline(StandardScaler(), LogisticRegression(C=chosen["C"], max_iter=2000, tol=1e-6))
+        regression.fit(embedded["train"].features[known].astype(np.float64), wanted[known, column])
         expected = regression.decision_function(embedded["test"].features)
         np.testing.assert_allclose(np.concatenate(logits)[:, column], expected, rtol=1e-3, atol=1e-3)
 
