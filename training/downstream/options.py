@@ -155,7 +155,7 @@ class SupervisedOptions(MachineOptions, LabelOptions, BackboneOptions, DataOptio
 
     method: ClassVar[str]
     also_recorded: ClassVar[Mapping[str, str]] = {}
-    """Ways of working that are no options but may change between releases; model.json records them among the options."""
+    """Ways of working that are no options and may change between releases; recorded in model.json with the options."""
 
     output: Path = option(
         type=PATH, metavar="DIR", help="Model directory to write.", group=_DATA, changes_weights=False
