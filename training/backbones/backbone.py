@@ -13,6 +13,8 @@ from training.backbones.weight_files import fill, read_imagenet, read_weights
 from training.seen_patients import no_patients, read_patients
 
 DEFAULT_ARCHITECTURE, DEFAULT_IMAGE_SIZE = "resnet18", 320
+PREPROCESSING = "preprocessing.json"
+"""Name of an exported backbone's description, beside its weights."""
 
 
 @dataclass(frozen=True)

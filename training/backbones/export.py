@@ -16,7 +16,7 @@ from torch import nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.loading.augmentation import ANTIALIAS_BELOW
-from training.backbones.backbone import Backbone
+from training.backbones.backbone import PREPROCESSING, Backbone
 from training.backbones.networks import backbone_weights, feature_dimension, per_channel
 from training.backbones.weight_files import safetensors_bytes
 from training.errors import WeightsError
@@ -24,7 +24,7 @@ from training.folders import refuse_filled
 from training.seen_patients import write_patients
 
 FORMATS = ("torchvision", "onnx")
-SAFETENSORS, ONNX, PREPROCESSING = "backbone.safetensors", "backbone.onnx", "preprocessing.json"
+SAFETENSORS, ONNX = "backbone.safetensors", "backbone.onnx"
 FORMAT_VERSION = 1
 TOLERANCE = 1e-4
 """Largest difference of a feature between onnxruntime and torch, both in float32 on the CPU."""
@@ -78,6 +78,8 @@ def preprocessing(backbone: Backbone, onnx_difference: float | None) -> Mapping[
         "channels_from": "the one gray channel, three times",
         "mean": [level / 255 for level in per_channel(backbone.mean)],
         "std": [level / 255 for level in per_channel(backbone.std)],
+        "mean_in_gray_levels": per_channel(backbone.mean),
+        "std_in_gray_levels": per_channel(backbone.std),
         "input": {"name": "images", "dtype": "float32", "shape": ["batch", 3, size, size]},
         "output": {
             "name": "features",

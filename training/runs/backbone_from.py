@@ -14,6 +14,7 @@ from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_IMAGE_SIZE,
+    PREPROCESSING,
     Backbone,
     init_patients,
     initial_backbone,
@@ -24,6 +25,7 @@ from training.backbones.weight_files import fill, read_weights, safetensors_byte
 from training.errors import RunError, WeightsError
 from training.runs.checkpoints import load_checkpoint
 from training.runs.directory import read_last
+from training.runs.exported import check_asked, exported_backbone
 from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
 from training.runs.newest_checkpoint import newest_whole
 from training.runs.start import read_start, start_initial, start_patients, start_provenance
@@ -45,8 +47,9 @@ def load_backbone(
 ) -> Backbone:
     """Load a backbone with its preprocessing: the one that `--backbone-from` names.
 
-    source: a RUN of `cxr-train pretrain`, a FILE of weights with torchvision's names, `random` or `imagenet`.
-    at: of a run, "end" takes what it was trained to, "start" the weights that it began with, with its preprocessing.
+    source: a RUN of `cxr-train pretrain`, a folder that `cxr-train export` wrote, a FILE of weights with torchvision's
+    names, `random` or `imagenet`. at: of a run, "end" takes what it was trained to, "start" the weights that it began
+    with, with its preprocessing.
     architecture, image_size (side in pixels): None takes the run's own, and resnet18 and 320 where the source has none
     of its own; another value than the run's is refused. mean, std: in gray levels, 0..255, used where the source has
     none of its own. seed: of random weights.
@@ -57,9 +60,13 @@ def load_backbone(
     path = Path(source)
     if source not in ("random", "imagenet"):
         if path.is_dir():
+            if (path / PREPROCESSING).is_file() and not (path / BACKBONE).is_file():
+                return exported_backbone(path, architecture, image_size, at)
             return _of_run(path, architecture, image_size, allow_unfinished, at)
         if path.name == BACKBONE_WEIGHTS and path.with_name(BACKBONE).is_file():
             return _of_run(path.parent, architecture, image_size, allow_unfinished, at)
+        if path.name == BACKBONE_WEIGHTS and path.with_name(PREPROCESSING).is_file():
+            return exported_backbone(path.parent, architecture, image_size, at)
     if at != "end":
         raise WeightsError(f"--at {at} is of a run of `cxr-train pretrain`, and {source} is none. Leave --at out.")
     if mean is None or std is None:
@@ -94,8 +101,8 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
         )
     else:
         description, weights = _unfinished(run)
-    _check_asked(run, description, "architecture", architecture)
-    _check_asked(run, description, "image_size", image_size)
+    check_asked(run, description, "architecture", architecture)
+    check_asked(run, description, "image_size", image_size)
     network = build_backbone(description["architecture"], seed=0)
     if at == "start":
         weights = read_start(run, description)
@@ -168,14 +175,6 @@ def _unfinished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if name.startswith(_QUERY_ENCODER) and not name.startswith(head)
     }
     return description, weights
-
-
-def _check_asked(run: Path, description: Mapping[str, Any], key: str, asked: str | int | None) -> None:
-    if asked is not None and asked != description[key]:
-        raise WeightsError(
-            f"{run} was pretrained with {key} {description[key]}, asked for is {asked}. Leave the option out to take "
-            "the run's."
-        )
 
 
 FORMAT_VERSION = 1
