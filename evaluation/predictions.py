@@ -38,7 +38,7 @@ COMPARED = (
     *("draw", "seed"),
 )
 """Keys of model.json that make two predictions comparable: in a sidecar beside split and aggregate."""
-RECORDED_SINCE = {"pretraining_seed": None, "at": "end"}
+RECORDED_SINCE = {"pretraining_seed": None, "at": "end", "fraction_of": "patients"}
 """Further ones, which earlier releases did not record, with what they meant then."""
 
 

@@ -20,6 +20,10 @@ AT = ("end", "start")
 EXPORT_FORMATS = ("torchvision", "onnx")
 """What `cxr-train export` writes."""
 
+FractionOf = Literal["patients", "images"]
+FRACTION_OF: tuple[FractionOf, ...] = get_args(FractionOf)
+"""What a label fraction is drawn from."""
+
 Uncertain = Literal["ignore", "zeros", "ones"]
 UNCERTAIN: tuple[Uncertain, ...] = get_args(Uncertain)
 """What an uncertain label (-1) means in training."""

@@ -1,5 +1,6 @@
-"""Subsets of a dataset: sets of rows, never copies. A split, a label fraction of a draw."""
+"""Subsets of a dataset: sets of rows, never copies. A split, a label fraction of a draw, by patients or images."""
 
+import math
 from fractions import Fraction
 
 import pandas as pd
@@ -42,8 +43,7 @@ def label_fraction(
     fractions of a draw are nested, patients whole, and the same on every machine. Raises SubsetError for a
     fraction outside (0, 1].
     """
-    if not 0 < fraction <= 1:
-        raise SubsetError(f"label fraction {fraction}: expected a number above 0 and at most 1")
+    _check_fraction(fraction)
     if stratify is None:
         kept = _patient_prefix(rows, name, fraction, draw)
     else:
@@ -53,9 +53,39 @@ def label_fraction(
     return rows[rows["patient_id"].isin(kept)]
 
 
+def image_fraction(
+    rows: pd.DataFrame, name: str, fraction: float, draw: int, stratify: str | None = None
+) -> pd.DataFrame:
+    """The rows of label fraction `fraction` of draw `draw` where images are drawn, not patients; in their order.
+
+    Images in the order of hash(draw, name, key), the first fraction x len(rows) of them, rounded, at least one; with
+    `stratify` (a label column) within each class. So fractions of a draw are nested and the same on every machine, and
+    a patient may be in a fraction with some images only. Raises SubsetError for a fraction outside (0, 1].
+    """
+    _check_fraction(fraction)
+    if stratify is None:
+        kept = _image_prefix(rows, name, fraction, draw)
+    else:
+        positive = rows[stratify] == 1
+        kept = _image_prefix(rows[positive], name, fraction, draw)
+        kept |= _image_prefix(rows[~positive], name, fraction, draw)
+    return rows[rows["key"].isin(kept)]
+
+
 def single_label(dataset: Dataset) -> str | None:
     """The label that fractions are stratified by: of a set with a single label, that one."""
     return dataset.label_names[0] if len(dataset.label_names) == 1 else None
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction <= 1:
+        raise SubsetError(f"label fraction {fraction}: expected a number above 0 and at most 1")
+
+
+def _image_prefix(rows: pd.DataFrame, name: str, fraction: float, draw: int) -> set[str]:
+    # Decimal, as in `_patient_prefix`; a half is rounded up.
+    count = max(1, math.floor(Fraction(str(fraction)) * len(rows) + Fraction(1, 2)))
+    return set(sorted(rows["key"], key=lambda key: patient_hash(name, key, draw))[:count])
 
 
 def _patient_prefix(rows: pd.DataFrame, name: str, fraction: float, draw: int) -> set[str]:

@@ -82,6 +82,7 @@ def test_the_sidecar_cites_model_and_data(labelled_root: Path, tuned: Path, tmp_
         **{key: described[key] for key in COMPARED},
         "pretraining_seed": None,
         "at": "end",
+        "fraction_of": "patients",
         "seen_patients": 0,
         "run_patients": 0,
         "allow_seen_patients": False,

@@ -23,6 +23,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "--optimizer": choices.OPTIMIZERS,
     "--schedule": choices.SCHEDULES,
     "--batch-norm": choices.BATCH_NORMS,
+    "--fraction-of": choices.FRACTION_OF,
     "--uncertain": choices.UNCERTAIN,
     "--missing": choices.MISSING,
     "--split": SPLITS,
@@ -53,6 +54,7 @@ def test_the_commands_that_take_such_options_are_found() -> None:
     supervised = {"cxr-train probe", "cxr-train finetune"}
     assert takers["--backbone"] == {"cxr-train pretrain", "cxr-eval embed", *supervised}
     assert takers["--device"] >= {"cxr-train pretrain", "cxr-eval embed", "cxr-eval predict", *supervised}
+    assert takers["--fraction-of"] == supervised
     assert takers["--uncertain"] == takers["--missing"] == supervised
     assert takers["--precision"] == takers["--optimizer"] == {"cxr-train pretrain", "cxr-train finetune"}
 

@@ -126,7 +126,10 @@ def save_model(
         "backbone_digest": backbone.digest,
         "labels": list(start.labels),
         "left_out_labels": list(start.left_out),
-        **{key: recorded[key] for key in ("label_fraction", "draw", "seed", "uncertain", "missing", "at")},
+        **{
+            key: recorded[key]
+            for key in ("label_fraction", "fraction_of", "draw", "seed", "uncertain", "missing", "at")
+        },
         "pretraining_seed": pretraining_seed(backbone.provenance),
         "dataset": dataset.citation,
         "train_samples": len(trained_on),

@@ -13,7 +13,18 @@ import click
 
 from shards.terminal.options import Number, option
 from training.backbones.architectures import ARCHITECTURES
-from training.choices import AT, FINETUNE_SCHEDULES, MISSING, OPTIMIZERS, PRECISIONS, UNCERTAIN, Missing, Uncertain
+from training.choices import (
+    AT,
+    FINETUNE_SCHEDULES,
+    FRACTION_OF,
+    MISSING,
+    OPTIMIZERS,
+    PRECISIONS,
+    UNCERTAIN,
+    FractionOf,
+    Missing,
+    Uncertain,
+)
 from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, SEED, AugmentationOptions, Names
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
@@ -140,6 +151,12 @@ class LabelOptions:
         help="Fraction of the train split's samples whose labels are used.",
         group=_LABELS,
     )
+    fraction_of: FractionOf = option(
+        "patients",
+        click.Choice(FRACTION_OF),
+        help="Draw whole patients until the label fraction of the samples is reached, or single images, as published.",
+        group=_LABELS,
+    )
     draw: int = option(0, click.IntRange(min=0), help="Index of the random training subset.", group=_LABELS)
     uncertain: Uncertain = option(
         "ignore", click.Choice(UNCERTAIN), help="How an uncertain label (-1) is read in training.", group=_LABELS
@@ -249,7 +266,7 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
 
 EARLIER_VALUES = {
     **{"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"},
-    "c_chosen_by": "hold-out",
+    **{"c_chosen_by": "hold-out", "fraction_of": "patients"},
     **{"select_by": [], "min_total_steps": 400},  # the latter has no effect on a number of epochs
 }
 """Values of options that model.json did not record when fine-tuning had no such options."""

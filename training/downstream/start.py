@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.subsets import label_fraction, select, single_label
+from shards.format.subsets import image_fraction, label_fraction, select, single_label
 from shards.terminal.options import free_keys
 from training.backbones.backbone import Backbone
 from training.downstream.options import ALL, BackboneOptions, LabelOptions, SupervisedOptions
@@ -86,7 +86,8 @@ def label_policy(options: LabelOptions) -> LabelPolicy:
 def training_rows(dataset: Dataset, options: LabelOptions) -> pd.DataFrame:
     """Select the rows of the train split whose labels are used: the label fraction of the draw."""
     rows = select(dataset, "train")
-    return label_fraction(rows, dataset.name, options.label_fraction, options.draw, single_label(dataset))
+    subset = image_fraction if options.fraction_of == "images" else label_fraction
+    return subset(rows, dataset.name, options.label_fraction, options.draw, single_label(dataset))
 
 
 def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.subsets import label_fraction, select, single_label
+from shards.format.subsets import image_fraction, label_fraction, select, single_label
 from tests.shards.small_datasets import LABELS, write_small_dataset
 
 FRACTIONS = ("0.001", "0.01", "0.07", "0.1", "0.25", "0.5", "1")
@@ -74,6 +74,47 @@ def test_the_whole_fraction_is_every_row(rows: pd.DataFrame, stratify: str | Non
     pd.testing.assert_frame_equal(label_fraction(rows, "name", 1.0, 0, stratify), rows)
 
 
+def image_tables(draw: st.DrawFn) -> pd.DataFrame:
+    """The same with a key a row."""
+    rows: pd.DataFrame = draw(tables())
+    return rows.assign(key=[f"k{number}" for number in range(len(rows))])
+
+
+def image_reference(rows: pd.DataFrame, fraction: str, draw: int) -> set[str]:
+    """The definition, word by word: the nearest whole number of images, one at least, in the order of a hash."""
+    keys = sorted(rows["key"], key=lambda key: hashlib.sha256(f"{draw}/name/{key}".encode()).hexdigest())
+    exact = Fraction(fraction) * len(rows)
+    nearest = min(range(len(rows) + 1), key=lambda count: (abs(count - exact), -count))
+    return set(keys[: max(nearest, 1)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.composite(image_tables)(), st.sampled_from(FRACTIONS), st.integers(0, 5), st.booleans())
+def test_a_fraction_of_images_is_the_nearest_number_of_hashed_images_of_each_class(
+    rows: pd.DataFrame, fraction: str, draw: int, stratified: bool
+) -> None:
+    chosen = image_fraction(rows, "name", float(fraction), draw, "label" if stratified else None)
+    classes = [rows[rows["label"] == 1], rows[rows["label"] != 1]] if stratified else [rows]
+    expected = set[str]().union(*(image_reference(part, fraction, draw) for part in classes))
+    assert set(chosen["key"]) == expected
+    pd.testing.assert_frame_equal(chosen, rows[rows["key"].isin(expected)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.composite(image_tables)(), st.floats(0.001, 1), st.floats(0.001, 1))
+def test_fractions_of_images_are_nested_and_the_whole_one_is_every_row(
+    rows: pd.DataFrame, one: float, other: float
+) -> None:
+    small, large = (image_fraction(rows, "name", f, 3) for f in sorted((one, other)))
+    assert set(small.index) <= set(large.index)
+    pd.testing.assert_frame_equal(image_fraction(rows, "name", 1.0, 3), rows)
+
+
+def test_a_thousandth_of_chexpert_is_the_published_number_of_images() -> None:
+    rows = pd.DataFrame({"key": [f"patient{n:06d}" for n in range(223_414)]})
+    assert len(image_fraction(rows, "chexpert", 0.001, 0)) == 223
+
+
 def test_seven_hundredths_of_a_hundred_samples_are_seven() -> None:
     rows = pd.DataFrame({"patient_id": [f"p{n}" for n in range(100)]})
     assert 0.07 * 100 > 7  # what floating point makes of it
@@ -98,8 +139,9 @@ def test_the_choice_is_the_same_on_every_machine() -> None:
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.001, float("nan")])
 def test_a_fraction_outside_zero_to_one_is_refused(fraction: float) -> None:
-    with pytest.raises(SubsetError, match="above 0 and at most 1"):
-        label_fraction(pd.DataFrame({"patient_id": ["p"]}), "name", fraction, 0)
+    for subset in (label_fraction, image_fraction):
+        with pytest.raises(SubsetError, match="above 0 and at most 1"):
+            subset(pd.DataFrame({"patient_id": ["p"], "key": ["k"]}), "name", fraction, 0)
 
 
 def test_a_split_is_its_rows_in_storage_order(dataset: Dataset) -> None:

@@ -138,7 +138,7 @@ def test_a_fine_tuning_from_before_the_options_of_augmentation_counts_as_made_wi
 ) -> None:
     model = Path(shutil.copytree(tuned, tmp_path / "model"))
     assert {key: described(model)["options"][key] for key in VIEWS} == VIEWS
-    without(model, *VIEWS)
+    without(model, *VIEWS, "fraction_of", "select_by", "min_total_steps")
     words = ("--shards", labelled_root, "--output", model, *BACKBONE, *TUNED)
     again = run("finetune", *words)
     assert (again.exit_code, "holds this model already" in again.output) == (0, True), again.output

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.subsets import label_fraction, select
+from shards.format.subsets import image_fraction, label_fraction, select
 from shards.loading.loaders import EvaluationLoader
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
@@ -132,6 +132,18 @@ def test_a_label_fraction_uses_its_own_patients_and_the_embeddings_that_are_ther
     assert (found["label_fraction"], found["draw"]) == (0.5, 3)
     assert set(read_patients(tmp_path / "half")["patient_id"]) == set(rows["patient_id"])
     assert len(rows) < described(tmp_path / "whole")["train_samples"] == 41
+
+
+def test_a_fraction_of_images_uses_single_images_of_its_patients(
+    dataset: Dataset, backbone: Backbone, embeddings_cache: Path, tmp_path: Path
+) -> None:
+    whole(dataset, backbone, tmp_path / "out", embeddings_cache, label_fraction=0.5, draw=3, fraction_of="images")
+    rows = image_fraction(select(dataset, "train"), dataset.name, 0.5, 3)
+    found = described(tmp_path / "out")
+    assert (found["train_samples"], found["fraction_of"]) == (len(rows), "images")
+    assert found["options"]["fraction_of"] == "images"
+    assert len(rows) == 21 != len(label_fraction(select(dataset, "train"), dataset.name, 0.5, 3))
+    assert set(read_patients(tmp_path / "out")["patient_id"]) == set(rows["patient_id"])
 
 
 def test_the_same_options_give_the_same_bytes(
