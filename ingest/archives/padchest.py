@@ -99,6 +99,7 @@ class Padchest:
     valid_fraction = 0.10
     test_fraction = 0.20
     stratify: str | None = None
+    png_range = "16"
 
     def __init__(self, source: Path, test_source: Path | None = None) -> None:
         if test_source is not None:

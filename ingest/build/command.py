@@ -31,7 +31,7 @@ def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     finished = build(out, source, resolved, workers=workers, max_rejected=options.max_rejected, salt=salt)
     if finished is None:
         return _finished_already(out)
-    return f"{finished}\nLook at it with: cxr-ingest info {out}"
+    return finished.report(f"Look at it with: cxr-ingest info {out}")
 
 
 def resolve(options: BuildShardsOptions, source: Source, salt: bytes | None) -> Options:
@@ -46,6 +46,7 @@ def resolve(options: BuildShardsOptions, source: Source, salt: bytes | None) -> 
         test_fraction=source.test_fraction if test is None else test,
         max_pixels=options.max_pixels,
         drop_duplicates=options.drop_duplicates,
+        png_range=options.png_range,
         hash_identifiers=None if salt is None else hashlib.sha256(salt).hexdigest(),
     )
     if resolved.valid_fraction + resolved.test_fraction >= 1:

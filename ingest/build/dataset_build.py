@@ -17,7 +17,7 @@ from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
-from ingest.build.options import MAX_REJECTED
+from ingest.build.options import AUTO, MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
 from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.workers import run
@@ -126,6 +126,8 @@ def is_built(out: Path, header: dict[str, Any]) -> bool:
         description = json.loads(path.read_bytes())
         options = dict(description["options"])
         tables = options.pop("source_tables")
+        if header["options"].get("png_range", AUTO) == AUTO:  # what was decided from the images is no option
+            options.pop("png_range", None)
         there = {
             "variant": description["variant"],
             "options": options | {"name": description["name"], "seed": description["seed"]},
@@ -133,7 +135,8 @@ def is_built(out: Path, header: dict[str, Any]) -> bool:
         }
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is not a dataset that build-shards made ({error!r}): choose another OUT") from error
-    differing = differences(there, {key: header[key] for key in there})
+    asked = {key: value for key, value in header["options"].items() if (key, value) != ("png_range", AUTO)}
+    differing = differences(there, {key: header[key] for key in there} | {"options": asked})
     if differing:
         raise DatasetError(
             f"{out} is a finished dataset of something else: {'; '.join(differing)}. Build into another folder, or "

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.build.plan import BUILD_FOLDER, Plan
+from ingest.build.suspicious import Suspicious
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically, write_json_atomically
 from shards.format.dataset import ShardSummary
@@ -56,6 +57,7 @@ class Done:
     summary: ShardSummary | None
     rejected: tuple[RejectedImage, ...]
     histogram: tuple[int, ...]
+    suspicious: tuple[Suspicious, ...]
     rows_sha256: str
 
 
@@ -66,6 +68,7 @@ def write_done(
     summary: ShardSummary | None,
     rejected: Sequence[RejectedImage],
     histogram: Sequence[int],
+    suspicious: Sequence[Suspicious],
     rows: list[dict[str, Any]],
 ) -> None:
     """Record a finished shard: its rows (those of samples.parquet, with PIXELS) first, then the record."""
@@ -78,7 +81,7 @@ def write_done(
     with write_atomically(path.with_suffix(".parquet")) as file:
         file.write(content)
     digest = hashlib.sha256(content).hexdigest()
-    done = Done(plan.digest, shard, summary, tuple(rejected), tuple(histogram), digest)
+    done = Done(plan.digest, shard, summary, tuple(rejected), tuple(histogram), tuple(suspicious), digest)
     write_json_atomically(path, asdict(done))
 
 
@@ -101,6 +104,7 @@ def read_done(out: Path, plan: Plan, shard: str) -> Done | None:
         if summary is not None and not _in_place(out, summary):
             return None
         content |= {"rejected": tuple(RejectedImage(**entry) for entry in content["rejected"])}
+        content |= {"suspicious": tuple(Suspicious(**entry) for entry in content["suspicious"])}
         return Done(**content | {"summary": summary, "histogram": tuple(content["histogram"])})
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -16,8 +16,10 @@ import numpy as np
 
 from ingest.build.done_records import PIXELS, RejectedImage, forget, is_finished, stamp, write_done
 from ingest.build.plan import Plan
+from ingest.build.png_range import white_of
 from ingest.build.shard_image import Ingested, ingest_image
 from ingest.build.source_file import read_source_file
+from ingest.build.suspicious import Suspicious, suspect
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION, ShardSummary
 from shards.format.schema import COLUMNS, WRITER_COLUMNS
@@ -67,6 +69,7 @@ def _fill(job: Job, shard: str, report: Report) -> None:
     histogram = np.zeros(256, dtype=np.int64)
     rows: list[dict[str, Any]] = []
     digests: list[str] = []
+    suspicious: list[Suspicious] = []
     summary: ShardSummary | None = None
     images = _images(job, job.plan.rows(shard), rejected, report)
     first = next(images, None)
@@ -81,12 +84,14 @@ def _fill(job: Job, shard: str, report: Report) -> None:
                 complete = row | {"height": image.height, "width": image.width, "excluded": None}
                 writer.add({column: complete[column] for column in kept}, image.jpeg)
                 digests.append(image.pixels)
+                if (suspected := suspect(row["key"], row["source_path"], image.histogram)) is not None:
+                    suspicious.append(suspected)
                 if writer.split == "train":
                     histogram += image.histogram
         rows, summary = writer.rows, writer.summary
     for row, digest in zip(rows, digests, strict=True):
         row[PIXELS] = digest
-    write_done(job.out, job.plan, shard, summary, rejected, histogram.tolist(), rows)
+    write_done(job.out, job.plan, shard, summary, rejected, histogram.tolist(), suspicious, rows)
 
 
 def _images(
@@ -96,13 +101,14 @@ def _images(
     options = job.plan.header["options"]
     limit = most_bytes(options["max_pixels"])
     real_roots = {name: os.path.realpath(root) for name, root in job.roots.items()}
+    white = white_of(job.plan.png_range)
     read, refused = 0, 0
     for row in rows:
         read += 1
         try:
             real_root = real_roots[row["root"]]
             content = read_source_file(f"{real_root}/{row['file']}", real_root, limit)
-            image = ingest_image(content, options["short_side"], options["max_pixels"])
+            image = ingest_image(content, options["short_side"], options["max_pixels"], white)
         except UnusableImage as error:
             refused += 1
             # Where identifiers are hashed the row has no path.

@@ -21,6 +21,8 @@ import pyarrow as pa
 from ingest.build.done_records import PIXELS, Done, read_done, read_rows
 from ingest.build.duplicates import DUPLICATES, Counts, count_duplicates, find_duplicates, reason
 from ingest.build.plan import BUILD_FOLDER, Plan
+from ingest.build.suspicious import COLUMNS as SUSPICIOUS_COLUMNS
+from ingest.build.suspicious import SUSPICIOUS, tell
 from ingest.tables.reasons import REJECTED_COLUMNS, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
@@ -43,6 +45,8 @@ class Finished:
     rejected: int
     duplicates: Counts
     dropped: bool
+    suspicious: tuple[str, ...] = ()
+    """Paths of the images that show little, or their keys where identifiers are hashed."""
 
     def __str__(self) -> str:
         lines = [f"{self.out}: {self.samples:,} samples, {self.rejected:,} rejected, digest {self.digest[:12]}."]
@@ -50,6 +54,11 @@ class Finished:
             fate = "they are excluded from every subset" if self.dropped else "--drop-duplicates would exclude them"
             lines.append(f"Duplicates: {self.duplicates}. {DUPLICATES} names them; {fate}.")
         return "\n".join(lines)
+
+    def report(self, *advice: str) -> str:
+        """What to tell of it: counts, the advice, and in the last line the first suspicious images, if any."""
+        last = [tell(self.suspicious, len(self.suspicious))] if self.suspicious else []
+        return "\n".join([str(self), *advice, *last])
 
 
 def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
@@ -78,7 +87,11 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
         samples = _exclude(samples, dict(zip(duplicates["key"], duplicates["same_as"], strict=True)))
     _write_csv(out / REJECTED, REJECTED_COLUMNS, [entry.cells for entry in rejected])
     _write_csv(out / DUPLICATES, tuple(duplicates.columns), _records(duplicates))
+    suspicious = sorted((one for shard in done for one in shard.suspicious), key=lambda one: (one.path, one.key))
+    _write_csv(out / SUSPICIOUS, SUSPICIOUS_COLUMNS, [one.cells for one in suspicious])
     options = {key: value for key, value in plan.header["options"].items() if key not in ("name", "seed")}
+    if plan.png_range is not None:
+        options["png_range"] = plan.png_range
     digest = write_dataset(
         out,
         name=plan.header["options"]["name"],
@@ -93,7 +106,15 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
         samples=samples,
     )
     clear(out)
-    return Finished(out, digest, samples.num_rows, len(rejected), count_duplicates(duplicates, compared), drop)
+    return Finished(
+        out,
+        digest,
+        samples.num_rows,
+        len(rejected),
+        count_duplicates(duplicates, compared),
+        drop,
+        tuple(one.path or one.key for one in suspicious),
+    )
 
 
 def clear(out: Path) -> None:

@@ -12,6 +12,11 @@ from ingest.archives.source import VARIANTS
 from shards.images.unusable_image import MAX_PIXELS
 from shards.terminal.options import Number, argument, option
 
+AUTO, FILE = "auto", "file"
+PNG_BITS = (10, 12, 14, 16)
+PNG_RANGES = (AUTO, *map(str, PNG_BITS), FILE)
+"""What `--png-range` may be. auto: the fewest of PNG_BITS that hold a sample. file: each file's own pixels."""
+
 MAX_REJECTED = 0.01
 """Fraction of a source's rows that may be missing where no other is given."""
 
@@ -65,6 +70,14 @@ class BuildShardsOptions:
     )
     max_pixels: int = option(
         MAX_PIXELS, _COUNT, help="Largest number of pixels of an image; a larger image is rejected.", group=_IMAGES
+    )
+    png_range: str | None = option(
+        None,
+        click.Choice(PNG_RANGES),
+        help="Bits that 16-bit PNGs use, all of them: the largest value is white. auto: the fewest bits that hold a "
+        "sample of the images. file: the range of each file, so that brightness depends on what the file shows.",
+        group=_IMAGES,
+        unset="the archive's, else auto",
     )
     drop_duplicates: bool = option(
         False, help="Exclude all but one of exactly equal images from every subset.", group=_IMAGES

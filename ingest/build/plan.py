@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
 from ingest.build.options import MAX_REJECTED
+from ingest.build.png_range import decide, reader_range
 from ingest.build.shard_image import JPEG_QUALITY
 from ingest.build.splits import carve, check_patients
 from ingest.tables.reasons import Kind, Reason, Rejection
@@ -41,6 +42,7 @@ class Options:
 
     short_side: pixels, None keeps the source's size. max_pixels: a larger image is taken for a decompression bomb.
     hash_identifiers: None, or the hex SHA-256 of the salt that patients, studies and keys are hashed with.
+    png_range: of 16-bit PNGs, one of options.PNG_RANGES; None takes the reader's own.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Options:
     max_pixels: int = MAX_PIXELS
     drop_duplicates: bool = False
     hash_identifiers: str | None = None
+    png_range: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Plan:
     samples: int
     rejected: int
     max_rejected: float
+    png_range: str | None
+    """What value of a 16-bit PNG is white, as png_range.decide says."""
 
     def rows(self, shard: str) -> list[dict[str, Any]]:
         """The planned rows of a shard, in order of position, None where unknown.
@@ -106,11 +111,14 @@ def plan_header(source: Source, options: Options) -> dict[str, Any]:
 
     ingest: version of this project, so that no build is started by one release and ended by another.
     """
+    own = asdict(options)
+    if options.png_range in (None, reader_range(source)):  # archives of releases that had no such option stay the same
+        del own["png_range"]
     return {
         "variant": source.variant,
         "licence": source.licence if options.name == source.variant else _OTHER_LICENCE.format(source.variant),
         "labels": list(source.label_names),
-        "options": asdict(options) | {"jpeg_quality": JPEG_QUALITY},
+        "options": own | {"jpeg_quality": JPEG_QUALITY},
         "source_tables": source.fingerprint(),
         "versions": {library: version(library) for library in _LIBRARIES},
         "ingest": version("cxr-moco"),
@@ -131,7 +139,7 @@ def read_plan(out: Path) -> Plan | None:
         raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build again") from error
     header = content["header"]
     shards = tuple(content["shards"])
-    counts = {name: content[name] for name in ("samples", "rejected", "max_rejected")}
+    counts = {name: content[name] for name in ("samples", "rejected", "max_rejected", "png_range")}
     return Plan(path, header, header_digest(header), shards, **counts)
 
 
@@ -164,6 +172,7 @@ def write_plan(
         "samples": len(samples),
         "rejected": rejected,
         "max_rejected": max_rejected,
+        "png_range": decide(source, samples, options.png_range, options.max_pixels),
     }
     schema = schema.with_metadata({"plan": json.dumps(metadata)})
     planned = pa.Table.from_pandas(samples.assign(kind=None, detail=None), schema=schema, preserve_index=False)

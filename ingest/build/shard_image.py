@@ -10,7 +10,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from shards.images.decode import JPEG, jpeg_structure
-from shards.images.gray import Gray, read_gray, target_size
+from shards.images.gray import WHITE, Gray, read_gray, target_size
 from shards.images.jpeg_markers import JpegStructureError, without_metadata
 from shards.images.unusable_image import Fault, UnusableImage
 
@@ -35,17 +35,17 @@ class Ingested:
     passed_through: bool
 
 
-def ingest_image(content: bytes, short_side: int | None, max_pixels: int) -> Ingested:
+def ingest_image(content: bytes, short_side: int | None, max_pixels: int, white: int | None = WHITE) -> Ingested:
     """A file's bytes as a small gray JPEG with its statistics.
 
     A gray JPEG that is small enough already keeps its data and loses its metadata; anything else is decoded, shrunk
-    and encoded. Either way the result is decoded once, whole: that is its check and its statistics. Raises
-    UnusableImage.
+    and encoded. white: of 16-bit PNGs, see read_gray. Either way the result is decoded once, whole: that is its check
+    and its statistics. Raises UnusableImage.
     """
     jpeg = _passed_through(content, short_side, max_pixels)
     passed_through = jpeg is not None
     if jpeg is None:
-        jpeg = encode_gray(read_gray(content, short_side, max_pixels))
+        jpeg = encode_gray(read_gray(content, short_side, max_pixels, white))
     try:
         decoded = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")
     except ValueError as error:

@@ -13,7 +13,8 @@ def build_shards(options: BuildShardsOptions) -> None:
     """Read the raw dataset in SOURCE and write it as shards to OUT.
 
     SOURCE is the folder of the archive, or its parent: docs/datasets.md draws each. Reads tables and
-    images; writes OUT/*.tar, *.idx, samples.parquet, rejected.csv, duplicates.csv and, last, dataset.json.
+    images; writes OUT/*.tar, *.idx, samples.parquet, rejected.csv, duplicates.csv, suspicious.csv and, last,
+    dataset.json.
 
     Run the same command again after any interruption: finished shards are kept. In an array give each task
     --task-index I --task-count N, in any order or at once, then run `cxr-ingest finalize OUT`.

@@ -11,7 +11,7 @@ from shards.terminal.options import OptionsCommand, takes
 def finalize(options: FinalizeOptions) -> None:
     """Check that every shard of OUT is filled and end the build.
 
-    Writes samples.parquet, rejected.csv, duplicates.csv and, last, dataset.json.
+    Writes samples.parquet, rejected.csv, duplicates.csv, suspicious.csv and, last, dataset.json.
 
     Run it once all tasks of `build-shards --task-index I --task-count N` have ended. Reads no image.
     """
@@ -21,4 +21,4 @@ def finalize(options: FinalizeOptions) -> None:
     if finished is None:
         click.echo(f"{options.out} is finished already: nothing to do.")
         return
-    click.echo(str(finished))
+    click.echo(finished.report())

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ingest.build.duplicates import DUPLICATES, Counts, count_duplicates
 from ingest.build.finalize import REJECTED
+from ingest.build.suspicious import SHOWN, SUSPICIOUS, tell
 from ingest.inspection.storage_order import mixing
 from shards.format.dataset import Dataset
 from shards.format.schema import SPLITS
@@ -49,6 +50,7 @@ def overview(dataset: Dataset) -> dict[str, Any]:
         "exclusions": _exclusions(rows),
         "duplicates": _duplicates(dataset),
         "rejected": _rejected(dataset),
+        "suspicious": _suspicious(dataset),
     }
 
 
@@ -93,6 +95,13 @@ def as_text(summary: Mapping[str, Any]) -> str:
     lines.append("Duplicates: not looked for" if duplicates is None else f"Duplicates: {Counts(**duplicates)}")
     lines.append(f"Rejected: {summary['rejected']['rows']:,}")
     lines += [f"  {count:,} {kind}" for kind, count in summary["rejected"]["kinds"].items()]
+    suspicious = summary["suspicious"]
+    if suspicious is None:
+        lines.append("Suspicious: not looked for")
+    elif suspicious["images"]:
+        lines.append(tell(suspicious["first"], suspicious["images"]))
+    else:
+        lines.append("Suspicious: 0")
     return "\n".join(lines)
 
 
@@ -149,6 +158,16 @@ def _rejected(dataset: Dataset) -> dict[str, Any]:
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         kinds = Counter(row["reason"].partition(":")[0] for row in csv.DictReader(file))
     return {"rows": kinds.total(), "kinds": dict(kinds.most_common())}
+
+
+def _suspicious(dataset: Dataset) -> dict[str, Any] | None:
+    """How many images suspicious.csv names, and the first of them; None where there is no such file."""
+    path = dataset.root / SUSPICIOUS
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        names = [row["path"] or row["key"] for row in csv.DictReader(file)]
+    return {"images": len(names), "first": names[:SHOWN]}
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     MISSING_FILE = "missing file"
     UNREADABLE = "unreadable image"
     TOO_LARGE = "image too large"
+    BEYOND_RANGE = "beyond the range"
 
 
 @dataclass(frozen=True)

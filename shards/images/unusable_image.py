@@ -16,6 +16,7 @@ class Fault(StrEnum):
     TOO_LARGE = "image too large"
     MISSING_FILE = "missing file"
     OUTSIDE = "path leaves the source"
+    BEYOND_RANGE = "beyond the range"
 
 
 class UnusableImage(Exception):  # noqa: N818 - not an error of the program: a reason to reject one input
