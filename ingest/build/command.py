@@ -3,12 +3,18 @@
 import hashlib
 from pathlib import Path
 
-from ingest.archives.source import Source, open_source
+from ingest.archives.source import VARIANTS, Source, open_source
 from ingest.build.dataset_build import Task, build, build_part
 from ingest.build.options import BuildShardsOptions
 from ingest.build.plan import Options
+from ingest.own.columns import SINGLE, table_columns
+from ingest.own.folder import OwnFolder
+from ingest.own.module import open_module
+from ingest.own.names import FOLDER, MODULE, TABLE
+from ingest.own.table import OwnTable
 from ingest.workers import cores
 from shards.errors import DatasetError
+from shards.format.identity import is_key
 
 _LEAST_SALT = 16
 
@@ -19,7 +25,7 @@ def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     salt: the content of options.hash_identifiers, from `read_salt`.
     """
     out = options.out
-    source = open_source(options.dataset, options.source, options.test_source)
+    source = open_reader(options)
     resolved = resolve(options, source, salt)
     workers = options.workers or cores()
     if options.task_index is not None and options.task_count is not None:
@@ -38,7 +44,7 @@ def resolve(options: BuildShardsOptions, source: Source, salt: bytes | None) -> 
     """The options that change bytes, with the reader's own fractions where none are given."""
     valid, test = options.valid_fraction, options.test_fraction
     resolved = Options(
-        name=options.name or options.dataset,
+        name=options.name or default_name(options),
         short_side=options.short_side,
         samples_per_shard=options.samples_per_shard,
         seed=options.seed,
@@ -55,6 +61,39 @@ def resolve(options: BuildShardsOptions, source: Source, salt: bytes | None) -> 
             "train on: give smaller ones"
         )
     return resolved
+
+
+def open_reader(options: BuildShardsOptions) -> Source:
+    """The reader that the options name. Raises DatasetError for options that another reader has."""
+    own = {name: getattr(options, name) for name in ("table", *SINGLE, "label_columns")}
+    given = [name for name, value in {**own, "mapping": options.mapping}.items() if value is not None]
+    if options.dataset != TABLE and given:
+        raise DatasetError(f"--{given[0].replace('_', '-')} goes with --dataset table, not {options.dataset}")
+    if options.dataset != FOLDER and options.patient_from is not None:
+        raise DatasetError(f"--patient-from goes with --dataset folder, not {options.dataset}")
+    if options.dataset in (TABLE, FOLDER) and options.test_source is not None:
+        raise DatasetError(f"--test-source goes with an archive: leave it out of --dataset {options.dataset}")
+    if options.dataset == TABLE:
+        return OwnTable(options.source, table_columns(own, options.mapping))
+    if options.dataset == FOLDER:
+        return OwnFolder(options.source, options.patient_from)
+    if MODULE.fullmatch(options.dataset):
+        return open_module(options.dataset, options.source, options.test_source)
+    return open_source(options.dataset, options.source, options.test_source)
+
+
+def default_name(options: BuildShardsOptions) -> str:
+    """The name of a dataset that is given none: the archive's, or for your own radiographs the folder's.
+
+    Two sets of your own would else share a name, and their patients be taken for the same. Raises DatasetError for a
+    folder whose name cannot be that of a dataset.
+    """
+    if options.dataset in VARIANTS:
+        return options.dataset
+    name = options.source.resolve().name
+    if not is_key(name):
+        raise DatasetError(f"{name!r} cannot be the name of the dataset: give one by --name (letters, digits, _ and -)")
+    return name
 
 
 def read_salt(path: Path) -> bytes:

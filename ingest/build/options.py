@@ -9,13 +9,10 @@ from pathlib import Path
 import click
 
 from ingest.archives.source import VARIANTS
+from ingest.own.names import FOLDER, MODULE, TABLE
+from ingest.pixels.ranges import PNG_RANGES
 from shards.images.unusable_image import MAX_PIXELS
 from shards.terminal.options import Number, argument, option
-
-AUTO, FILE = "auto", "file"
-PNG_BITS = (10, 12, 14, 16)
-PNG_RANGES = (AUTO, *map(str, PNG_BITS), FILE)
-"""What `--png-range` may be. auto: the fewest of PNG_BITS that hold a sample. file: each file's own pixels."""
 
 MAX_REJECTED = 0.01
 """Fraction of a source's rows that may be missing where no other is given."""
@@ -26,7 +23,12 @@ _FRACTION = Number(min=0, max=1, max_open=True)
 _COUNT = click.IntRange(min=1)
 
 _SOURCE, _IMAGES, _SPLITS, _SHARDS, _WORK = "Source", "Images", "Splits", "Shards", "Work"
+_OWN = "Your own radiographs"
 """Headings in --help."""
+
+
+DATASETS = (*VARIANTS, TABLE, FOLDER)
+"""What `--dataset` may be, besides module:Class."""
 
 
 class ShortSide(click.ParamType[int | None]):
@@ -43,24 +45,80 @@ class ShortSide(click.ParamType[int | None]):
         return int(value)
 
 
+class DatasetChoice(click.ParamType[str]):
+    """The name of a layout, `table`, `folder`, or `module:Class` of a reader outside this project."""
+
+    name = "layout"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What --help shows for a value."""
+        return f"[{'|'.join(DATASETS)}|module:Class]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Parse the option."""
+        if value not in DATASETS and not MODULE.fullmatch(value):
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, DATASETS))}, nor module:Class", param, ctx)
+        return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildShardsOptions:
     """Options of `cxr-ingest build-shards`. valid_fraction, test_fraction: None takes the reader's own."""
 
     source: Path = argument(_FOLDER, help="Folder of the archive, or its parent.")
     out: Path = argument(click.Path(file_okay=False, path_type=Path), help="Folder to write.")
-    dataset: str = option(type=click.Choice(VARIANTS), help="Layout of SOURCE.", group=_SOURCE)
+    dataset: str = option(
+        type=DatasetChoice(),
+        help="Layout of SOURCE. table and folder: your own radiographs; module:Class: a reader of yours.",
+        group=_SOURCE,
+    )
     name: str | None = option(
         None,
         help="Name of the dataset, part of every sample id.",
         group=_SOURCE,
-        unset="the value of --dataset",
+        unset="the value of --dataset; for table, folder and module:Class the name of SOURCE",
     )
     test_source: Path | None = option(
         None, _FOLDER, help="Folder of CheXpert's released test set.", group=_SOURCE, metavar="DIRECTORY"
     )
     max_rejected: float = option(
         MAX_REJECTED, Number(min=0, max=1), help="Fraction of the rows that may be missing.", group=_SOURCE
+    )
+    table: Path | None = option(
+        None, _FILE, help="With --dataset table: CSV or Parquet with one row an image.", group=_OWN, metavar="FILE"
+    )
+    mapping: Path | None = option(
+        None,
+        _FILE,
+        help="YAML file with the table and its columns: keys as the options of this group.",
+        group=_OWN,
+        metavar="FILE",
+    )
+    path_column: str | None = option(
+        None, help="Column of the images' paths below SOURCE.", group=_OWN, metavar="COLUMN", unset="path"
+    )
+    patient_column: str | None = option(
+        None, help="Column of the patient.", group=_OWN, metavar="COLUMN", unset="each image its own"
+    )
+    study_column: str | None = option(None, help="Column of the study.", group=_OWN, metavar="COLUMN")
+    split_column: str | None = option(
+        None, help="Column of the split: train, valid or test.", group=_OWN, metavar="COLUMN"
+    )
+    projection_column: str | None = option(
+        None, help="Column of the projection: frontal, lateral, AP, PA, LL.", group=_OWN, metavar="COLUMN"
+    )
+    sex_column: str | None = option(None, help="Column of the sex: M, F, male, female.", group=_OWN, metavar="COLUMN")
+    age_column: str | None = option(None, help="Column of the age in years, or as 058Y.", group=_OWN, metavar="COLUMN")
+    label_columns: str | None = option(
+        None, help="Columns of the labels: 1, 0, -1 (uncertain) or blank.", group=_OWN, metavar="A,B,..."
+    )
+    patient_from: str | None = option(
+        None,
+        help="With --dataset folder: the patient is the folder of an image (parent), the name of its file (stem), or "
+        "what a regular expression finds in its path.",
+        group=_OWN,
+        metavar="parent|stem|REGEX",
+        unset="each image its own",
     )
     short_side: int | None = option(
         320,

@@ -16,12 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
+from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, VARIANTS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
 from ingest.build.options import MAX_REJECTED
-from ingest.build.png_range import decide, reader_range
 from ingest.build.shard_image import JPEG_QUALITY
 from ingest.build.splits import carve, check_patients
+from ingest.pixels.png_range import decide
+from ingest.pixels.ranges import AUTO
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
@@ -42,7 +43,7 @@ class Options:
 
     short_side: pixels, None keeps the source's size. max_pixels: a larger image is taken for a decompression bomb.
     hash_identifiers: None, or the hex SHA-256 of the salt that patients, studies and keys are hashed with.
-    png_range: of 16-bit PNGs, one of options.PNG_RANGES; None takes the reader's own.
+    png_range: of 16-bit PNGs, one of ranges.PNG_RANGES; None takes the reader's own.
     """
 
     name: str
@@ -112,11 +113,13 @@ def plan_header(source: Source, options: Options) -> dict[str, Any]:
     ingest: version of this project, so that no build is started by one release and ended by another.
     """
     own = asdict(options)
-    if options.png_range in (None, reader_range(source)):  # archives of releases that had no such option stay the same
+    if options.png_range in (None, source_range(source)):  # archives of releases that had no such option stay the same
         del own["png_range"]
     return {
         "variant": source.variant,
-        "licence": source.licence if options.name == source.variant else _OTHER_LICENCE.format(source.variant),
+        "licence": source.licence
+        if options.name == source.variant or source.variant not in VARIANTS
+        else _OTHER_LICENCE.format(source.variant),
         "labels": list(source.label_names),
         "options": own | {"jpeg_quality": JPEG_QUALITY},
         "source_tables": source.fingerprint(),
@@ -172,7 +175,7 @@ def write_plan(
         "samples": len(samples),
         "rejected": rejected,
         "max_rejected": max_rejected,
-        "png_range": decide(source, samples, options.png_range, options.max_pixels),
+        "png_range": decide(samples, source.roots, options.png_range, source_range(source), options.max_pixels),
     }
     schema = schema.with_metadata({"plan": json.dumps(metadata)})
     planned = pa.Table.from_pandas(samples.assign(kind=None, detail=None), schema=schema, preserve_index=False)
@@ -189,6 +192,11 @@ def write_plan(
     if plan is None:
         raise DatasetError(f"{plan_path(out)} vanished while it was written: is another command deleting {out}?")
     return plan
+
+
+def source_range(source: Source) -> str:
+    """The range of 16-bit PNGs that the reader knows its archive to have, else auto."""
+    return str(getattr(source, "png_range", AUTO))
 
 
 def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFrame:

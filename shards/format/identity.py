@@ -4,11 +4,28 @@ import hashlib
 import re
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
+LONGEST_KEY = 95
+"""USTAR keeps 100 characters of a name, `.json` among them."""
+
+_READABLE = 70
+_DIGITS = 20
 
 
 def is_key(text: str) -> bool:
     """Whether `text` may be a sample's key. A dot would merge samples: WebDataset splits names there."""
     return KEY_PATTERN.fullmatch(text) is not None
+
+
+def escaped_key(text: str, *, always: bool = False) -> str:
+    """A key for any text, such as a path: the text itself where it may be a key, else a readable part and a hash.
+
+    Characters that may not stand in a key become `_`, of which the last 70 are kept; `--` and 20 hexadecimal digits of
+    the text's SHA-256 follow, so that different texts have different keys. always: escape a text that may be a key too.
+    """
+    if not always and is_key(text) and len(text) <= LONGEST_KEY:
+        return text
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_")[-_READABLE:]
+    return f"{readable}--{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:_DIGITS]}"
 
 
 def sample_id(name: str, key: str) -> int:

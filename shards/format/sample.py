@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from shards.errors import DatasetError
-from shards.format.identity import is_key
+from shards.format.identity import LONGEST_KEY, is_key
 from shards.format.index import IndexEntry
 from shards.format.schema import COLUMNS, FLOAT_COLUMNS
 
 BLOCK = tarfile.BLOCKSIZE
-MAX_KEY_LENGTH = 100 - len(".json")
+MAX_KEY_LENGTH = LONGEST_KEY
 """USTAR keeps 100 characters of a name; a longer one would need a PAX header."""
 
 _SIZE = slice(124, 136)  # fields of a USTAR header

@@ -26,11 +26,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingest": {"shards"},
     "ingest.tables": _FORMAT,
     "ingest.archives": {"shards", "ingest.tables"},
+    "ingest.own": {*_FORMAT, "ingest.tables", "ingest.archives"},
+    "ingest.pixels": {"shards.images", "ingest"},
     "ingest.build": {
         *_FORMAT,
-        *("shards.images", "shards.terminal", "ingest", "ingest.tables", "ingest.archives"),
+        *("shards.images", "shards.terminal", "ingest", "ingest.tables", "ingest.archives", "ingest.own"),
+        "ingest.pixels",
     },
-    "ingest.inspection": {*_FORMAT, "shards.terminal", "ingest.build"},
+    "ingest.inspection": {*_FORMAT, "shards.terminal", "ingest.build", "ingest.pixels"},
     "ingest.phantom": {"shards", "shards.terminal", "ingest", "ingest.archives"},
     "ingest.cli": {
         *_FORMAT,

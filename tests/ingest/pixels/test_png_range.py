@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from ingest.archives.padchest import Padchest
 from ingest.archives.shenzhen import Shenzhen
-from ingest.build.png_range import decide, fewest_bits
 from ingest.cli.main import main
 from ingest.inspection.preview import read_image
+from ingest.pixels.png_range import decide, fewest_bits
 from shards.format.dataset import open_dataset
 from shards.images.gray import read_gray
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
@@ -108,11 +108,10 @@ def test_pictures_of_eight_bits_leave_no_range_in_the_description(tmp_path: Path
 def test_a_reader_that_knows_its_range_is_not_asked_twice(tmp_path: Path) -> None:
     source = Shenzhen(write_deep(tmp_path, 12))
     rows = source.read().samples
-    assert decide(source, rows, None, MAX_PIXELS) == "12"
-    assert decide(source, rows, "14", MAX_PIXELS) == "14"
-    setattr(source, "png_range", "16")  # noqa: B010 - only readers of known range declare it
-    assert decide(source, rows, None, MAX_PIXELS) is None
-    assert decide(source, rows, "auto", MAX_PIXELS) == "12"
+    assert decide(rows, source.roots, None, "auto", MAX_PIXELS) == "12"
+    assert decide(rows, source.roots, "14", "auto", MAX_PIXELS) == "14"
+    assert decide(rows, source.roots, None, "16", MAX_PIXELS) is None
+    assert decide(rows, source.roots, "auto", "16", MAX_PIXELS) == "12"
     assert Padchest.png_range == "16"
 
 

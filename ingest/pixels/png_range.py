@@ -4,16 +4,14 @@ Files of 10, 12 or 14 bits are stored in 16; scaled as 16 bits, 12-bit pixels wo
 for each file would make brightness depend on what the file shows, so the range is that of a sample of the files.
 """
 
-import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ingest.archives.source import Source
-from ingest.build.options import AUTO, FILE, PNG_BITS
-from ingest.build.source_file import read_source_file
+from ingest.pixels.ranges import AUTO, FILE, PNG_BITS
 from ingest.workers import cores
 from shards.images.decode import decode
 from shards.images.png_chunks import SIGNATURE
@@ -23,31 +21,25 @@ SAMPLE = 200
 _DEPTH = 24  # place of IHDR's bit depth
 
 
-def decide(source: Source, samples: pd.DataFrame, asked: str | None, max_pixels: int) -> str | None:
+def decide(
+    samples: pd.DataFrame, roots: Mapping[str, Path], asked: str | None, known: str, max_pixels: int
+) -> str | None:
     """The range of this dataset, one of PNG_RANGES but auto: dataset.json names it.
 
     None stands for 16 bits, which dataset.json does not name: where the sample has no 16-bit PNG, and where the reader
-    knows its archive to use them all. asked: None takes the reader's own. samples: rows of the plan, of which SAMPLE
-    are looked at, spread evenly.
+    knows its archive to use them all. asked: None takes what is `known`. samples: rows of the plan, of which SAMPLE are
+    looked at, spread evenly.
     """
-    wanted = asked or reader_range(source)
+    wanted = asked or known
     if wanted != AUTO:
         return None if asked is None and wanted == str(PNG_BITS[-1]) else wanted
     order = samples.sort_values(["root", "file"], ignore_index=True)
     rows = order.iloc[np.unique(np.linspace(0, len(order) - 1, min(SAMPLE, len(order))).astype(int))]
-    real_roots = {name: os.path.realpath(root) for name, root in source.roots.items()}
-    paths = [
-        (f"{real_roots[root]}/{file}", real_roots[root]) for root, file in zip(rows["root"], rows["file"], strict=True)
-    ]
+    paths = [roots[root] / file for root, file in zip(rows["root"], rows["file"], strict=True)]
     with ThreadPoolExecutor(cores()) as pool:
-        found = list(pool.map(lambda place: _most(place[0], place[1], max_pixels), paths))
+        found = list(pool.map(lambda path: _most(path, max_pixels), paths))
     most = [value for value in found if value is not None]
     return str(fewest_bits(max(most))) if most else None
-
-
-def reader_range(source: Source) -> str:
-    """The range that the reader knows its archive to have, else auto."""
-    return str(getattr(source, "png_range", AUTO))
 
 
 def fewest_bits(most: int) -> int:
@@ -62,14 +54,16 @@ def white_of(png_range: str | None) -> int | None:
     return (1 << int(png_range or 16)) - 1
 
 
-def _most(path: str, real_root: str, max_pixels: int) -> int | None:
-    """The largest value of a 16-bit PNG; None for any other file, and for one that fill will reject."""
+def _most(path: Path, max_pixels: int) -> int | None:
+    """The largest value of a 16-bit PNG; None for any other file, and for one that the build will reject."""
     try:
-        with Path(path).open("rb") as file:
-            head = file.read(_DEPTH + 1)
-        if not head.startswith(SIGNATURE) or head[_DEPTH:] != b"\x10":
+        if not path.is_file() or path.stat().st_size > most_bytes(max_pixels):
             return None
-        content = read_source_file(path, real_root, most_bytes(max_pixels))
+        with path.open("rb") as file:
+            head = file.read(_DEPTH + 1)
+            if not head.startswith(SIGNATURE) or head[_DEPTH:] != b"\x10":
+                return None
+            content = head + file.read()
         return int(decode(content, None, max_pixels).pixels.max())
     except (OSError, ValueError, UnusableImage):
         return None

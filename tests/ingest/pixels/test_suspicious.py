@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from ingest.build.suspicious import suspect
 from ingest.cli.main import main
+from ingest.pixels.suspicious import suspect
 from tests.ingest.archives.layouts import write_shenzhen
-from tests.ingest.build.test_png_range import deep_picture, encoded
+from tests.ingest.pixels.test_png_range import deep_picture, encoded
 
 
 def histogram(**counts: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
