@@ -1,11 +1,11 @@
-# What a newcomer types. Everything runs in .venv, which is made on first use and renewed when the lock changes.
+# The commands for newcomers. Everything runs in .venv, which is made on first use and renewed when the lock changes.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SCRIPTS := .ci/run $(wildcard scripts/*.sh slurm/*.sh slurm/*.sbatch)
 BENCHMARKS = $(notdir $(basename $(shell grep -l __main__ benchmarks/*.py)))
 BENCH_FLAGS ?=
-# Processes that share the tests, a file always in one of them. More than two do not help a machine with two cores.
+# Number of test processes; the tests of one file run in the same one. More than two do not help on two cores.
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ install: $(INSTALLED) ## make .venv with the locked packages and this project in
 demo: $(INSTALLED) ## the whole path on phantom radiographs: demo-output/report.html (under 8 minutes on 2 cores)
 	$(BIN)/python -m examples.demo demo-output
 
-test: $(INSTALLED) ## all tests; those that need a GPU, Slurm or Chromium skip aloud where there is none
+test: $(INSTALLED) ## all tests; those that need a GPU, Slurm or Chromium are skipped with a message where there is none
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 lint: $(INSTALLED) ## ruff (format and rules), mypy strict, syntax of the shell scripts
@@ -35,7 +35,7 @@ clean: ## remove .venv and what demo, tests and linters leave
 	rm -rf .venv demo-output build *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp comes last, so an interrupted install is taken up again.
+# The stamp is written last, so that an interrupted install is repeated.
 $(INSTALLED): requirements.lock setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \

@@ -39,7 +39,7 @@ class PredictOptions(MachineOptions, DataOptions):
     aggregate: str = option(
         "image",
         click.Choice(AGGREGATES),
-        help="One row an image, or one a study with the highest probability of its images.",
+        help="One row an image, or one a study with the highest probability of its images, as in the paper.",
         group="Predictions",
     )
     allow_seen_patients: bool = option(

@@ -1,4 +1,4 @@
-"""Draws the health of pretraining runs, for docs/pretraining.md: their metrics.jsonl as six small curves.
+"""Draws the health of pretraining runs, for docs/experiments/healthy-runs.md: their metrics.jsonl as six small curves.
 
 python -m experiments.health_picture OUT.svg "as it should be"=RUN "learning rate too high"=OTHER_RUN
 """

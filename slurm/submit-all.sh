@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Submit the study as a chain of jobs, each after the one before has succeeded. Flags go to every sbatch:
 #
-#   STUDY=/scratch/study SOURCE=/data/chexpert slurm/submit-all.sh --partition=gpu --account=lab
+#   STUDY=/scratch/study SOURCE=/archives/CheXpert-v1.0 slurm/submit-all.sh --partition=gpu --account=lab
 #
 # The scripts' own parameters (see the top of each) are environment variables too, and go to all jobs. Then an
 # unseen target, without pretraining again:
 #
-#   STUDY=/scratch/study SOURCE=/data/shenzhen DATASET=shenzhen LABELS=Tuberculosis FRACTIONS="0.0625 0.25 1.0" \
+#   STUDY=/scratch/study SOURCE=/archives/ChinaSet_AllFiles DATASET=shenzhen LABELS=Tuberculosis FRACTIONS="0.0625 0.25 1.0" \
 #     STAGES="build finalize downstream statistics" slurm/submit-all.sh --partition=gpu --account=lab
 set -euo pipefail
 

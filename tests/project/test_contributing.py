@@ -20,16 +20,35 @@ def tree(tmp_path: Path) -> Path:
 
 
 def section(heading: str) -> str:
-    """The text below a heading of the second level."""
-    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    assert found, f"CONTRIBUTING.md has no section {heading!r}"
-    return found.group(1)
+    """The text below a heading of the second level; a heading in a block of code ends no section."""
+    heading_of, lines, fenced = "", [], False
+    for line in PAGE.splitlines(keepends=True):
+        fenced ^= line.startswith("```")
+        if line.startswith("## ") and not fenced:
+            heading_of = line.removeprefix("## ").strip()
+        elif heading_of == heading:
+            lines.append(line)
+    assert lines, f"CONTRIBUTING.md has no section {heading!r}"
+    return "".join(lines)
 
 
 def code(text: str) -> str:
     """The one block of code in a section."""
     (block,) = re.findall(r"^```(?:python)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(block)
+
+
+def codes(text: str) -> list[str]:
+    """The blocks of code in a section, in their order."""
+    return re.findall(r"^```(?:python|markdown)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def insert_at_end(path: Path, table: str, line: str) -> None:
+    """Write a line before the closing brace of a dictionary in a module."""
+    before, opening, after = path.read_text(encoding="utf-8").partition(f"\n{table} = {{\n")
+    assert opening, f"{path} has no {table}"
+    entries, closing, rest = after.partition("\n}\n")
+    path.write_text(f"{before}{opening}{entries}\n{line.rstrip()}{closing}{rest}", encoding="utf-8")
 
 
 def python(tree: Path, program: str) -> str:
@@ -88,3 +107,46 @@ def test_a_backbone_is_one_line_that_every_command_offers_and_uses(tree: Path) -
         """,
     )
     assert said.split()[-2:] == [name, name]
+
+
+def test_a_dataset_is_a_reader_a_line_a_miniature_and_a_section(tree: Path) -> None:
+    text = section("Add a dataset")
+    reader, line, miniature, entry, page = codes(text)
+    (name,) = re.findall(r"`ingest/archives/<name>.py` \(here `<name>` is (\w+)\)", text)
+    (tree / f"ingest/archives/{name}.py").write_text(reader, encoding="utf-8")
+    insert_at_end(tree / "ingest/archives/source.py", "_READERS", line)
+    with (tree / "tests/ingest/archives/archives_made.py").open("a", encoding="utf-8") as file:
+        file.write("\n\n" + miniature)
+    (table,) = re.findall(
+        r"^(MINIATURES[^=\n]*) = \{$", (tree / "tests/ingest/archives/miniatures.py").read_text(encoding="utf-8"), re.M
+    )
+    insert_at_end(tree / "tests/ingest/archives/miniatures.py", table, entry)
+    with (tree / "docs/datasets.md").open("a", encoding="utf-8") as file:
+        file.write("\n" + page)
+    (command,) = re.findall(r"-m pytest (tests/ingest/archives .*)", text)
+    assert " passed" in python(
+        tree,
+        f"""
+        import ingest, pytest, sys
+        from pathlib import Path
+        assert Path(ingest.__file__).is_relative_to({str(tree)!r}), ingest.__file__
+        sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *{command.split()!r}]))
+        """,
+    )
+    python(
+        tree,
+        """
+        from pathlib import Path
+        from click.testing import CliRunner
+        from ingest.cli.main import main
+        from shards.format.dataset import open_dataset
+        from tests.ingest.archives.archives_made import write_hillside
+
+        write_hillside(Path("hillside"))
+        build = ["build-shards", "hillside", "data/hillside", "--dataset", "hillside"]
+        for words in (build, ["verify", "data/hillside"]):
+            result = CliRunner().invoke(main, words)
+            assert result.exit_code == 0, result.output
+        assert len(open_dataset(Path("data/hillside")).samples) == 8
+        """,
+    )

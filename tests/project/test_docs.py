@@ -11,14 +11,14 @@ from evaluation.cli.main import main as cxr_eval
 from ingest.cli.main import main as cxr_ingest
 from recipes import recipe_command, shipped_recipes
 from shards.terminal.recipes import read_recipe
+from tests.project.tree import ROOT, tracked_files
 from training.cli.main import main as cxr_train
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
 COMMANDS = {
     f"{program} {name}": command for program, group in PROGRAMS.items() for name, command in group.commands.items()
 }
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCRIPTS = sorted((ROOT / "slurm").glob("*.s*"))
 
 
@@ -96,8 +96,8 @@ def test_a_recipe_gives_options_that_its_command_has_with_values_that_it_takes(r
 @pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES], ids=lambda page: page.name)
 def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
     quoted = re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8"))
-    linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
-    folders = ("shards/", "ingest/", "training/", "evaluation/", "recipes/", "slurm/", "tests/", "benchmarks/", "docs/")
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    folders = tuple(f"{name}/" for name in sorted({path.split("/")[0] for path in tracked_files() if "/" in path}))
     paths = [name for name in quoted if name.startswith(folders) and not re.search(r"[<>*{ ]", name)]
     missing = [name for name in paths if not (ROOT / name).exists()]
     missing += [name for name in linked if not (page.parent / name).exists()]
@@ -105,3 +105,29 @@ def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
     tests = [name for name in quoted if re.fullmatch(r"test_\w+", name)]
     missing += [name for name in tests if f"def {name}(" not in code]
     assert not missing, f"{page.name} names what is not there: {missing}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings: lower case, spaces to hyphens, no punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
+def test_a_link_to_a_heading_finds_it(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert anchor in anchors(page.parent / target if target else page), f"{page.name}: no heading {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_a_page_is_reached_from_the_readme(page: Path) -> None:
+    assert f"({page.relative_to(ROOT)})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+PRIVATE = r"flows? in\b|flows? out\b|knows nothing|goes on\b|begins anew|skips? aloud|type it again|\bwhom |\bof what\b"
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
+def test_a_page_has_no_word_of_a_private_language(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert not re.findall(rf"(?i).{{30}}(?:{PRIVATE}).{{10}}", text)

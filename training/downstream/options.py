@@ -159,10 +159,16 @@ class LabelOptions:
     )
     draw: int = option(0, click.IntRange(min=0), help="Index of the random training subset.", group=_LABELS)
     uncertain: Uncertain = option(
-        "ignore", click.Choice(UNCERTAIN), help="How an uncertain label (-1) is read in training.", group=_LABELS
+        "ignore",
+        click.Choice(UNCERTAIN),
+        help="How an uncertain label (-1) is read in training; published: ones.",
+        group=_LABELS,
     )
     missing: Missing = option(
-        "ignore", click.Choice(MISSING), help="How a label that is not mentioned is read in training.", group=_LABELS
+        "ignore",
+        click.Choice(MISSING),
+        help="How a label that is not mentioned is read in training; published: zeros.",
+        group=_LABELS,
     )
 
 
@@ -223,7 +229,7 @@ class OptimizationOptions:
     schedule: str = option(
         "cosine",
         click.Choice(FINETUNE_SCHEDULES),
-        help="Learning rate over the steps: a cosine to 0, or constant.",
+        help="Learning rate over the steps: a cosine to 0, or constant, as published.",
         group=_TRAINING,
     )
     min_steps: int = option(

@@ -52,7 +52,7 @@ def hillside(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The reader that CONTRIBUTING.md shows, registered as it says."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = re.search(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    line = re.search(r'`"(\w+)": "(ingest\.\w+):(\w+)"`', text)
+    line = re.search(r'"(\w+)": "(ingest\.[\w.]+):(\w+)"', text)
     assert code is not None
     assert line is not None
     name, module_name, _ = line.groups()

@@ -137,7 +137,7 @@ def snippets(page: Path) -> list[str]:
 def test_the_readmes_snippets_give_the_run_in_torchvision_and_in_timm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = a_run(tmp_path / "runs" / "moco", "resnet18")
+    expected = a_run(tmp_path / "study" / "runs" / "moco", "resnet18")
     monkeypatch.chdir(tmp_path)
     blocks = snippets(ROOT / "README.md")
     assert [("torchvision" in block, "timm" in block) for block in blocks] == [(True, False), (False, True)]
@@ -152,7 +152,7 @@ def test_the_readmes_snippets_give_the_run_in_torchvision_and_in_timm(
 def test_the_snippet_for_onnx_runs_on_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = a_run(tmp_path / "run", "resnet18")
     monkeypatch.chdir(tmp_path)
-    assert invoke("run", "exported").exit_code == 0
+    assert invoke("run", "study/exported").exit_code == 0
     (block,) = snippets(ROOT / "docs" / "weights.md")
     names: dict[str, np.ndarray] = {}
     exec(block, names)

@@ -1,0 +1,58 @@
+"""docs/differences.md lists the defaults that differ from the paper, and --help marks each of them."""
+
+import re
+
+import click
+import pytest
+
+from tests.project.test_docs import COMMANDS
+from tests.project.tree import ROOT
+
+PAGE = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+TABLE = PAGE.partition("## Defaults that differ from the paper")[2].partition("\n## ")[0]
+ROWS = [
+    (command, option, default)
+    for commands, option, default in re.findall(r"^\| (`cxr[^|]*) \| `(--[\w-]+)` \| ([^|]*) \|", TABLE, re.MULTILINE)
+    for command in re.findall(r"`(cxr-[^`]+)`", commands)
+]
+
+
+def parameter_of(command: str, option: str) -> click.Option:
+    """An option of a command."""
+    (found,) = (p for p in COMMANDS[command].params if isinstance(p, click.Option) and option in p.opts)
+    return found
+
+
+@pytest.mark.parametrize(("command", "option", "default"), ROWS)
+def test_a_default_that_differs_is_the_one_that_the_page_names(command: str, option: str, default: str) -> None:
+    value = parameter_of(command, option).default
+    assert (
+        default.strip("`") == {True: "on", False: "off"}.get(value, str(value))
+        if isinstance(value, bool)
+        else str(value)
+    )
+
+
+@pytest.mark.parametrize(("command", "option", "default"), ROWS)
+def test_help_marks_a_default_that_differs(command: str, option: str, default: str) -> None:
+    assert re.search(r"publish|the paper", parameter_of(command, option).help or ""), f"{command} {option}"
+
+
+def test_pretrain_says_in_its_help_which_defaults_differ() -> None:
+    """The sentence at the top of `cxr-train pretrain --help` and the table name the same options."""
+    text = " ".join((COMMANDS["cxr-train pretrain"].help or "").split())
+    (sentence,) = re.findall(r"The defaults are the published ones of MoCo-CXR, but for (.*?)\. ", text + " ")
+    assert set(re.findall(r"--[\w-]+", sentence)) == {
+        option for name, option, _ in ROWS if name == "cxr-train pretrain"
+    }
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_an_option_that_help_says_differs_from_the_published_one_is_on_the_page(command: str) -> None:
+    """`published: VALUE` in a help text is the mark of a difference."""
+    marked = {
+        p.opts[0]
+        for p in COMMANDS[command].params
+        if isinstance(p, click.Option) and re.search(r"published: |the paper has", p.help or "")
+    }
+    assert marked <= {option for name, option, _ in ROWS if name == command}
