@@ -150,3 +150,54 @@ def test_a_dataset_is_a_reader_a_line_a_miniature_and_a_section(tree: Path) -> N
         assert len(open_dataset(Path("data/hillside")).samples) == 8
         """,
     )
+
+
+def test_a_metric_is_a_class_and_an_entry_that_the_bootstrap_offers(tree: Path) -> None:
+    text = section("Add a metric")
+    (path,) = re.findall(r"^1\. `([\w/<>.]+)`", text, re.MULTILINE)
+    path = path.replace("<name>", re.findall(r"with `(\w+)` for <name>", text)[0])
+    (tree / path).write_text(code(text), encoding="utf-8")
+    name, metric = re.findall(r'`"(\w+)": (\w+)`', text)[0]
+    table = tree / re.findall(r"`METRICS` of `([\w/.]+)`", text)[0]
+    module = path.removesuffix(".py").replace("/", ".")
+    content = table.read_text(encoding="utf-8")
+    assert content.count("] = {") == 1
+    content = content.replace("] = {", f'] = {{"{name}": {metric}, ').replace(
+        "from evaluation.statistics.auroc", f"from {module} import {metric}\nfrom evaluation.statistics.auroc"
+    )
+    table.write_text(content, encoding="utf-8")
+    python(
+        tree,
+        f"""
+        import json
+        import numpy as np, pandas as pd
+        from click.testing import CliRunner
+        from sklearn.metrics import accuracy_score
+        from evaluation.cli.main import main as cxr_eval
+        from {module} import {metric} as Metric
+
+        generator = np.random.default_rng(0)
+        rows, units = 60, 25
+        truth, scores = generator.random(rows) < 0.4, np.round(generator.random(rows), 1)
+        unit = np.concatenate([np.arange(units), generator.integers(0, units, rows - units)])
+        counts = generator.poisson(1, (units, 7)).astype(np.int32)
+        prepared = Metric(scores, truth, unit, units)
+        for found, replicate in zip(prepared(counts), counts.T):
+            repeated = np.repeat(np.arange(rows), replicate[unit])
+            assert np.isclose(found, accuracy_score(truth[repeated], scores[repeated] >= 0.5))
+        assert np.isnan(prepared(np.zeros((units, 1), np.int32))).all()
+        alone = Metric(scores, truth, np.arange(rows), rows)
+        without = alone((1 - np.eye(rows)).astype(np.int32))
+        jackknife = (rows - 1) / rows * ((without - without.mean()) ** 2).sum()
+        assert np.isclose((alone.influence().by_unit ** 2).sum(), jackknife)
+
+        ids = [f"s{{number}}" for number in range(rows)]
+        pd.DataFrame({{"key": ids, "Edema": truth.astype(int)}}).to_csv("truth.csv", index=False)
+        pd.DataFrame({{"key": ids, "Edema": scores}}).to_csv("p.csv", index=False)
+        words = ["--labels", "truth.csv", "--model", "p.csv", "--metric", {name!r}, "--replicates", "400"]
+        result = CliRunner().invoke(cxr_eval, ["bootstrap", *words, "--output", "r.json"])
+        assert result.exit_code == 0, result.output
+        found = json.loads(open("r.json").read())["labels"]["Edema"]["arms"]["model"]["value"]
+        assert np.isclose(found, accuracy_score(truth, scores >= 0.5))
+        """,
+    )
