@@ -48,7 +48,16 @@ def predict(options: PredictOptions) -> int:
     aggregate: image, or study (the highest probability of its images, Irvin et al. 2019, section 4.2).
     Raises SubsetError for an empty split, unknown studies, or patients that the model has seen.
     """
-    model, dataset = load_model(options.model), open_dataset(options.shards)
+    return predict_with(load_model(options.model), open_dataset(options.shards), options)
+
+
+def predict_with(
+    model: Model, dataset: Dataset, options: PredictOptions, logits: NDArray[np.float32] | None = None
+) -> int:
+    """Predict as `predict` does, with a model and a dataset that are open already.
+
+    logits: of the split's rows, float32 [N, L], where they are known from elsewhere; None runs the network.
+    """
     rows = select(dataset, options.split)
     if rows.empty:
         raise SubsetError(
@@ -57,7 +66,9 @@ def predict(options: PredictOptions) -> int:
         )
     if not options.allow_seen_patients:
         refuse_seen_patients(known_patients(model), dataset.name, rows, options.split)
-    probabilities = expit(_logits(model, dataset, rows, options).astype(np.float64))
+    if logits is None:
+        logits = _logits(model, dataset, rows, options)
+    probabilities = expit(logits.astype(np.float64))
     table = prediction_table(rows, probabilities, model.labels, dataset.name, options.aggregate)
     output = options.output
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.no_skips_in_ci import pytest_runtest_makereport  # noqa: F401 - a hook
 from tests.training.labelled_shards import BACKBONE, LABELS, TUNED, make_model, write_labelled_dataset
+from tests.training.studies.small_study import sweep, write_study
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,22 @@ def tuned(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Folder of a ResNet-18 fine-tuned on one label for two short epochs."""
     output = tmp_path_factory.mktemp("models") / "finetune"
     return make_model("finetune", labelled_root, output, *BACKBONE, *TUNED)
+
+
+@pytest.fixture(scope="session")
+def small_study(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small study file, study.yaml, and its dataset."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "labelled").symlink_to(labelled_root)
+    write_study(folder / "study.yaml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def swept(small_study: Path) -> Path:
+    """The folder of a finished sweep of the small study. Do not change it: copy it first."""
+    output = small_study / "undisturbed"
+    result = sweep(small_study / "study.yaml", output)
+    assert result.exit_code == 0, result.output
+    assert "12 of 12 cells are done." in result.output
+    return output

@@ -6,6 +6,7 @@ from evaluation.cli.bootstrap import bootstrap
 from evaluation.cli.embed import embed
 from evaluation.cli.predict import predict
 from evaluation.cli.report import report
+from evaluation.cli.study import study
 from shards.terminal.group import Group, version_option
 
 
@@ -15,5 +16,5 @@ def main() -> None:
     """Embed, predict, compare with confidence intervals, and report."""
 
 
-for command in (embed, predict, bootstrap, report):
+for command in (embed, predict, bootstrap, report, study):
     main.add_command(command)

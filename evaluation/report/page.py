@@ -6,6 +6,7 @@ The page loads nothing from other files or from the network, and holds no image 
 import datetime
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -19,7 +20,7 @@ from evaluation.report.text import caveats
 from shards.durable import write_atomically
 
 
-def write_report(root: Path, output: Path, *, with_images: bool) -> Study:
+def write_report(root: Path, output: Path, *, with_images: bool, missing: Sequence[str] = ()) -> Study:
     """Write the page of a study folder, whole or not at all.
 
     Raises ReportError where nothing is found, or where output is a file that is no page: it may be one that is read.
@@ -27,15 +28,15 @@ def write_report(root: Path, output: Path, *, with_images: bool) -> Study:
     if output.exists() and not output.read_bytes()[:100].lstrip().lower().startswith(b"<!doctype html"):
         raise ReportError(f"{output} is there and is no HTML page: name another --output")
     study = collect(root)
-    page = render(study, with_images=with_images)
+    page = render(study, with_images=with_images, missing=missing)
     output.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(output) as file:
         file.write(page.encode())
     return study
 
 
-def render(study: Study, *, with_images: bool) -> str:
-    """The page as HTML. with_images: embed the two-view sheets of the runs."""
+def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> str:
+    """The page as HTML. with_images: embed the two-view sheets of the runs. missing: what a study plans and lacks."""
     tables, others = gain_tables(study.results)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evaluation.report", "templates"),
@@ -50,7 +51,7 @@ def render(study: Study, *, with_images: bool) -> str:
         made=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
         versions=_versions(),
         counts=_counts(study),
-        caveats=caveats(study, tables),
+        caveats=caveats(study, tables, missing),
         tables=[gain_view(table, f"g{number}") for number, table in enumerate(tables)],
         others=[row for result in others for row in other_rows(result)],
         runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],

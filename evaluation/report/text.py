@@ -71,9 +71,13 @@ def listed(values: Iterable[object]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def caveats(study: Study, tables: Sequence[GainTable]) -> list[str]:
-    """What the figures do and do not say, in plain sentences, from what was found."""
+def caveats(study: Study, tables: Sequence[GainTable], missing: Sequence[str] = ()) -> list[str]:
+    """What the figures do and do not say, in plain sentences, from what was found and what is still missing."""
     sentences = []
+    if missing:
+        sentences.append(
+            f"{len(missing)} models of the study were not trained when this page was made: {listed(missing)}."
+        )
     if study.results:
         sentences += _about_intervals(study.results)
     sentences += (

@@ -40,10 +40,12 @@ def taken() -> Iterator[tuple[str, str]]:
 
 
 def chosen(command: str, option: str, value: str) -> object:
-    """The value that the command gets for `option value`; other required options are filled in."""
+    """The value that the command gets for `option value`; other required options and arguments are filled in."""
     found = COMMANDS[command]
     required = [p.opts[0] for p in found.params if isinstance(p, click.Option) and p.required and option not in p.opts]
     words = [word for name in required for word in (name, "x")]
+    for argument in (p for p in found.params if isinstance(p, click.Argument) and p.required):
+        words.append("." if isinstance(argument.type, click.Path) and argument.type.dir_okay else "x")
     context = found.make_context(command, [*words, option, value])
     (parameter,) = (p for p in found.params if option in p.opts)
     return context.params[str(parameter.name)]

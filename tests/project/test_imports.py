@@ -73,10 +73,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation.tables": _FORMAT,
     "evaluation.statistics": {"shards", "shards.terminal", "evaluation.tables"},
     "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics"},
+    "evaluation.studies": {
+        *_FORMAT,
+        *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
+        *("training.downstream", "training.studies", "evaluation", "evaluation.tables", "evaluation.statistics"),
+        "evaluation.report",
+    },
     "evaluation.cli": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
         *("training.downstream", "evaluation", "evaluation.tables", "evaluation.statistics", "evaluation.report"),
+        "evaluation.studies",
     },
 }
 LARGEST_FOLDER = 13

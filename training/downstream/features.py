@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from shards.terminal.progress import size_in_units
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
 from training.backbones.networks import feature_dimension
+from training.claims import waited_for
 from training.downstream.embedding_cache import entry_name, folder_size
 from training.downstream.embeddings import Embeddings, read_embeddings, write_embeddings
 from training.errors import TrainingError
@@ -72,6 +73,15 @@ def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]
     }
 
 
+class FeatureSource(Protocol):
+    """Gives the features of a whole split, as `cached_features` does."""
+
+    def __call__(
+        self, backbone: Backbone, dataset: Dataset, split: str, *, cache: Path, device: Device, threads: int
+    ) -> Embeddings:
+        """Features in the order of `select(dataset, split)`."""
+
+
 def cached_features(
     backbone: Backbone, dataset: Dataset, split: str, *, cache: Path, device: Device, threads: int
 ) -> Embeddings:
@@ -93,6 +103,9 @@ def cached_features(
             raise TrainingError(
                 f"{cache} cannot be made for embeddings: {error.strerror}. Name another folder by --cache or CXR_CACHE."
             ) from error
-        embed(backbone, dataset, rows, path, device=device, threads=threads, keep_existing=True)
+        with waited_for(path, f"embeddings of {dataset.name} {split}"):
+            if path.is_dir():
+                return read_embeddings(path)
+            embed(backbone, dataset, rows, path, device=device, threads=threads, keep_existing=True)
         _log.info("embeddings of %s %s kept in %s: %s", dataset.name, split, cache, size_in_units(folder_size(path)))
     return read_embeddings(path)

@@ -17,7 +17,7 @@ from training.backbones.backbone import Backbone
 from training.backbones.networks import backbone_weights, head_name
 from training.downstream.embedding_cache import default_cache
 from training.downstream.embeddings import Embeddings
-from training.downstream.features import cached_features
+from training.downstream.features import FeatureSource, cached_features
 from training.downstream.model_directory import Results, auroc_by_split, save_model
 from training.downstream.options import ProbeOptions
 from training.downstream.regression import ChosenBy, Places, fit
@@ -48,15 +48,16 @@ class ProbeDetails:
     regularisation: dict[str, Regularisation]
 
 
-def probe(start: Start, options: ProbeOptions) -> Results:
+def probe(start: Start, options: ProbeOptions, features: FeatureSource = cached_features) -> Results:
     """Fit one logistic regression a label on a label fraction of the train split and write the model directory.
 
-    Returns the results by label and split. Raises SubsetError for labels of which the fraction has one class only.
+    features: where embeddings come from; a study keeps those of earlier probes in memory. Returns the results by label
+    and split. Raises SubsetError for labels of which the fraction has one class only.
     """
     dataset, threads = start.dataset, options.threads or available_threads()
     cache, device = options.cache or default_cache(), choose_device(options.device)
     embedded = {
-        split: cached_features(start.backbone, dataset, split, cache=cache, device=device, threads=threads)
+        split: features(start.backbone, dataset, split, cache=cache, device=device, threads=threads)
         for split in ("train", "valid", "test")
         if len(select(dataset, split))
     }

@@ -34,9 +34,14 @@ class Start:
 def begin(options: SupervisedOptions) -> Start:
     """Open the dataset and load the backbone. Raises SubsetError for labels that the dataset does not have."""
     dataset = open_dataset(options.shards)
+    return start_of(dataset, backbone_for(dataset, options), options)
+
+
+def start_of(dataset: Dataset, backbone: Backbone, options: LabelOptions) -> Start:
+    """Take inputs that are open already. Raises SubsetError for labels that the dataset does not have."""
     labels = dataset.label_names if _are_all(options, dataset) else options.labels
     check_labels(labels, dataset)
-    return Start(dataset, backbone_for(dataset, options), labels)
+    return Start(dataset, backbone, labels)
 
 
 def with_learnable_labels(start: Start, options: LabelOptions, found: Targets, where: str) -> Start:

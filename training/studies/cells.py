@@ -1,7 +1,7 @@
 """Expand a study to its pretraining runs, its cells (one model each) and the comparisons of its arms."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,15 @@ RUNS, CELLS = "runs", "cells"
 """Folders of a study."""
 
 CellOptions = ProbeOptions | FinetuneOptions
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study, the folder below which its datasets are, and the folder that it is written to."""
+
+    study: Study
+    data: Path
+    output: Path
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,31 @@ def comparisons_of(study: Study) -> tuple[Comparison, ...]:
         group = groups.setdefault(group.name, group)
         group.arms[cell.arm.name] = (*group.arms.get(cell.arm.name, ()), cell)
     return tuple(group for group in groups.values() if len(group.arms) > 1)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is trained. runs: selected themselves, or needed by a selected cell."""
+
+    runs: tuple[RunPlan, ...]
+    cells: tuple[Cell, ...]
+
+
+def select_cells(study: Study, pattern: str | None) -> Selection:
+    """Select by --only. Raises StudyError where nothing fits."""
+    cells = tuple(cell for cell in cells_of(study) if selected(pattern, cell.path))
+    needed = {cell.run.path for cell in cells}
+    runs = tuple(run for run in runs_of(study) if run.path in needed or selected(pattern, run.path))
+    if not runs and not cells:
+        raise StudyError(f"{study.path}: no run and no cell fits --only {pattern!r}; --list names all of them")
+    return Selection(runs, cells)
+
+
+def listed_paths(selection: Selection, output: Path) -> Sequence[str]:
+    """Name the directory of each run and cell."""
+    return [
+        str(output / path) for path in [*(run.path for run in selection.runs), *(cell.path for cell in selection.cells)]
+    ]
 
 
 def selected(pattern: str | None, path: str) -> bool:

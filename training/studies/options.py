@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from shards.terminal.options import argument, option
-from training.options import FOLDER
+from training.options import COUNT, DEVICE, FOLDER, MACHINE
 
 _STUDY, _CHOICE, _TASKS = "Study", "What is trained", "Array tasks and processes"
 
@@ -36,4 +36,36 @@ class SweepOptions:
     )
     list_cells: bool = option(
         False, names=("--list",), help="List the runs and cells by path, one a line, and end.", group=_CHOICE
+    )
+    list_datasets: bool = option(
+        False,
+        help="List the datasets that the study reads, name and folder with a tab between, and end.",
+        group=_CHOICE,
+    )
+    dry_run: bool = option(
+        False, help="Say what would be trained, what is done, hours, GB and files, and end.", group=_CHOICE
+    )
+    redo_changed: bool = option(
+        False, help="Train cells again that were made with other options than the study file has now.", group=_CHOICE
+    )
+    workers: int = option(
+        1, COUNT, help="Number of processes for the cells; each has its share of the threads.", group=_TASKS
+    )
+    task_index: int | None = option(
+        None,
+        click.IntRange(min=0),
+        help="Number of this task of an array, from 0; it trains every N-th cell.",
+        group=_TASKS,
+    )
+    task_count: int | None = option(None, COUNT, help="Number of tasks of the array.", group=_TASKS)
+    device: str = option("auto", DEVICE, help="Device to train on; auto takes a GPU where there is one.", group=MACHINE)
+    threads: int | None = option(
+        None, COUNT, help="Number of CPU threads of all workers together.", group=MACHINE, unset="the cores granted"
+    )
+    stage_to: Path | None = option(
+        None,
+        FOLDER,
+        metavar="DIR",
+        help="Copy the samples that are read often to this folder of the node first, checked.",
+        group=MACHINE,
     )

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from recipes import shipped_recipes
 from shards.format.schema import SPLITS
+from training.choices import FRACTION_OF
 from training.errors import StudyError
 from training.studies.entries import Entry, read_yaml
 from training.studies.option_values import (
@@ -23,9 +25,10 @@ from training.studies.option_values import (
 
 STUDY_VERSION = 1
 AGGREGATES = ("image", "study")
-FRACTIONS_OF = ("patients", "images")
 PREPROCESSING = ("run", "imagenet", "dataset")
 OVER = ("patients", "draws")
+TAIL = 20
+"""Replicates outside of an interval, at least, as `cxr-eval bootstrap` wants them."""
 FAMILY = ("target", "method", "backbone", "arm", "variant", "fraction")
 
 _NAME = re.compile(r"[a-z0-9_.][a-z0-9_.-]*")
@@ -163,6 +166,13 @@ def read_study(path: Path) -> Study:
     )
 
 
+def study_path(path: Path) -> Path:
+    """The study file at a path, or the shipped one of that name."""
+    shipped = shipped_recipes()
+    name = str(path).removesuffix(".yaml").removeprefix("recipes/")
+    return path if path.is_file() or name not in shipped else shipped[name]
+
+
 def fraction_text(fraction: float) -> str:
     """A fraction as folders name it: 0.001, 0.0625, 1.0; never with an exponent."""
     return format(Decimal(repr(fraction)), "f")
@@ -263,7 +273,7 @@ def _target(entry: Entry, datasets: Mapping[str, StudyDataset]) -> Target:
         labels=("all",) if labels.value == "all" else labels.texts(),
         fractions=tuple(fractions),
         draws=_draws(found.get("draws"), fractions),
-        fraction_of=found["fraction_of"].choice(FRACTIONS_OF) if "fraction_of" in found else "patients",
+        fraction_of=found["fraction_of"].choice(FRACTION_OF) if "fraction_of" in found else "patients",
         aggregate=found["aggregate"].choice(AGGREGATES) if "aggregate" in found else "image",
         settings=shared_settings([value for key, value in found.items() if key not in own], entry),
     )
@@ -294,10 +304,15 @@ def _evaluation(entry: Entry) -> Evaluation:
     level = found["level"].number(0.0, 1.0) if "level" in found else 0.95
     if level == 1:
         raise found["level"].error("a level below 1 is needed")
+    replicates = found["replicates"].whole(1) if "replicates" in found else 10000
+    if replicates < (fewest := round(TAIL / (1 - level))):
+        raise found["replicates"].error(
+            f"{replicates} are too few for a level of {level:g}: at least {fewest} are needed"
+        )
     return Evaluation(
         split=found["split"].choice(SPLITS) if "split" in found else "test",
         metrics=found["metrics"].texts() if "metrics" in found else ("auroc",),
-        replicates=found["replicates"].whole(1) if "replicates" in found else 10000,
+        replicates=replicates,
         level=level,
         over=found["over"].choices(OVER) if "over" in found else OVER,
         family=found["family"].choices(FAMILY) if "family" in found else (),

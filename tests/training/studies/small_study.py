@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner, Result
+
+from training.cli.main import main as cxr_train
 
 CONTENT: dict[str, Any] = {
     "study_version": 1,
@@ -33,7 +36,12 @@ CONTENT: dict[str, Any] = {
         }
     ],
     "seed": 0,
-    "evaluation": {"split": "test", "metrics": ["auroc"], "replicates": 50, "family": ["target", "method", "backbone"]},
+    "evaluation": {
+        "split": "test",
+        "metrics": ["auroc"],
+        "replicates": 400,
+        "family": ["target", "method", "backbone"],
+    },
 }
 """12 cells: 2 arms x 2 methods x (2 draws of 0.5 and one of 1.0)."""
 
@@ -52,3 +60,9 @@ def write_study(path: Path, content: dict[str, Any] | None = None) -> Path:
     """Write a study file, the small one by default."""
     path.write_text(yaml.safe_dump(content or CONTENT, sort_keys=False), encoding="utf-8")
     return path
+
+
+def sweep(study: Path, output: Path, *words: object) -> Result:
+    """`cxr-train sweep` in this process, on the CPU with one thread, with data beside the study file."""
+    options = ("--output", output, "--data", study.parent, "--device", "cpu", "--threads", 1, *words)
+    return CliRunner().invoke(cxr_train, ["sweep", str(study), *map(str, options)])

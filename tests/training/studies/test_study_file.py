@@ -91,6 +91,7 @@ TARGET = CONTENT["targets"][0]
         (("targets", 0, "draws"), {1.0: 1}, "targets[0].draws: the fraction 0.5 has no number of draws"),
         (("targets", 0, "draws"), 0, "targets[0].draws: 0 is not a whole number of at least 1"),
         (("targets", 0, "aggregate"), "patient", "targets[0].aggregate: 'patient' is not one of image, study"),
+        (("evaluation", "replicates"), 399, "evaluation.replicates: 399 are too few for a level of 0.95: at least 400"),
         (("evaluation", "level"), 1.0, "evaluation.level: a level below 1 is needed"),
         (("evaluation", "family"), ["hospital"], "evaluation.family[0]: 'hospital' is not one of"),
         (("seed",), -1, "seed: -1 is not a whole number"),

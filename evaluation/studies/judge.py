@@ -1,0 +1,211 @@
+"""Judge a study: predict, compare the arms of each comparison, correct p-values within families, write the tables.
+
+Safe at any time: what is finished is judged, what is missing is listed, and nothing is computed twice.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluation.compare_files import bootstrap
+from evaluation.report.page import write_report
+from evaluation.statistics.holm import holm
+from evaluation.statistics.metrics import METRICS
+from evaluation.statistics.options import BootstrapOptions
+from evaluation.statistics.result import BootstrapResult, Difference, result_from_json
+from evaluation.studies.cell_predictions import predict_cell, predictions_path
+from evaluation.studies.options import StudyOptions
+from evaluation.studies.tables import write_cells, write_gains
+from evaluation.tables.arm_files import ArmFiles
+from shards.durable import write_json_atomically
+from shards.errors import CxrError
+from training.errors import StudyError
+from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of
+from training.studies.records import FINISHED, CellState, cell_record, cell_state
+from training.studies.shared_inputs import SharedInputs
+from training.studies.study_file import read_study
+
+STUDY_FILE, RESULTS, REPORT = "study.yaml", "results", "report.html"
+
+_log = logging.getLogger(__name__)
+
+Advance = Callable[[int], None]
+
+
+@dataclass
+class Judged:
+    """What was judged. states: of each cell, by path. results: by comparison and metric, in the order of the study.
+
+    failed: path -> error.
+    """
+
+    folder: StudyFolder
+    states: dict[str, CellState] = field(default_factory=dict)
+    predicted: int = 0
+    results: list[tuple[Comparison, str, BootstrapResult]] = field(default_factory=list)
+    open_comparisons: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Paths of the cells that are not done."""
+        return [path for path, state in self.states.items() if state.state != FINISHED]
+
+
+def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judged:
+    """Judge what is finished of a study and write predictions, results/, tables/ and report.html into its folder.
+
+    advance is told of cells as they are predicted. Raises StudyError for a folder without a study file.
+    """
+    folder = StudyFolder(read_study(options.directory / STUDY_FILE), options.data, options.directory)
+    unknown = [metric for metric in folder.study.evaluation.metrics if metric not in METRICS]
+    if unknown:
+        raise StudyError(
+            f"{folder.study.path}: evaluation.metrics: there is no {unknown[0]!r}; there are {', '.join(METRICS)}"
+        )
+    judged = Judged(folder)
+    cells = cells_of(folder.study)
+    for cell in cells:
+        judged.states[cell.path] = cell_state(folder.output / cell.path, cell_record(folder.study, cell))
+    _predict(judged, [cell for cell in cells if judged.states[cell.path].state == FINISHED], options, advance)
+    for comparison in comparisons_of(folder.study):
+        _compare(judged, comparison)
+    _correct(judged)
+    write_cells(folder.output, cells, judged.states)
+    write_gains(folder.output, judged.results)
+    write_report(folder.output, folder.output / REPORT, with_images=options.with_images, missing=judged.missing)
+    return judged
+
+
+def _predict(judged: Judged, cells: Sequence[Cell], options: StudyOptions, advance: Advance) -> None:
+    inputs = SharedInputs()
+    for cell in cells:
+        try:
+            made = predict_cell(judged.folder, cell, inputs, device=options.device, threads=options.threads)
+            judged.predicted += made
+        except CxrError as error:
+            judged.failed[cell.path] = str(error)
+            _log.error("%s cannot be predicted: %s", cell.path, error)
+        advance(1)
+
+
+def _compare(judged: Judged, comparison: Comparison) -> None:
+    """Compare the draws and seeds that all arms have finished."""
+    arms = {
+        name: {(cell.run.seed, cell.draw): cell for cell in cells if _is_predicted(judged, cell)}
+        for name, cells in comparison.arms.items()
+    }
+    arms = {name: by_draw for name, by_draw in arms.items() if by_draw}
+    reference = judged.folder.study.reference
+    if reference not in arms or len(arms) < 2:
+        judged.open_comparisons.append(comparison.name)
+        return
+    shared = set.intersection(*(set(by_draw) for by_draw in arms.values()))
+    if not shared:
+        judged.open_comparisons.append(comparison.name)
+        return
+    files = {name: tuple(by_draw[key] for key in sorted(shared)) for name, by_draw in arms.items()}
+    for number, metric in enumerate(judged.folder.study.evaluation.metrics):
+        name = comparison.name if number == 0 else f"{comparison.name}-{metric}"
+        try:
+            judged.results.append((comparison, metric, _result(judged.folder, name, comparison, metric, files)))
+        except (CxrError, ValueError) as error:
+            judged.failed[f"{RESULTS}/{name}.json"] = str(error)
+            _log.error("%s cannot be compared: %s", name, error)
+
+
+def _is_predicted(judged: Judged, cell: Cell) -> bool:
+    return judged.states[cell.path].state == FINISHED and cell.path not in judged.failed
+
+
+def _result(
+    folder: StudyFolder, name: str, comparison: Comparison, metric: str, files: dict[str, tuple[Cell, ...]]
+) -> BootstrapResult:
+    """Compare, unless a result of the same predictions and options is there."""
+    evaluation = folder.study.evaluation
+    options = BootstrapOptions(
+        labels=folder.data / folder.study.datasets[comparison.target.dataset].shards,
+        arm=tuple(
+            ArmFiles(arm, tuple(predictions_path(folder, cell) for cell in cells)) for arm, cells in files.items()
+        ),
+        reference=folder.study.reference,
+        output=folder.output / RESULTS / f"{name}.json",
+        metric=metric,
+        replicates=evaluation.replicates,
+        level=evaluation.level,
+        over="draws" if "draws" in evaluation.over else "fixed",
+        seed=evaluation.statistics_seed,
+    )
+    return _existing(options) or bootstrap(options)
+
+
+def _existing(options: BootstrapOptions) -> BootstrapResult | None:
+    """The result that is there, if it is of these files, unchanged, and of these options."""
+    try:
+        result = result_from_json(json.loads(options.output.read_bytes()))
+    except (OSError, ValueError):
+        return None
+    asked = (options.metric, options.replicates, options.level, options.seed, options.reference)
+    if asked != (result.metric, result.replicates, result.level, result.seed, result.reference):
+        return None
+    recorded = {arm: [(one.path, one.sha256) for one in files] for arm, files in result.inputs.arms.items()}
+    return result if recorded == {arm.name: [_identity(path) for path in arm.files] for arm in options.arm} else None
+
+
+def _identity(path: Path) -> tuple[str, str]:
+    return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _correct(judged: Judged) -> None:
+    """Holm's correction over all comparisons of a family, written into each result."""
+    family_of = judged.folder.study.evaluation.family
+    if not family_of:
+        return
+    families: dict[tuple[str, ...], list[tuple[int, str, str]]] = {}
+    for number, (comparison, metric, result) in enumerate(judged.results):
+        for label, arm, difference in _differences(result):
+            if difference.p_value is not None:
+                key = (metric, *(_of_family(comparison, arm, name) for name in family_of))
+                families.setdefault(key, []).append((number, label, arm))
+    corrected: dict[tuple[int, str, str], float] = {}
+    for members in families.values():
+        p_values = [judged.results[number][2].labels[label].differences[arm].p_value for number, label, arm in members]
+        corrected |= dict(zip(members, holm([p for p in p_values if p is not None]), strict=True))
+    for number, (comparison, metric, result) in enumerate(judged.results):
+        labels = {
+            label: dataclasses.replace(
+                entry,
+                differences={
+                    arm: dataclasses.replace(difference, holm_p_value=corrected.get((number, label, arm)))
+                    for arm, difference in entry.differences.items()
+                },
+            )
+            for label, entry in result.labels.items()
+        }
+        changed = dataclasses.replace(result, labels=labels)
+        if changed != result:
+            position = judged.folder.study.evaluation.metrics.index(metric)
+            name = comparison.name if position == 0 else f"{comparison.name}-{metric}"
+            write_json_atomically(judged.folder.output / RESULTS / f"{name}.json", changed.as_json())
+        judged.results[number] = (comparison, metric, changed)
+
+
+def _differences(result: BootstrapResult) -> Iterator[tuple[str, str, Difference]]:
+    for label, entry in result.labels.items():
+        for arm, difference in entry.differences.items():
+            yield label, arm, difference
+
+
+def _of_family(comparison: Comparison, arm: str, name: str) -> str:
+    return {
+        "target": comparison.target.name,
+        "method": comparison.method,
+        "backbone": comparison.pretraining,
+        "variant": comparison.variant,
+        "fraction": str(comparison.fraction),
+        "arm": arm,
+    }[name]

@@ -1,0 +1,159 @@
+"""Train a study: its pretraining runs, then its cells; what is finished stays, a failed cell stops no other."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from shards.durable import write_atomically
+from shards.errors import CxrError
+from shards.terminal.progress import duration, progress
+from training.errors import StudyError
+from training.pretraining.command import Outcome
+from training.processes.launch import launch_of
+from training.studies.cells import Cell, RunPlan, Selection
+from training.studies.preflight import preflight
+from training.studies.records import CHANGED, FINISHED, CellState, cell_record, cell_state
+from training.studies.shared_inputs import SharedInputs
+from training.studies.stopping import Stopped
+from training.studies.training_parts import DONE, ELSEWHERE, FAILED, Ended, Place, is_pretrained, train_cell, train_run
+from training.studies.workers import trained_by_workers
+
+STUDY_FILE = "study.yaml"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which part of the work this process does: that of number `index` of `count`."""
+
+    index: int = 0
+    count: int = 1
+
+
+@dataclass
+class SweepResult:
+    """How a sweep ended. already: cells that were done before. failed: path -> error. elsewhere: of other processes."""
+
+    cells: int
+    already: int = 0
+    trained: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
+
+
+def sweep(
+    place: Place, selection: Selection, task: Task, *, workers: int = 1, redo_changed: bool = False
+) -> SweepResult:
+    """Train what is missing of a selection.
+
+    Raises StudyError for cells made with other options than the file has now, and for what the preflight finds;
+    Stopped after a signal or a time limit.
+    """
+    cells = selection.cells[task.index :: task.count]
+    states = {cell.path: cell_state(place.output / cell.path, cell_record(place.study, cell)) for cell in cells}
+    refuse_changed(place, states, redo_changed=redo_changed)
+    missing = [cell for cell in cells if states[cell.path].state != FINISHED]
+    if missing and launch_of(os.environ).world_size > 1:
+        raise StudyError("cells are trained by one process each: start several processes with --only 'runs/*' only")
+    result = SweepResult(cells=len(cells), already=len(cells) - len(missing))
+    todo = Selection(tuple(_runs_of_task(selection, missing, task)), tuple(missing))
+    preflight(place, todo)
+    _write_study(place)
+    broken = _pretrain(place, todo.runs, result)
+    ready = [cell for cell in missing if cell.run.path not in broken]
+    for cell in missing:
+        if cell.run.path in broken:
+            result.failed[cell.path] = f"{cell.run.path} is not finished"
+    with progress(len(cells), f"cells of {place.study.name}", "cells", initial=result.already) as bar:
+        trained = _by_workers(place, ready, workers) if workers > 1 else _one_by_one(place, ready)
+        for ended in trained:
+            _note(ended, result)
+            bar.advance(1, failed=len(result.failed))
+    return result
+
+
+def refuse_changed(place: Place, states: dict[str, CellState], *, redo_changed: bool) -> None:
+    """Name the cells that the study file now makes otherwise; raise StudyError, or remove what is there on request."""
+    changed = {path: state for path, state in states.items() if state.state == CHANGED}
+    if not changed:
+        return
+    lines = []
+    for path, state in changed.items():
+        lines.append(f"  {path}: {'; '.join(f'{k} was {a!r}, is {b!r}' for k, (a, b) in state.differing.items())}")
+    if not redo_changed:
+        raise StudyError(
+            f"{place.study.path} has changed: {len(changed)} cells of {place.output} were made with other options.\n"
+            + "\n".join(lines)
+            + "\nTrain them again with --redo-changed, or give another --output."
+        )
+    _log.warning("%d cells are trained again, with the options of now:\n%s", len(changed), "\n".join(lines))
+    for path in changed:
+        for file in sorted((place.output / path).iterdir()):
+            if file.is_file():
+                file.unlink()
+
+
+def _write_study(place: Place) -> None:
+    """Copy the study file, and the recipes that lie beside it, so that the folder says what it is."""
+    place.output.mkdir(parents=True, exist_ok=True)
+    beside = [place.study.path.parent / pretraining.recipe for pretraining in place.study.pretraining]
+    copies = {path: place.output / path.relative_to(place.study.path.parent) for path in beside if path.is_file()}
+    for path, target in {place.study.path: place.output / STUDY_FILE, **copies}.items():
+        content = path.read_bytes()
+        if not target.is_file() or target.read_bytes() != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(target) as file:
+                file.write(content)
+
+
+def _runs_of_task(selection: Selection, missing: Sequence[Cell], task: Task) -> list[RunPlan]:
+    """Runs to train: those of the task's cells, and of the others of a selection without cells its part.
+
+    Tasks begin with different runs, so that those that begin together train several.
+    """
+    needed = {cell.run.path for cell in missing}
+    own = selection.runs[task.index :: task.count]
+    first = task.index % max(len(selection.runs), 1)
+    in_turn = (*selection.runs[first:], *selection.runs[:first])
+    return [run for run in in_turn if run.path in needed or (run in own)]
+
+
+def _pretrain(place: Place, runs: Sequence[RunPlan], result: SweepResult) -> set[str]:
+    """Train the runs; returns the paths of those that failed."""
+    broken = set()
+    for number, run in enumerate(runs, start=1):
+        if is_pretrained(place, run):
+            continue
+        _log.info("pretraining %d of %d: %s", number, len(runs), run.path)
+        try:
+            if train_run(place, run) is Outcome.PREEMPTED:
+                raise Stopped(f"{run.path} has a checkpoint")
+        except CxrError as error:
+            result.failed[run.path] = str(error)
+            broken.add(run.path)
+            _log.error("%s failed: %s", run.path, error)
+    return broken
+
+
+def _by_workers(place: Place, cells: Sequence[Cell], workers: int) -> Iterator[Ended]:
+    share = replace(place, threads=max(1, place.threads // workers))
+    return trained_by_workers(share, cells, min(workers, len(cells)))
+
+
+def _one_by_one(place: Place, cells: Sequence[Cell]) -> Iterator[Ended]:
+    inputs = SharedInputs()
+    for cell in cells:
+        yield train_cell(place, cell, inputs)
+
+
+def _note(ended: Ended, result: SweepResult) -> None:
+    if ended.how == DONE:
+        result.trained += 1
+        _log.info("%s: done in %s", ended.path, duration(ended.seconds))
+    elif ended.how == ELSEWHERE:
+        result.elsewhere.append(ended.path)
+    elif ended.how == FAILED:
+        result.failed[ended.path] = ended.error
+        _log.error("%s failed: %s", ended.path, ended.error)
