@@ -117,7 +117,7 @@ def planned(source: Path, release: Release) -> Iterator[Job]:
 
 
 def ours(job: Job) -> None:
-    """Fill the shard anew."""
+    """Fill the shard again, from nothing."""
     forget(job.out, job.plan.shards[0])
     fill_shard(job, job.plan.shards[0], lambda read, rejected: None)
 

@@ -1,6 +1,6 @@
 """How planning, filling and finalizing grow with the number of rows, and what memory each process needs.
 
-A source in CheXpert's layout flows in, made here: its table as long as asked for, its images links to a few tiny
+The source in CheXpert's layout is made here: its table as long as asked for, its images links to a few tiny
 files, so that what is measured is everything but decoding. A table comes out, with --json a file too.
 
     python -m benchmarks.ingest_scale [--rows 10000 --rows 223414] [--workers 2]

@@ -1,6 +1,6 @@
 """What the synthetic datasets of the benchmarks have in common: no labels, no source, shards that are written already.
 
-Shards' summaries and rows flow in, a dataset that every loader opens flows out.
+From shards' summaries and rows they write a dataset that every loader opens.
 """
 
 from collections.abc import Sequence

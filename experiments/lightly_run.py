@@ -1,6 +1,6 @@
 """A run of lightly's MoCo over shards, from the same random weights as `cxr-train pretrain --init random` begins with.
 
-Flows in: datasets and a budget. Flows out: a folder that `--backbone-from` takes. What is finished is kept.
+Takes datasets and a budget and writes a folder that `--backbone-from` takes. What is finished is kept.
 """
 
 import time

@@ -10,7 +10,7 @@ from shards.errors import DatasetError
 
 
 def leave_a_mark(folder: Path, task: str, report: Report) -> None:
-    """Work that shows how often, and by whom, it was done."""
+    """Work that records how often it was done, and by which process."""
     (folder / f"{task}-{os.getpid()}").touch(exist_ok=False)
     time.sleep(0.01)
     report(3, 1)

@@ -1,6 +1,6 @@
 """A real two-node Slurm on this machine's loopback: no systemd, no cgroups, no accounting, no GPU needed.
 
-Flows in: an empty folder. Out: running daemons whose configuration, state and logs live in that folder, and
+Takes an empty folder and starts daemons whose configuration, state and logs live in that folder, and
 which end with this process. It must not know what the jobs are. By hand: python -m tests.slurm.cluster DIR
 """
 

@@ -1,4 +1,4 @@
-"""One Slurm for all tests of this folder, stopped at the end; skipped aloud where none can be started."""
+"""One Slurm for all tests of this folder, stopped at the end; skipped with a message where none can be started."""
 
 import tempfile
 from collections.abc import Iterator

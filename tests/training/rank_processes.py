@@ -54,7 +54,7 @@ def on_ranks(world_size: int, work: Callable[[Path], None], folder: Path) -> lis
 
 
 def meet_elsewhere() -> None:
-    """In `work`, before the processes join anew: at another port, for the first one may still leave the old one."""
+    """In `work`, before the processes join again: use another port, since the first one may still hold the old one."""
     os.environ["MASTER_PORT"] = str(_ports.pop())
 
 

@@ -88,7 +88,7 @@ def test_a_tar_that_vanishes_is_named(copy: Dataset) -> None:
 
 
 def test_after_an_error_no_batch_is_left_out_in_silence(copy: Dataset) -> None:
-    """Whoever mends the shard and goes on with the same loader gets the batches that are still owed."""
+    """After the shard is mended, the same loader gives the batches that are still missing."""
     expected = ids_of(list(two_views(copy, batch_size=2)))
     path = copy.shard_path(SHARD)
     intact = path.read_bytes()

@@ -264,7 +264,7 @@ def test_evaluation_gives_every_row_once_in_the_rows_order_with_a_partial_last_b
 ) -> None:
     rows = dataset.samples.sample(frac=1, random_state=0)  # any order, all splits
     loader = EvaluationLoader(dataset, rows, image_size=SIZE, batch_size=batch_size, placement=on_threads(threads))
-    for _ in range(2):  # each iteration begins anew
+    for _ in range(2):  # each iteration starts from the beginning
         batches = list(loader)
         assert len(batches) == len(loader) == -(-23 // batch_size)
         assert [len(batch.image) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)

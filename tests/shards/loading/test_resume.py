@@ -1,4 +1,4 @@
-"""A loader built anew from a saved state gives what the old one would have given, id for id and pixel for pixel."""
+"""A new loader with a saved state gives what the old one would have given, id for id and pixel for pixel."""
 
 import dataclasses
 import itertools

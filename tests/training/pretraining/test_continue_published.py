@@ -1,4 +1,4 @@
-"""cxr-train import --run: a published checkpoint goes on training as a run of ours."""
+"""cxr-train import --run: a published checkpoint continues as a run of ours."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pretraining on NVIDIA GPUs: precision, compilation, resume, several, memory, speed. Skipped aloud without one."""
+"""Pretraining on NVIDIA GPUs: precision, compilation, resume, speed, memory. Skipped with a message where none is."""
 
 import json
 import os

@@ -117,7 +117,7 @@ def final_state(run: Path) -> dict[str, object]:
 
 
 def stop_and_go_on(options: PretrainOptions, signal_after: Stop, stops: Sequence[int]) -> None:
-    """Stop the run at each of the steps, go on each time, and finish it."""
+    """Stop the run at each of the steps, resume it each time, and finish it."""
     handlers = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGTERM)
     for step in stops:
         signal_after(step)

@@ -1,4 +1,4 @@
-"""Damaged checkpoints: what is gone on from, what is kept, what is said."""
+"""Damaged checkpoints: which one the run resumes from, what is kept, what is said."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_without_a_whole_checkpoint_nothing_is_touched_and_what_to_do_is_said(tm
     two_checkpoints(tmp_path)
     for step in (3, 6):
         flip_a_bit(checkpoint_path(tmp_path, step))
-    for _ in range(2):  # and it does not begin anew when it is called again
+    for _ in range(2):  # and it does not start from the beginning when it is called again
         with pytest.raises(ResumeError, match=r"No checkpoint of .* is whole.*step-00000006.*step-00000003.*backup"):
             newest_whole(tmp_path)
     assert checkpoint_steps(tmp_path) == [3, 6]
