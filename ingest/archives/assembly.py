@@ -4,13 +4,13 @@ A reader fills in what its tables say. Here columns that it lacks become unknown
 keys that repeat are rejected, and the layout on disk is found by looking for some of the images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, SourceRows
+from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, SourceRows, list_folders
 from ingest.tables.rejections import is_marked, mark_conflicts, mark_keys, split_off
 from shards.errors import DatasetError
 
@@ -38,24 +38,46 @@ def assemble(
     return SourceRows(samples[columns], pd.concat([*malformed, rejected], ignore_index=True))
 
 
-def find_layout(root: Path, rows: pd.DataFrame, layouts: Sequence[pd.Series]) -> pd.Series:
-    """That of several ways to name the images' files by which most of 200 rows, spread over the table, are there.
+def find_layout(roots: Mapping[str, Path], rows: pd.DataFrame, layouts: Sequence[pd.Series]) -> pd.DataFrame:
+    """Find where the images are, by 200 rows spread over the table. Returns the columns root and file of every row.
 
-    layouts: for each way the path below root of every row; the first is taken where two are equal. Rows that are
-    marked are not looked for. Raises DatasetError where no image is there at all.
+    roots: folders to look in, by name. layouts: for each way to name the images' files the path of every row. Each is
+    tried in each root and, where nothing is there, in each folder directly below; the one by which most of the rows are
+    there is taken, the first of several. Rows that are marked are not looked for. Raises DatasetError, with the places,
+    where no image is there at all.
     """
     usable = np.flatnonzero(~is_marked(rows).to_numpy())
+    first = next(iter(roots))
     if not usable.size:
-        return layouts[0]
+        return pd.DataFrame({"root": first, "file": layouts[0]}, index=rows.index)
     probed = usable[np.unique(np.linspace(0, usable.size - 1, _PROBED).astype(int))]
-    hits = [sum(_is_file(root / name) for name in layout.iloc[probed]) for layout in layouts]
-    if not any(hits):
-        names = ", ".join(dict.fromkeys(str(layout.iloc[probed[0]])[:120] for layout in layouts))
-        raise DatasetError(
-            f"{root}: none of {len(probed)} images looked for is there. Of {rows['where'].iloc[probed[0]]} it may be "
-            f"any of: {names}. Unpack the images there, or link the folder that holds them."
-        )
-    return layouts[hits.index(max(hits))]
+    tried: list[str] = []
+    for levels in (0, 1):
+        best: tuple[int, str, str, pd.Series] | None = None
+        for root, below, layout in _places(roots, layouts, levels):
+            hits = sum(_is_file(roots[root] / below / name) for name in layout.iloc[probed])
+            tried.append(f"{below}/{layout.iloc[probed[0]]}".lstrip("/")[:120])
+            if hits and (best is None or hits > best[0]):
+                best = hits, root, below, layout
+        if best:
+            prefix = f"{best[2]}/" if best[2] else ""
+            return pd.DataFrame({"root": best[1], "file": prefix + best[3]}, index=rows.index)
+    shown = ", ".join(dict.fromkeys(tried[: len(layouts)]))
+    places = " and ".join(str(root) for root in roots.values())
+    raise DatasetError(
+        f"{places}: none of {len(probed)} images looked for is there, nor one level below. Of "
+        f"{rows['where'].iloc[probed[0]]} it may be any of: {shown}. Unpack the images there, or link the folder that "
+        "holds them."
+    )
+
+
+def _places(
+    roots: Mapping[str, Path], layouts: Sequence[pd.Series], levels: int
+) -> Iterator[tuple[str, str, pd.Series]]:
+    """Name of a root, folder below it ('' the root itself) and layout, in the order of preference."""
+    for name, root in roots.items():
+        folders = [""] if levels == 0 else list_folders(root)
+        yield from ((name, folder, layout) for folder in folders for layout in layouts)
 
 
 def _is_file(path: Path) -> bool:

@@ -17,7 +17,7 @@ import pandas as pd
 from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.chexpert import LAST_THREE
 from ingest.archives.chexpert_labels import LABELS
-from ingest.archives.source import SourceRows, find_folder, find_table
+from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import WHERE, malformed_line, read_table
 from ingest.tables.files import file_sha256, open_table
 from ingest.tables.joins import look_up
@@ -51,7 +51,7 @@ class ChexpertPlus:
         if test_source is not None:
             raise DatasetError("CheXpert Plus has no test release of its own: build CheXpert's with --dataset chexpert")
         folder = find_folder(source, _TABLE, "CheXpert Plus")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         self._table = find_table(folder, _TABLE)
         names = [f"{section}{end}.json" for section in _LABELS for end in ("_fixed", "")]
         found = [folder / below / name for name in names for below in _FOLDERS if (folder / below / name).is_file()]
@@ -104,7 +104,7 @@ class ChexpertPlus:
         dicom = table["path_to_dcm"].where(table["path_to_dcm"] != "", stem + ".dcm")
         layouts = [(folder, stem + ".png") for folder in _PNG] + [(folder, dicom) for folder in _DICOM]
         files = [f"{folder}/" + name if folder else name for folder, name in (*layouts, ("", path))]
-        rows["file"] = find_layout(self.roots["source"], rows, files)
+        rows[["root", "file"]] = find_layout(self.roots, rows, files)
         labels, bad_lines = _read_labels(self._labels)
         found = look_up(rows, path, labels, LABELS)
         rows = pd.concat([rows, found[list(LABELS)].astype("float32")], axis=1)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ingest.archives.assembly import assemble
+from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.chexpert_labels import LABELS
-from ingest.archives.source import SourceRows, find_folder, find_table
+from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.joins import look_up
@@ -43,7 +43,7 @@ class Mimic:
         if test_source is not None:
             raise DatasetError("MIMIC-CXR-JPG's split table names its test images: leave --test-source out")
         folder = find_folder(source, _METADATA, "MIMIC-CXR-JPG")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         labeller = "chexpert" if any(folder.glob("mimic-cxr-*-chexpert.csv*")) else "negbio"
         self._metadata = find_table(folder, _METADATA)
         self._split = find_table(folder, "mimic-cxr-*-split.csv*")
@@ -60,7 +60,8 @@ class Mimic:
         coded = table["ViewCodeSequence_CodeMeaning"].str.lower().map(_VIEW_CODES).fillna("")
         view = table["ViewPosition"].where(table["ViewPosition"] != "", coded)
         patient, study = "p" + table["subject_id"], "s" + table["study_id"]
-        path = "files/" + patient.str[:3] + "/" + patient + "/" + study + "/" + table["dicom_id"] + ".jpg"
+        folder = patient.str[:3] + "/" + patient + "/" + study + "/" + table["dicom_id"]
+        path = "files/" + folder + ".jpg"
         rows = pd.DataFrame(
             {
                 "key": patient + "_" + study + "_" + table["dicom_id"],
@@ -69,8 +70,6 @@ class Mimic:
                 "projection": projections(view),
                 "ap_pa": ap_pas(view),
                 "source_path": path,
-                "root": "source",
-                "file": path,
                 "where": table["where"],
                 "dicom_id": table["dicom_id"],
             }
@@ -88,6 +87,8 @@ class Mimic:
             Kind.UNUSABLE_PATH,
             "dicom '" + table["dicom_id"] + "'",
         )
+        layouts = [top + folder + end for top in ("files/", "") for end in (".jpg", ".png", ".jpeg", ".dcm")]
+        rows[["root", "file"]] = find_layout(self.roots, rows, layouts)
         splits, bad_splits = read_table(self._split, ("dicom_id", "split"))
         split = look_up(rows, table["dicom_id"], splits.rename(columns={"dicom_id": "key"}), ["split"])["split"]
         rows["source_split"] = or_none(split)

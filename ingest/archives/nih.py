@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ingest.archives.assembly import assemble
-from ingest.archives.source import SourceRows, find_folder, find_table, list_names
+from ingest.archives.source import SourceRows, find_folder, find_table, image_roots, list_folders, list_names
 from ingest.tables.csv_table import read_header, read_table
 from ingest.tables.files import file_sha256, read_bytes
 from ingest.tables.reasons import Kind
@@ -39,6 +39,7 @@ FINDINGS = (
     "Hernia",
 )
 _LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+_SUFFIXES = {"png", "jpg", "jpeg"}
 _NAME = r"^(?P<patient>[0-9]+)_(?P<study>[0-9]+)\.(?i:png|jpe?g)$"
 
 
@@ -59,7 +60,7 @@ class Nih:
         if test_source is not None:
             raise DatasetError("ChestX-ray14's test images are in its own folder: leave --test-source out")
         folder = find_folder(source, "Data_Entry_2017*.csv*", "NIH ChestX-ray14")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         self._table = find_table(folder, "Data_Entry_2017*.csv*")
         self._lists = {split: folder / name for split, name in _LISTS.items() if (folder / name).exists()}
         if len(self._lists) == 1:
@@ -89,8 +90,6 @@ class Nih:
                 "age": ages(table["Patient Age"]),
                 "split": "train",
                 "source_path": names,
-                "root": "source",
-                "file": names.map(self._images()).fillna("images/" + names),
                 "where": table["where"],
             }
         )
@@ -98,6 +97,7 @@ class Nih:
         mark(rows, parts["patient"].isna(), Kind.UNUSABLE_PATH, "'" + names + "' is not <patient>_<number>.png")
         other = parts["patient"].str.lstrip("0") != table["Patient ID"].str.lstrip("0")
         mark(rows, other, Kind.CONFLICT, "'" + names + "' is said to be of patient '" + table["Patient ID"] + "'")
+        rows[["root", "file"]] = self._images(names)
         self._assign_splits(rows)
         rows = pd.concat([rows, _labels(rows, table["Finding Labels"])], axis=1)
         return assemble(rows, [malformed], self.label_names)
@@ -111,17 +111,41 @@ class Nih:
         rows["split"] = rows["split"].where(~listed["test"], "test")
         rows["source_split"] = rows["split"].map({"train": "train_val", "test": "test"})
 
-    def _images(self) -> dict[str, str]:
-        """Path below the root of each image, by its name: the archive's twelve parts may lie apart or together."""
-        root = self.roots["source"]
-        parts = sorted(path.name for path in root.glob("images_*") if path.is_dir())
-        folders = ["images", "images/images", *(f"{part}/images" for part in parts), *parts]
-        found: dict[str, str] = {}
-        for folder in folders:
-            if (root / folder).is_dir():
-                for name in list_names(root / folder):
-                    found.setdefault(name, f"{folder}/{name}")
-        return found
+    def _images(self, names: pd.Series) -> pd.DataFrame:
+        """Columns root and file of each image, by its name; by its name with another suffix where that is not there.
+
+        The archive's twelve parts may lie apart or together, at their size or smaller (images-224), as PNG or JPEG.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        stems: dict[str, tuple[str, str]] = {}
+        for root, folder in self._image_folders():
+            for name in list_names(self.roots[root] / folder):
+                stem, _, suffix = name.rpartition(".")
+                if suffix.lower() in _SUFFIXES:
+                    place = root, f"{folder}/{name}"
+                    found.setdefault(name, place)
+                    stems.setdefault(stem, place)
+        places = names.map(found)
+        places = places.where(places.notna(), names.str.replace(r"\.[^.]*$", "", regex=True).map(stems))
+        there = places.notna()
+        file = places.map(lambda place: place[1], na_action="ignore").where(there, "images/" + names)
+        return pd.DataFrame(
+            {"root": places.map(lambda place: place[0], na_action="ignore").fillna("source"), "file": file}
+        )
+
+    def _image_folders(self) -> list[tuple[str, str]]:
+        """Root and path of every folder called images, images_001, images-224 and so on, and of such ones within."""
+        folders = []
+        for name, root in self.roots.items():
+            beside = list_folders(root)
+            outer = ["", *(folder for folder in beside if not folder.startswith("images"))]
+            for above in outer:
+                inside = beside if not above else list_folders(root / above)
+                parts = [f"{above}/{part}".lstrip("/") for part in inside if part.startswith("images")]
+                for part in sorted(parts, key=lambda part: ("-224" in part, part)):
+                    nested = [f"{part}/{inner}" for inner in list_folders(root / part) if inner.startswith("images")]
+                    folders += [(name, path) for path in (part, *nested)]
+        return sorted(folders, key=lambda place: "-224" in place[1])
 
 
 def _labels(rows: pd.DataFrame, text: pd.Series) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
-from ingest.archives.source import SourceRows, find_folder, find_table
+from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
@@ -105,7 +105,7 @@ class Padchest:
         if test_source is not None:
             raise DatasetError("PadChest has no test release: leave --test-source out, --test-fraction carves one")
         folder = find_folder(source, _TABLE, "PadChest")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         self._table = find_table(folder, _TABLE)
 
     def fingerprint(self) -> dict[str, str]:
@@ -138,7 +138,7 @@ class Padchest:
         mark(rows, table["PatientID"] == "", Kind.NO_PATIENT, "PatientID is blank")
         inside = (folder + "/" + name).where(folder != "", name)
         layouts = [inside, "images/" + inside, "images/" + name, name]
-        rows["file"] = find_layout(self.roots["source"], rows, layouts)
+        rows[["root", "file"]] = find_layout(self.roots, rows, layouts)
         rows = pd.concat([rows, _labels(rows, table["Labels"])], axis=1)
         return assemble(rows, [malformed], LABELS)
 

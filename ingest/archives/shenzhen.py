@@ -59,10 +59,10 @@ class Shenzhen:
         self._names = self._own(
             name
             for name in list_names(folder / "CXR_png")
-            if name.lower().endswith(".png") and not name.startswith(".")  # Thumbs.db and ._ files are there
+            if name.lower().endswith((".png", ".jpg", ".jpeg")) and not name.startswith(".")  # Thumbs.db, ._ files
         )
         if not self._names:
-            raise DatasetError(f"{folder / 'CXR_png'} holds no PNG")
+            raise DatasetError(f"{folder / 'CXR_png'} holds neither PNG nor JPEG")
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the list of images and of all readings."""

@@ -33,6 +33,8 @@ VARIANTS = tuple(_READERS)
 DESCRIPTIVE_COLUMNS = ("patient_id", "study_id", "projection", "ap_pa", "sex", "age", "source_split", "source_path")
 """Columns that a reader fills and samples.parquet keeps, besides key, split and the labels."""
 
+_MOST_FOLDERS = 1000
+
 LOCATION_COLUMNS = ("root", "file", "where")
 """Where a sample comes from, for the build only: name of a root, path below it, and the line of the table."""
 
@@ -83,21 +85,27 @@ def open_source(variant: str, source: Path, test_source: Path | None = None) -> 
 
 
 def find_folder(source: Path, landmark: str, dataset: str) -> Path:
-    """The folder that holds `landmark` (a name or pattern): source itself, or the one directly below that does."""
+    """The folder that holds `landmark` (a name or pattern): source itself, or the one up to two levels below it."""
     try:
         candidates = [source, *sorted(child for child in source.iterdir() if child.is_dir())]
+        if len(candidates) <= _MOST_FOLDERS and not any(_holds(folder, landmark) for folder in candidates):
+            candidates += [folder / name for folder in candidates[1:] for name in list_folders(folder)]
     except NotADirectoryError as error:
         raise DatasetError(f"{source} is no folder") from error
     except OSError as error:
         raise DatasetError(f"{source} cannot be read: {error.strerror}") from error
-    marks = [landmark, f"{landmark}.gz"] if landmark.endswith(".csv") else [landmark]
-    found: Sequence[Path] = [folder for folder in candidates if any(any(folder.glob(mark)) for mark in marks)]
+    found: Sequence[Path] = [folder for folder in candidates if _holds(folder, landmark)]
     if not found:
-        raise DatasetError(f"{source}: no {landmark} in it or one level below; is this {dataset}?")
+        raise DatasetError(f"{source}: no {landmark} in it or up to two levels below; is this {dataset}?")
     if found[0] != source and len(found) > 1:
         names = ", ".join(folder.name for folder in found)
         raise DatasetError(f"{source}: several folders hold {landmark} ({names}): name one of them")
     return found[0]
+
+
+def _holds(folder: Path, landmark: str) -> bool:
+    marks = (landmark, f"{landmark}.gz") if landmark.endswith(".csv") else (landmark,)
+    return any(any(folder.glob(mark)) for mark in marks)
 
 
 def table_path(folder: Path, name: str) -> Path:
@@ -115,6 +123,17 @@ def find_table(folder: Path, pattern: str) -> Path:
         names = ", ".join(path.name for path in found)
         raise DatasetError(f"{folder}: several files could be the table ({names}): leave one of them there")
     return found[0]
+
+
+def image_roots(source: Path, folder: Path) -> dict[str, Path]:
+    """Roots that images may come from: the folder of the tables and, where the tables lie below SOURCE, that too."""
+    return {"source": folder} if folder == source else {"source": folder, "above": source}
+
+
+def list_folders(folder: Path) -> list[str]:
+    """Sorted names of the folders in a folder; none where there are so many that they are patients or studies."""
+    names = [name for name in list_names(folder) if not name.startswith(".")]
+    return [name for name in names if (folder / name).is_dir()] if len(names) <= _MOST_FOLDERS else []
 
 
 def list_names(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
-from ingest.archives.source import SourceRows, find_folder, table_path
+from ingest.archives.source import SourceRows, find_folder, image_roots, table_path
 from ingest.tables.csv_table import WHERE, read_header, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
@@ -72,7 +72,7 @@ class Vindr:
         if test_source is not None:
             raise DatasetError("VinDr-CXR's test images are in its own folder: leave --test-source out")
         folder = find_folder(source, _TRAIN, "VinDr-CXR")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         self._tables = {"train": table_path(folder, _TRAIN)}
         if table_path(folder, _TEST).exists():
             self._tables["test"] = table_path(folder, _TEST)
@@ -102,8 +102,8 @@ class Vindr:
             root="source",
         )
         mark(rows, ~images["image_id"].str.fullmatch(r"[0-9a-zA-Z_-]+"), Kind.UNUSABLE_PATH, "image '" + name + "'")
-        rows["file"] = find_layout(
-            self.roots["source"], rows, [name + end for end in (".dicom", ".dcm", ".png", ".jpg")]
+        rows[["root", "file"]] = find_layout(
+            self.roots, rows, [name + end for end in (".dicom", ".dcm", ".png", ".jpg")]
         )
         return assemble(rows, rejected, LABELS, identity=["image_id"])
 

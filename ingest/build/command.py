@@ -30,11 +30,28 @@ def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     workers = options.workers or cores()
     if options.task_index is not None and options.task_count is not None:
         task = Task(options.task_index, options.task_count)
-        filled = build_part(out, source, resolved, task, workers=workers, max_rejected=options.max_rejected, salt=salt)
+        filled = build_part(
+            out,
+            source,
+            resolved,
+            task,
+            workers=workers,
+            max_rejected=options.max_rejected,
+            salt=salt,
+            follow_links=options.follow_links,
+        )
         if filled is None:
             return _finished_already(out)
         return f"Task {task.index} of {task.count}: {filled} shards filled. End with: cxr-ingest finalize {out}"
-    finished = build(out, source, resolved, workers=workers, max_rejected=options.max_rejected, salt=salt)
+    finished = build(
+        out,
+        source,
+        resolved,
+        workers=workers,
+        max_rejected=options.max_rejected,
+        salt=salt,
+        follow_links=options.follow_links,
+    )
     if finished is None:
         return _finished_already(out)
     return finished.report(f"Look at it with: cxr-ingest info {out}")

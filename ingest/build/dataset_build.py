@@ -5,26 +5,31 @@ The dataset is the same for any number of workers, tasks and restarts.
 
 import contextlib
 import json
+import logging
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
+from ingest.build.links import LinkRule
 from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
 from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
+from ingest.build.source_file import STRICT
 from ingest.pixels.ranges import AUTO
 from ingest.workers import run
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION
+from shards.terminal.logs import NOTE
 from shards.terminal.progress import progress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,27 @@ class Task:
 
 
 def build(
-    out: Path, source: Source, options: Options, *, workers: int, max_rejected: float, salt: bytes | None = None
+    out: Path,
+    source: Source,
+    options: Options,
+    *,
+    workers: int,
+    max_rejected: float,
+    salt: bytes | None = None,
+    follow_links: bool = True,
 ) -> Finished | None:
     """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables.
 
-    salt: keys the hashes that replace identifiers, where options.hash_identifiers asks for them.
+    salt: keys the hashes that replace identifiers, where options.hash_identifiers asks for them. follow_links: whether
+    links of folders that lead out of the source are followed.
     """
+    links = LinkRule(follow_links, os.path.realpath(out))
     with _told_plainly(out):
         header = plan_header(source, options)
         if is_built(out, header):
             return None
-        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
-        fill(out, plan, source, plan.shards, workers)
+        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
+        fill(out, plan, source, plan.shards, workers, links)
         return finalize(out, plan, max_rejected)
 
 
@@ -60,17 +74,19 @@ def build_part(
     workers: int,
     max_rejected: float = MAX_REJECTED,
     salt: bytes | None = None,
+    follow_links: bool = True,
 ) -> int | None:
     """Plan, if no other task has, and fill one task's shards. Returns how many it filled, None as `build` does.
 
     max_rejected: is noted in the plan for `finish`, and not judged here.
     """
+    links = LinkRule(follow_links, os.path.realpath(out))
     with _told_plainly(out):
         header = plan_header(source, options)
         if is_built(out, header):
             return None
-        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
-        return fill(out, plan, source, plan.shards[task.index :: task.count], workers)
+        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
+        return fill(out, plan, source, plan.shards[task.index :: task.count], workers, links)
 
 
 def finish(out: Path, max_rejected: float | None = None) -> Finished | None:
@@ -96,6 +112,7 @@ def ensure_plan(
     *,
     salt: bytes | None = None,
     max_rejected: float = MAX_REJECTED,
+    links: LinkRule | None = None,
 ) -> Plan:
     """Read the plan of this build, if there is one of the same options and tables, or write a new one.
 
@@ -107,8 +124,8 @@ def ensure_plan(
         # Another task may have planned, and filled, since this one looked.
         if strangers and not plan_path(out).is_file() and not (out / DESCRIPTION).is_file():
             raise DatasetError(f"{out} holds {strangers[0].name} but no build in progress: choose an empty folder")
-        click.echo("Planning ...", err=True)
-        plan = write_plan(out, source, options, header, salt=salt, max_rejected=max_rejected)
+        _log.log(NOTE, "Planning ...")
+        plan = write_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
     differing = differences(plan.header, header)
     if differing:
         raise DatasetError(
@@ -147,14 +164,14 @@ def is_built(out: Path, header: dict[str, Any]) -> bool:
     return True
 
 
-def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: int) -> int:
+def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: int, links: LinkRule = STRICT) -> int:
     """Fill those of the shards that are not finished. Returns how many that were."""
     shards = list(shards)
     clear_abandoned(out)
     todo = [shard for shard in shards if not is_finished(out, plan, shard, source.roots)]
     if len(todo) < len(shards):
-        click.echo(f"{len(shards) - len(todo)} of {len(shards)} shards are there already.", err=True)
-    job = Job(out, plan, source.roots)
+        _log.log(NOTE, "%d of %d shards are there already.", len(shards) - len(todo), len(shards))
+    job = Job(out, plan, source.roots, links)
     rejected = 0
     with progress(plan.count(todo), "Filling shards", "images") as bar:
 

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from ingest.build.done_records import PIXELS, RejectedImage, forget, is_finished, stamp, write_done
+from ingest.build.links import LinkRule
 from ingest.build.plan import Plan
 from ingest.build.shard_image import Ingested, ingest_image
-from ingest.build.source_file import read_source_file
+from ingest.build.source_file import STRICT, read_source_file
 from ingest.pixels.png_range import white_of
 from ingest.pixels.suspicious import Suspicious, suspect
 from shards.errors import DatasetError
@@ -39,6 +40,7 @@ class Job:
     out: Path
     plan: Plan
     roots: dict[str, Path]
+    links: LinkRule = STRICT
 
 
 def fill_shard(job: Job, shard: str, report: Report) -> None:
@@ -107,7 +109,7 @@ def _images(
         read += 1
         try:
             real_root = real_roots[row["root"]]
-            content = read_source_file(f"{real_root}/{row['file']}", real_root, limit)
+            content = read_source_file(f"{real_root}/{row['file']}", real_root, limit, job.links)
             image = ingest_image(content, options["short_side"], options["max_pixels"], white)
         except UnusableImage as error:
             refused += 1

@@ -84,6 +84,11 @@ class BuildShardsOptions:
     max_rejected: float = option(
         MAX_REJECTED, Number(min=0, max=1), help="Fraction of the rows that may be missing.", group=_SOURCE
     )
+    follow_links: bool = option(
+        True,
+        help="Follow links of folders below SOURCE that lead out of it, if you made them; a link of a single image "
+        "that leads out is refused in any case.",
+        group=_SOURCE,
     table: Path | None = option(
         None, _FILE, help="With --dataset table: CSV or Parquet with one row an image.", group=_OWN, metavar="FILE"
     )

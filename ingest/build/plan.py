@@ -6,6 +6,7 @@ and tables: any task may write it, and all write the same bytes.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -18,7 +19,9 @@ import pyarrow.parquet as pq
 
 from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, VARIANTS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
+from ingest.build.links import LinkRule
 from ingest.build.options import MAX_REJECTED
+from ingest.build.sample_check import check_images
 from ingest.build.shard_image import JPEG_QUALITY
 from ingest.build.splits import carve, check_patients
 from ingest.pixels.png_range import decide
@@ -154,12 +157,16 @@ def write_plan(
     *,
     salt: bytes | None = None,
     max_rejected: float = MAX_REJECTED,
+    links: LinkRule | None = None,
 ) -> Plan:
     """Make the plan and write it, whole or not at all. Raises DatasetError where nothing can be ingested.
 
-    salt: what options.hash_identifiers is the SHA-256 of; it goes no further than this function.
+    salt: what options.hash_identifiers is the SHA-256 of; it goes no further than this function. links: which links of
+    folders are followed; those of the user where None.
     """
     found = source.read()
+    if not found.samples.empty:
+        check_images(found.samples, source.roots, links or LinkRule(out=os.path.realpath(out)))
     if salt is not None:
         found = hash_identifiers(found, salt)
     rejected = len(found.rejected)

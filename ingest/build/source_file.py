@@ -8,23 +8,26 @@ import os
 import stat
 from pathlib import Path
 
+from ingest.build.links import LinkRule, resolve
 from shards.errors import DatasetError
 from shards.images.unusable_image import Fault, UnusableImage
+
+STRICT = LinkRule(follow=False)
+"""No link that leads out of the root is followed."""
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)
 
 
-def read_source_file(path: Path | str, real_root: str, limit: int) -> bytes:
+def read_source_file(path: Path | str, real_root: str, limit: int, links: LinkRule = STRICT) -> bytes:
     """The bytes of the file at `path`.
 
-    real_root: os.path.realpath of the folder that the file must be in, links resolved. limit: in bytes. Raises
+    real_root: os.path.realpath of the folder that the file must be in, links resolved. limit: in bytes. links: which
+    links of folders may lead out of it; none by default. Raises
     UnusableImage where there is no such file, and DatasetError where it cannot be read for a reason that may pass
     (an I/O error): to reject it then would make the dataset depend on chance.
     """
     try:
-        real = _resolve(os.fspath(path), real_root)
-        if not real.startswith(os.path.join(real_root, "")):  # noqa: PTH118 - on text, for each image
-            raise UnusableImage(Fault.OUTSIDE, "it leads out by a link")
+        real = _resolve(os.fspath(path), real_root, links)
         status = os.stat(real)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImage(Fault.MISSING_FILE, "what is there is no regular file")
@@ -43,14 +46,14 @@ def read_source_file(path: Path | str, real_root: str, limit: int) -> bytes:
         ) from error
 
 
-def _resolve(path: str, real_root: str) -> str:
-    """os.path.realpath, three times as fast for a path that begins with `real_root`, which is known to be real."""
+def _resolve(path: str, real_root: str, links: LinkRule) -> str:
+    """The path without links, three times as fast as os.path.realpath where it has none."""
     inside = os.path.join(real_root, "")  # noqa: PTH118 - on text, for each image
     if not path.startswith(inside):
-        return os.path.realpath(path)
+        return resolve(path, real_root, links).real
     place = inside.removesuffix("/")
     for part in path[len(inside) :].split("/"):
         place = f"{place}/{part}"
         if part in ("", ".", "..") or stat.S_ISLNK(os.lstat(place).st_mode):
-            return os.path.realpath(path)
+            return resolve(path, real_root, links).real
     return place

@@ -20,7 +20,7 @@ def test_the_layout_by_which_most_images_are_there_is_taken(tmp_path: Path) -> N
         put(tmp_path / "b" / f"{number}.png", b"")
     for number in range(0, 1000, 50):
         put(tmp_path / "a" / f"{number}.png", b"")
-    found = find_layout(tmp_path, table(1000), ["a/" + names, "b/" + names, names])
+    found = find_layout({"source": tmp_path}, table(1000), ["a/" + names, "b/" + names, names])["file"]
     assert found.tolist() == [f"b/{name}" for name in names]
 
 
@@ -28,7 +28,10 @@ def test_of_two_layouts_with_the_same_images_the_first_is_taken(tmp_path: Path) 
     for folder in "ab":
         put(tmp_path / folder / "0.png", b"")
     names = pd.Series(["0.png", "1.png"])
-    assert find_layout(tmp_path, table(2), ["b/" + names, "a/" + names]).tolist() == ["b/0.png", "b/1.png"]
+    assert find_layout({"source": tmp_path}, table(2), ["b/" + names, "a/" + names])["file"].tolist() == [
+        "b/0.png",
+        "b/1.png",
+    ]
 
 
 def test_rows_that_are_rejected_are_not_looked_for(tmp_path: Path) -> None:
@@ -38,14 +41,14 @@ def test_rows_that_are_rejected_are_not_looked_for(tmp_path: Path) -> None:
     rows = table(3)
     rows[KIND] = pd.Series([None, "path leaves the source", "unusable path"], dtype=object)
     names = pd.Series(["0.png", "../secret.png", "\0" * 10_000])
-    assert find_layout(root, rows, [names]).equals(names)
+    assert find_layout({"source": root}, rows, [names])["file"].tolist() == names.tolist()
     rows[KIND] = "unusable path"
-    assert find_layout(root, rows, [names]).equals(names)
+    assert find_layout({"source": root}, rows, [names])["file"].tolist() == names.tolist()
 
 
 def test_names_that_no_file_can_have_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"none of 2 images .*t\.csv line 2.*Unpack"):
-        find_layout(tmp_path, table(2), [pd.Series(["x" * 5000, "a\0b"])])
+        find_layout({"source": tmp_path}, table(2), [pd.Series(["x" * 5000, "a\0b"])])
 
 
 def test_what_a_second_table_says_is_looked_up_and_its_mistakes_reach_the_rows() -> None:
