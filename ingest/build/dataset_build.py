@@ -17,11 +17,11 @@ from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
-from ingest.build.links import LinkRule
 from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
 from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
-from ingest.build.source_file import STRICT
+from ingest.images.links import LinkRule
+from ingest.images.source_file import STRICT
 from ingest.pixels.ranges import AUTO
 from ingest.workers import run
 from shards.errors import DatasetError

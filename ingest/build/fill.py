@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from ingest.build.done_records import PIXELS, RejectedImage, forget, is_finished, stamp, write_done
-from ingest.build.links import LinkRule
 from ingest.build.plan import Plan
-from ingest.build.shard_image import Ingested, ingest_image
-from ingest.build.source_file import STRICT, read_source_file
+from ingest.images.links import LinkRule
+from ingest.images.shard_image import Ingested, ingest_image
+from ingest.images.source_file import STRICT, read_source_file
 from ingest.pixels.png_range import white_of
 from ingest.pixels.suspicious import Suspicious, suspect
 from shards.errors import DatasetError

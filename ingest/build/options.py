@@ -89,6 +89,7 @@ class BuildShardsOptions:
         help="Follow links of folders below SOURCE that lead out of it, if you made them; a link of a single image "
         "that leads out is refused in any case.",
         group=_SOURCE,
+    )
     table: Path | None = option(
         None, _FILE, help="With --dataset table: CSV or Parquet with one row an image.", group=_OWN, metavar="FILE"
     )

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, VARIANTS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
-from ingest.build.links import LinkRule
 from ingest.build.options import MAX_REJECTED
-from ingest.build.sample_check import check_images
-from ingest.build.shard_image import JPEG_QUALITY
 from ingest.build.splits import carve, check_patients
+from ingest.images.links import LinkRule
+from ingest.images.sample_check import check_images
+from ingest.images.shard_image import JPEG_QUALITY
 from ingest.pixels.png_range import decide
 from ingest.pixels.ranges import AUTO
 from ingest.tables.reasons import Kind, Reason, Rejection

@@ -28,10 +28,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingest.archives": {"shards", "ingest.tables"},
     "ingest.own": {*_FORMAT, "ingest.tables", "ingest.archives"},
     "ingest.pixels": {"shards.images", "ingest"},
+    "ingest.images": {"shards", "shards.images", "shards.terminal"},
     "ingest.build": {
         *_FORMAT,
         *("shards.images", "shards.terminal", "ingest", "ingest.tables", "ingest.archives", "ingest.own"),
-        "ingest.pixels",
+        *("ingest.pixels", "ingest.images"),
     },
     "ingest.inspection": {*_FORMAT, "shards.terminal", "ingest.build", "ingest.pixels"},
     "ingest.phantom": {"shards", "shards.terminal", "ingest", "ingest.archives"},

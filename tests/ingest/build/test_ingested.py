@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from ingest.build.shard_image import Ingested, ingest_image
+from ingest.images.shard_image import Ingested, ingest_image
 from shards.images.gray import Gray, read_gray
 from shards.images.jpeg_markers import JpegStructureError, read_structure, without_metadata
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage

@@ -24,7 +24,7 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from ingest.build.shard_image import ingest_image
+from ingest.images.shard_image import ingest_image
 from shards.images import dicom_process
 from shards.images.unusable_image import UnusableImage
 from tests.ingest.archives.layouts import picture

@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ingest.build.shard_image import ingest_image
+from ingest.images.shard_image import ingest_image
 from ingest.phantom.acquisition import sample_acquisition
 from ingest.phantom.anatomy import sample_anatomy
 from ingest.phantom.frontal import frontal

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.build.shard_image import ingest_image
+from ingest.images.shard_image import ingest_image
 from shards.errors import DatasetError
 from shards.images import dicom_process
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingest.build.shard_image import Ingested
+from ingest.images.shard_image import Ingested
 from tests.shards.images import image_fuzz
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.build.source_file import read_source_file
+from ingest.images.source_file import read_source_file
 from shards.errors import DatasetError
 from shards.images.unusable_image import UnusableImage, most_bytes
 
@@ -85,7 +85,7 @@ def test_an_error_that_may_pass_stops_the_build_instead_of_losing_the_image(
     def fails(path: str) -> os.stat_result:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("ingest.build.source_file.os.stat", fails)
-    monkeypatch.setattr("ingest.build.source_file.os.path.realpath", lambda path: str(path))
+    monkeypatch.setattr("ingest.images.source_file.os.stat", fails)
+    monkeypatch.setattr("ingest.images.source_file.os.path.realpath", lambda path: str(path))
     with pytest.raises(DatasetError, match=r"Input/output error"):
         read(root, "study/image.jpg")

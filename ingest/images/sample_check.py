@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ingest.build.links import LinkRule, resolve
+from ingest.images.links import LinkRule, resolve
 from shards.errors import DatasetError
 from shards.images.unusable_image import UnusableImage
 from shards.terminal.logs import NOTE

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from ingest.build.links import LinkRule, resolve
+from ingest.images.links import LinkRule, resolve
 from shards.errors import DatasetError
 from shards.images.unusable_image import Fault, UnusableImage
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ingest.build.links import LinkRule, resolve
-from ingest.build.source_file import read_source_file
 from ingest.cli.main import main
+from ingest.images.links import LinkRule, resolve
+from ingest.images.source_file import read_source_file
 from shards.format.dataset import open_dataset
 from shards.images.unusable_image import UnusableImage
 from tests.ingest.archives.layouts import write_chexpert
