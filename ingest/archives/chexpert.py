@@ -5,6 +5,7 @@ images (`Path`: CheXlocalize's test_labels.csv) or studies (`Study`: groundtruth
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from ingest.archives.assembly import assemble
 from ingest.archives.chexpert_folders import batch_roots, locate_patients
 from ingest.archives.chexpert_labels import LABELS
 from ingest.archives.source import SourceRows, find_folder, list_names, table_path
-from ingest.tables.csv_table import read_header, read_table
+from ingest.tables.csv_table import present_labels, read_header, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_labels, mark_paths
@@ -53,6 +54,8 @@ class Chexpert:
             self._tables["test"] = _find_test_table(test_source)
             self.roots["test"] = self._tables["test"].parent
 
+        self.label_names = present_labels(list(self._tables.values()), LABELS)
+
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of train, valid and test tables."""
         return {path.name: file_sha256(path) for path in self._tables.values()}
@@ -62,14 +65,14 @@ class Chexpert:
         frames, malformed = [], []
         for split, path in self._tables.items():
             root = "test" if split == "test" else "source"
-            frame, bad = _read_rows(path, self.roots[root])
+            frame, bad = _read_rows(path, self.roots[root], self.label_names)
             frames.append(frame.assign(split=split, source_split=split, root=root))
             malformed.append(bad)
         rows = pd.concat(frames, ignore_index=True)
         own = rows["root"] != "test"
         roots = {name: root for name, root in self.roots.items() if name != "test"}
         rows.loc[own, ["root", "file"]] = locate_patients(rows[own], roots)
-        return assemble(rows, malformed, LABELS)
+        return assemble(rows, malformed, self.label_names)
 
 
 def _find_test_table(test_source: Path) -> Path:
@@ -97,14 +100,14 @@ def _locate(paths: pd.Series, root: Path) -> pd.DataFrame:
     )
 
 
-def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read_rows(path: Path, root: Path, labels: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of one table, unusable ones marked: all columns of SourceRows.samples but split, source_split and root."""
     release = path.name.removesuffix(".gz") in TEST_TABLES
     by_study = release and "Path" not in read_header(path)
     image = ("Study" if by_study else "Path",)
     # Only the test release may lack demographics: in train.csv a missing column is a damaged download.
     required, optional = (image, DEMOGRAPHICS) if release else ((*image, *DEMOGRAPHICS), ())
-    table, malformed = read_table(path, (*required, *LABELS), optional)
+    table, malformed = read_table(path, required, (*optional, *labels))
     if by_study:
         table = _one_row_an_image(table, root)
     rows = _locate(table["Path"], root)
@@ -112,7 +115,7 @@ def _read_rows(path: Path, root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows[["projection", "ap_pa", "sex", "age"]] = _describe(table)
     mark_paths(rows, table["Path"])
     mark(rows, rows["key"].isna(), Kind.UNUSABLE_PATH, "'" + table["Path"] + "' is not .../patient/study/image.jpg")
-    rows[list(LABELS)] = mark_labels(rows, table[list(LABELS)])
+    rows[list(labels)] = mark_labels(rows, table[list(labels)])
     return rows, malformed
 
 

@@ -148,7 +148,7 @@ def _wrong(record: dict[str, object]) -> str | None:
     """What is wrong with the first value that is no label."""
     for label in LABELS:
         value = record.get(label)
-        if value is None or (type(value) in (int, float) and (value in (1, 0, -1) or value != value)):
+        if value is None or (isinstance(value, int | float) and (value in (1, 0, -1) or value != value)):
             continue
         return f"{label} is {str(value)[:40]!r}, not 1, 0, -1 or null"
     return None

@@ -6,6 +6,7 @@ test. chexpert and negbio: `subject_id,study_id` and the fourteen labels, a row 
 from PhysioNet's description and torchxrayvision's datasets.py. Sex and age are in MIMIC-IV, so they are unknown here.
 """
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -13,17 +14,24 @@ import pandas as pd
 from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.chexpert_labels import LABELS
 from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
-from ingest.tables.csv_table import read_table
+from ingest.tables.csv_table import present_labels, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.joins import look_up
 from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_labels
-from ingest.tables.vocabulary import ap_pas, or_none, projections
+from ingest.tables.vocabulary import ap_pas, or_none, projections, whole_ids
 from shards.errors import DatasetError
 
 _METADATA = "mimic-cxr-*-metadata.csv*"
 _SPLITS = {"train": "train", "validate": "valid", "test": "test"}
 _VIEW_CODES = {"postero-anterior": "PA", "antero-posterior": "AP", "lateral": "LATERAL", "left lateral": "LL"}
+
+
+_STEP = "PerformedProcedureStepDescription"
+_VIEW_WORDS = {"AP": "AP", "PA": "PA", "LAT": "LATERAL", "LATERAL": "LATERAL"}
+_OTHER_VIEWS = r"\b(?:DECUB|DECUBITUS|OBL|OBLIQUE|OBLIQUES|LORDOTIC)\b"
+
+_log = logging.getLogger(__name__)
 
 
 class Mimic:
@@ -48,6 +56,7 @@ class Mimic:
         self._metadata = find_table(folder, _METADATA)
         self._split = find_table(folder, "mimic-cxr-*-split.csv*")
         self._labels = find_table(folder, f"mimic-cxr-*-{labeller}.csv*")
+        self.label_names = present_labels([self._labels], LABELS)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the three tables."""
@@ -56,9 +65,10 @@ class Mimic:
     def read(self) -> SourceRows:
         """One row an image, with the labels of its study; a study without labels has none."""
         ids = ("dicom_id", "subject_id", "study_id")
-        table, malformed = read_table(self._metadata, ids, ("ViewPosition", "ViewCodeSequence_CodeMeaning"))
+        table, malformed = read_table(self._metadata, ids, ("ViewPosition", "ViewCodeSequence_CodeMeaning", _STEP))
+        table = _whole(table)
         coded = table["ViewCodeSequence_CodeMeaning"].str.lower().map(_VIEW_CODES).fillna("")
-        view = table["ViewPosition"].where(table["ViewPosition"] != "", coded)
+        view = _described(table["ViewPosition"].where(table["ViewPosition"] != "", coded), table[_STEP])
         patient, study = "p" + table["subject_id"], "s" + table["study_id"]
         folder = patient.str[:3] + "/" + patient + "/" + study + "/" + table["dicom_id"]
         path = "files/" + folder + ".jpg"
@@ -95,12 +105,33 @@ class Mimic:
         rows["split"] = or_none(split.map(_SPLITS))
         mark(rows, rows["split"].isna(), Kind.NO_SPLIT, f"{self._split.name} does not say train, validate or test")
         labels, bad_labels = self._read_labels()
-        found = look_up(rows, table["subject_id"] + "/" + table["study_id"], labels, LABELS)
-        rows = pd.concat([rows, found[list(LABELS)].astype("float32")], axis=1)
-        return assemble(rows, [malformed, bad_splits, bad_labels], LABELS, identity=["dicom_id"])
+        found = look_up(rows, table["subject_id"] + "/" + table["study_id"], labels, self.label_names)
+        rows = pd.concat([rows, found[list(self.label_names)].astype("float32")], axis=1)
+        return assemble(rows, [malformed, bad_splits, bad_labels], self.label_names, identity=["dicom_id"])
 
     def _read_labels(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        table, malformed = read_table(self._labels, ("subject_id", "study_id", *LABELS))
+        table, malformed = read_table(self._labels, ("subject_id", "study_id", *self.label_names))
+        table = _whole(table)
         labels = pd.DataFrame({"key": table["subject_id"] + "/" + table["study_id"], "where": table["where"]})
-        labels[list(LABELS)] = mark_labels(labels, table[list(LABELS)])
+        names = list(self.label_names)
+        labels[names] = mark_labels(labels, table[names])
         return labels, malformed
+
+
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with subject_id and study_id as whole numbers: pandas writes `10000032.0`."""
+    return table.assign(subject_id=whole_ids(table["subject_id"]), study_id=whole_ids(table["study_id"]))
+
+
+def _described(view: pd.Series, step: pd.Series) -> pd.Series:
+    """View positions, blank ones filled in where the description of the procedure step names exactly one.
+
+    `CHEST (PORTABLE AP)` is AP; `CHEST (PA AND LAT)` is of two images, `CHEST (SINGLE VIEW)` says nothing.
+    """
+    words = (
+        step.str.upper().str.findall(r"\b(?:AP|PA|LAT|LATERAL)\b").map(lambda found: {_VIEW_WORDS[w] for w in found})
+    )
+    clear = (view == "") & (words.map(len) == 1) & ~step.str.upper().str.contains(_OTHER_VIEWS)
+    if clear.any():
+        _log.info("%s images without a ViewPosition have that of %s", f"{int(clear.sum()):,}", _STEP)
+    return view.where(~clear, words.map(lambda found: next(iter(found), "")))

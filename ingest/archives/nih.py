@@ -18,7 +18,7 @@ from ingest.tables.csv_table import read_header, read_table
 from ingest.tables.files import file_sha256, read_bytes
 from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_paths
-from ingest.tables.vocabulary import ages, ap_pas, projections, sexes
+from ingest.tables.vocabulary import ages, ap_pas, projections, sexes, whole_ids
 from shards.errors import DatasetError
 
 NO_FINDING = "No Finding"
@@ -95,7 +95,7 @@ class Nih:
         )
         mark_paths(rows, names)
         mark(rows, parts["patient"].isna(), Kind.UNUSABLE_PATH, "'" + names + "' is not <patient>_<number>.png")
-        other = parts["patient"].str.lstrip("0") != table["Patient ID"].str.lstrip("0")
+        other = parts["patient"].str.lstrip("0") != whole_ids(table["Patient ID"]).str.lstrip("0")
         mark(rows, other, Kind.CONFLICT, "'" + names + "' is said to be of patient '" + table["Patient ID"] + "'")
         rows[["root", "file"]] = self._images(names)
         self._assign_splits(rows)

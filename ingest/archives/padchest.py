@@ -23,7 +23,7 @@ from ingest.tables.csv_table import read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_paths
-from ingest.tables.vocabulary import OLDEST, ap_pas, or_none, sexes
+from ingest.tables.vocabulary import OLDEST, ap_pas, or_none, sexes, whole_ids
 from shards.errors import DatasetError
 
 NORMAL = "normal"
@@ -121,8 +121,8 @@ class Padchest:
         rows = pd.DataFrame(
             {
                 "key": name.str.replace(r"\.[^.]*$", "", regex=True).str.replace(".", "-"),
-                "patient_id": table["PatientID"],
-                "study_id": or_none(table["StudyID"].where(table["StudyID"] != "")),
+                "patient_id": whole_ids(table["PatientID"]),
+                "study_id": or_none(whole_ids(table["StudyID"]).where(table["StudyID"] != "")),
                 "projection": or_none(view.map(_VIEWS)),
                 "ap_pa": ap_pas(view.str.replace("AP_horizontal", "AP")),
                 "sex": sexes(table["PatientSex_DICOM"]),

@@ -17,8 +17,17 @@ from shards.format.sample import MAX_KEY_LENGTH
 KIND, DETAIL = "kind", "detail"
 """Columns of a marked row: why it cannot be ingested. KIND is None where nothing is wrong with it."""
 
-_LEAVES = r"(?:^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$))"
-_NO_PATH = r"(?:^$|^\.?/|//|/\.?/|/\.?$|[\x00-\x1f\x7f-\x9f])"
+_LEAVES = r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)"
+_FAULTS = {
+    "is blank": r"^$",
+    "has control characters": r"[\x00-\x1f\x7f-\x9f]",
+    "has a backslash, where a path of this table has /": r"\\",
+    "has an empty part (//, or / at its end)": r"//|/$",
+    "has a part that is only a dot": r"(?:^|/)\.(?:/|$)",
+}
+"""What can be wrong with a path, in words."""
+
+_WORDS = {"true": 1.0, "false": 0.0}
 _LONGEST_CELL = 300
 
 
@@ -41,17 +50,17 @@ def is_marked(rows: pd.DataFrame) -> pd.Series:
 def mark_paths(rows: pd.DataFrame, text: pd.Series) -> None:
     """Mark rows whose path, as a table has it, leads out of the source or is none: text only, no file is touched."""
     mark(rows, text.str.contains(_LEAVES), Kind.OUTSIDE, "'" + text + "'")
-    mark(
-        rows, text.str.contains(_NO_PATH), Kind.UNUSABLE_PATH, "'" + text + "' has an empty part or control characters"
-    )
+    for words, pattern in _FAULTS.items():
+        mark(rows, text.str.contains(pattern), Kind.UNUSABLE_PATH, "'" + text + f"' {words}")
 
 
 def mark_labels(rows: pd.DataFrame, text: pd.DataFrame) -> pd.DataFrame:
-    """Label columns of text as float32: 1, 0, -1, NaN for blank. Anything else marks its row."""
+    """Label columns of text as float32: 1, 0, -1, True, False, NaN for blank. Anything else marks its row."""
     columns = {}
     for label in text.columns:
         codes, words = pd.factorize(text[label])  # few different ones, even in a large table
-        numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").to_numpy(dtype="float32")
+        plain = pd.Series(words, dtype=object).map(lambda word: _WORDS.get(word.lower(), word))
+        numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype="float32")
         bad = (np.asarray(words, dtype=object) != "") & ~np.isin(numbers, [1.0, 0.0, -1.0])
         if bad.any():
             detail = f"{label} is '" + text[label] + "', not 1, 0, -1 or blank"

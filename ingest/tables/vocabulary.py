@@ -44,6 +44,11 @@ def ap_pas(view: pd.Series) -> pd.Series:
     return or_none(view.where(view.isin(AP_PA)))
 
 
+def whole_ids(text: pd.Series) -> pd.Series:
+    """Identifiers without the `.0` that pandas gives whole numbers of a column that has blanks: `123.0` is 123."""
+    return text.str.replace(r"^([0-9]+)\.0+$", r"\1", regex=True)
+
+
 def or_none(column: pd.Series) -> pd.Series:
     """The column with None where it is unknown."""
     column = column.astype(object)

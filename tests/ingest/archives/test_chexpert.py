@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ingest.archives.chexpert import LABELS, Chexpert
+from ingest.archives.source import SourceRows
 from ingest.build.plan import Options, place
 from shards.errors import DatasetError
 from tests.ingest.archives.layouts import HEADER, jpeg, row, write_chexpert, write_csv
@@ -76,7 +77,7 @@ def test_patient_and_study_come_from_the_path(tmp_path: Path) -> None:
     assert (sample["patient_id"], sample["study_id"], sample["split"]) == ("patient00001", "study1", "train")
 
 
-@pytest.mark.parametrize("value", ["2", "0.5", "yes", "nan", "inf", "-1.5"])
+@pytest.mark.parametrize("value", ["2", "0.5", "yes", "n", "inf", "-1.5"])
 def test_a_label_out_of_range_rejects_its_row_and_no_other(tmp_path: Path, value: str) -> None:
     good = ONE.replace("00001", "00002")
     found = read_one(tmp_path, row(ONE, ["1.0", value]), row(good)).read()
@@ -92,7 +93,7 @@ def test_a_label_out_of_range_rejects_its_row_and_no_other(tmp_path: Path, value
         ("train/../../secret/study1/view1.jpg", "path leaves the source"),
         ("/etc/patient1/study1/view1.jpg", "path leaves the source"),
         ("C:/data/patient1/study1/view1.jpg", "path leaves the source"),
-        ("train\\patient1\\study1\\view1.jpg", "path leaves the source"),
+        ("train\\patient1\\study1\\view1.jpg", "unusable path"),
         ("train/patient1/view1.jpg.exe", "unusable path"),
         ("train/patient1/view1.jpg", "unusable path"),
         ("view1.jpg", "unusable path"),
@@ -156,7 +157,7 @@ def test_a_patient_in_two_splits_is_an_error_that_names_both_rows(tmp_path: Path
         place(reader.read().samples, reader, Options("chexpert", 320, 10, 0, 0.0, 0.0))
 
 
-@pytest.mark.parametrize("column", ["AP/PA", "Path", "Edema"])
+@pytest.mark.parametrize("column", ["AP/PA", "Path", "Sex"])
 def test_a_missing_column_is_an_error_for_the_whole_table(tmp_path: Path, column: str) -> None:
     place_ = HEADER.index(column)
     lines = [[cell for i, cell in enumerate(row(ONE)) if i != place_]]
@@ -219,3 +220,84 @@ def test_two_releases_side_by_side_are_not_chosen_between(tmp_path: Path) -> Non
         write_csv(tmp_path / release / "train.csv", [row(ONE)])
     with pytest.raises(DatasetError, match=r"CheXpert-v1\.0, CheXpert-v1\.0-small"):
         Chexpert(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "detail"),
+    [
+        (f"./{ONE}", "unusable path", "has a part that is only a dot"),
+        ("train/./patient00001/study1/view1.jpg", "unusable path", "has a part that is only a dot"),
+        ("train//patient00001/study1/view1.jpg", "unusable path", "has an empty part (//, or / at its end)"),
+        (f"{ONE}/", "unusable path", "has an empty part (//, or / at its end)"),
+        (ONE.replace("/", "\\"), "unusable path", "has a backslash, where a path of this table has /"),
+        (f"..\\{ONE}", "path leaves the source", ""),
+        (f"C:\\{ONE}", "path leaves the source", ""),
+        (f"train/../../{ONE}", "path leaves the source", ""),
+        (f"/{ONE}", "path leaves the source", ""),
+        ("", "unusable path", "is blank"),
+        ("train/patient1\t/study1/view1.jpg", "unusable path", "has control characters"),
+        ("train/patient1/view1.jpg", "unusable path", "is not .../patient/study/image.jpg"),
+    ],
+)
+def test_the_reason_names_what_is_wrong_with_a_path(tmp_path: Path, path: str, kind: str, detail: str) -> None:
+    rejected = read_one(tmp_path, row(ONE.replace("00001", "00009")), row(path)).read().rejected.iloc[0]
+    assert rejected["kind"] == kind
+    assert rejected["detail"].endswith(f"' {detail}".rstrip())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((blank, np.nan) for blank in ("nan", "NaN", "NULL", "null", "<NA>", "#N/A", "  ")),
+        *(("True", 1.0), ("TRUE", 1.0), ("false", 0.0), ("1.00", 1.0), ("-1.000", -1.0), ("0.00", 0.0), ("1e0", 1.0)),
+    ],
+)
+def test_labels_are_read_as_programs_write_them(tmp_path: Path, text: str, value: float) -> None:
+    found = read_one(tmp_path, row(ONE, [text, "1"])).read()
+    assert found.rejected.empty
+    np.testing.assert_array_equal(found.samples[LABELS[0]].to_numpy(), np.array([value], dtype=np.float32))
+
+
+FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
+
+
+def test_a_table_may_have_the_five_labels_of_the_competition(tmp_path: Path) -> None:
+    write_csv(
+        tmp_path / "train.csv", [[ONE, "Male", "50", "Frontal", "AP", "1", "0", "-1", "", "1"]], HEADER[:5] + FIVE
+    )
+    write_csv(tmp_path / "valid.csv", [row(ONE.replace("00001", "00002"), ["1"])])
+    reader = Chexpert(tmp_path)
+    assert reader.label_names == LABELS  # valid.csv has them all
+    (tmp_path / "valid.csv").unlink()
+    reader = Chexpert(tmp_path)
+    assert reader.label_names == tuple(label for label in LABELS if label in FIVE)
+    sample = reader.read().samples.iloc[0]
+    values = {"Atelectasis": 1, "Cardiomegaly": 0, "Consolidation": -1, "Pleural Effusion": 1}
+    assert sample[[*values]].to_dict() == values
+    assert np.isnan(sample["Edema"])
+
+
+def test_a_table_without_any_label_is_refused(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", [[ONE, "Male", "50", "Frontal", "AP"]], HEADER[:5])
+    with pytest.raises(DatasetError, match=r"no column of labels; one of them is 'No Finding'"):
+        Chexpert(tmp_path)
+
+
+def test_a_table_is_read_with_an_index_unnamed_columns_comments_and_a_report_of_many_lines(tmp_path: Path) -> None:
+    two, three = ONE.replace("00001", "00002"), ONE.replace("00001", "00003")
+    header = ["", *HEADER, "Report", ""]
+    lines = [["0", *row(ONE, ["1"]), "one\nline, and\n\nanother", ""], ["1", *row(two, ["0"]), "short", ""]]
+    write_csv(
+        tmp_path / "train.csv", [*lines, ["2", *row(three, ["-1"]), 'said ""so""\r\n# not a comment', ""]], header
+    )
+    text = (tmp_path / "train.csv").read_text()
+    (tmp_path / "train.csv").write_text("# exported on Monday, by hand\n\n" + text + "# the end\n")
+    found = read_again(tmp_path)
+    assert found.rejected.empty
+    assert found.samples["source_path"].tolist() == [ONE, two, three]
+    assert found.samples[LABELS[0]].tolist() == [1, 0, -1]
+    assert found.samples["where"].tolist() == ["train.csv line 4", "train.csv line 8", "train.csv line 9"]
+
+
+def read_again(folder: Path) -> SourceRows:
+    return Chexpert(folder).read()

@@ -117,11 +117,18 @@ def test_bad_rows_and_bad_lines_of_labels_are_named_and_the_rest_goes_on(tmp_pat
     ]
 
 
-def test_nan_and_whole_numbers_in_json_are_labels_and_words_and_booleans_are_not(tmp_path: Path) -> None:
+def test_nan_whole_numbers_and_booleans_in_json_are_labels_and_words_are_not(tmp_path: Path) -> None:
     write_plus(tmp_path, ROWS, {})
-    lines = [f'"path_to_image": "{ONE}", "Edema": NaN, "Fracture": -1', f'"path_to_image": "{TWO}", "Edema": true']
+    lines = [
+        f'"path_to_image": "{ONE}", "Edema": NaN, "Fracture": -1, "Pneumonia": true, "Atelectasis": false',
+        f'"path_to_image": "{TWO}", "Edema": "yes", "Fracture": true',
+    ]
     put(tmp_path / "impression_fixed.json", "\n".join(f"{{{line}}}" for line in lines).encode())
     found = ChexpertPlus(tmp_path).read()
     assert found.samples["source_path"].tolist() == [ONE, THREE]
-    assert found.samples[list(LABELS)].iloc[0].dropna().to_dict() == {"Fracture": -1.0}
-    assert "Edema is 'True'" in found.rejected["reason"].iloc[0]
+    assert found.samples[list(LABELS)].iloc[0].dropna().to_dict() == {
+        "Fracture": -1.0,
+        "Pneumonia": 1.0,
+        "Atelectasis": 0.0,
+    }
+    assert "Edema is 'yes'" in found.rejected["reason"].iloc[0]

@@ -1,7 +1,9 @@
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ingest.archives.chexpert_labels import LABELS
@@ -109,3 +111,43 @@ def test_a_missing_table_is_an_error_that_names_it(tmp_path: Path, table: str) -
     (tmp_path / f"mimic-cxr-2.0.0-{table}.csv.gz").unlink()
     with pytest.raises(DatasetError, match="split" if table == "split" else "negbio"):
         Mimic(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("description", "projection", "ap_pa"),
+    [
+        ("CHEST (PORTABLE AP)", "frontal", "AP"),
+        ("Chest (pa only)", "frontal", "PA"),
+        ("CHEST (LATERAL)", "lateral", None),
+        ("CHEST LAT", "lateral", None),
+        ("CHEST (PA AND LAT)", None, None),
+        ("CHEST (SINGLE VIEW)", None, None),
+        ("CHEST (LAT DECUB ONLY)", None, None),
+        ("CHEST (PA, OBLIQUES)", None, None),
+        ("APICAL CHEST", None, None),
+        ("", None, None),
+    ],
+)
+def test_a_blank_view_is_that_of_the_procedure_step_where_it_names_exactly_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, description: str, projection: str | None, ap_pa: str | None
+) -> None:
+    write_mimic(tmp_path, IMAGES, LABELLED)
+    path = tmp_path / "mimic-cxr-2.0.0-metadata.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode().replace('"CHEST, ""PA"" AND LAT"', f'"{description}"')
+    put(path, gzip.compress(text.encode()))
+    caplog.set_level("INFO")
+    samples = Mimic(tmp_path).read().samples
+    assert samples["projection"].tolist()[:4] == ["frontal", "lateral", "lateral", "frontal"]
+    assert [samples["projection"].iloc[4], samples["ap_pa"].iloc[4]] == [projection, ap_pa]
+    assert ("1 images without a ViewPosition" in caplog.text) == (projection is not None)
+
+
+def test_ids_that_went_through_pandas_are_whole_numbers_in_every_table(tmp_path: Path) -> None:
+    write_mimic(tmp_path / "before", IMAGES, LABELLED)
+    write_mimic(tmp_path / "after", IMAGES, LABELLED)
+    for path in (tmp_path / "after").glob("*.gz"):
+        text = re.sub(r"\b((?:1[01]|5)\d{6,7})\b(?=,)", r"\1.0", gzip.decompress(path.read_bytes()).decode())
+        assert ".0" in text
+        put(path, gzip.compress(text.encode()))
+    before, after = (Mimic(tmp_path / folder).read().samples for folder in ("before", "after"))
+    pd.testing.assert_frame_equal(before, after)

@@ -175,3 +175,35 @@ def test_whatever_the_bytes_are_only_a_named_error_comes_out(
         rows, malformed = read_table(path, ["Path", "Sex"], multiline=multiline)
         assert list(rows.columns) == ["Path", "Sex", "where"]
         assert len(rows) + len(malformed) <= content.count(b"\n") + content.count(b"\r") + 1
+
+
+@pytest.mark.parametrize("comment", ["# one, two", "#", "# a,b,c,d"])
+@pytest.mark.parametrize("quoted", [False, True])  # the quoted line break is read line by line, the rest by Arrow
+def test_comments_are_no_rows_and_lines_keep_their_numbers(tmp_path: Path, comment: str, quoted: bool) -> None:
+    last = '"7\n8",9,9' if quoted else "7,9,9"
+    text = f"{comment}\n\na,b,c\n1,2,3\n{comment}\n#4,5,6\n{last}\n"
+    rows, malformed = read_table(write(tmp_path, text.encode()), ["a", "c"])
+    assert rows["c"].tolist() == ["3", "6", "9"]
+    assert rows["a"].tolist()[1] == "#4"  # a row whose first cell begins so has the header's number of fields
+    assert rows["where"].tolist() == ["table.csv line 4", "table.csv line 6", "table.csv line 7"]
+    assert malformed.empty
+
+
+def test_a_comment_between_rows_of_a_plain_table_is_skipped(tmp_path: Path) -> None:
+    rows, malformed = read_table(write(tmp_path, b"a,b\n1,2\n# x\n3,4\n5\n"), ["a", "b"])
+    assert rows["where"].tolist() == ["table.csv line 2", "table.csv line 4"]
+    assert malformed["where"].tolist() == ["table.csv line 5"]
+
+
+def test_columns_without_a_name_may_be_several_and_words_for_nothing_are_blank(tmp_path: Path) -> None:
+    content = b",a,,b\n0,nan,x,1\n1,NULL,y,None\n2,<NA>,z,NaN\n"
+    rows, malformed = read_table(write(tmp_path, content), ["a", "b"])
+    assert malformed.empty
+    assert rows[["a", "b"]].values.tolist() == [["", "1"], ["", "None"]]  # the third row is blank in both
+
+
+def test_records_between_quotes_are_taken_where_lines_would_give_fewer_rows(tmp_path: Path) -> None:
+    rows, malformed = read_table(write(tmp_path, b'a,b\n"x\ny",1\n"x\n\n,y",2\nz,3\nbad\n'), ["a", "b"])
+    assert rows["b"].tolist() == ["1", "2", "3"]
+    assert rows["where"].tolist() == ["table.csv line 2", "table.csv line 4", "table.csv line 7"]
+    assert malformed["where"].tolist() == ["table.csv line 8"]

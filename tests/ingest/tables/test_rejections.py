@@ -48,7 +48,7 @@ def test_a_row_that_is_rejected_already_contradicts_nobody() -> None:
 
 
 def test_labels_are_compared_as_numbers_and_named_as_text() -> None:
-    text = pd.DataFrame({"Edema": ["1", "1.0", "-1", "0.00", "", "+1", "1e0", "0x1", "yes", "-2", "nan", "1 "]})
+    text = pd.DataFrame({"Edema": ["1", "1.0", "-1", "0.00", "", "+1", "1e0", "0x1", "yes", "-2", "no", "1 "]})
     rows = pd.DataFrame({"where": [""] * len(text)})
     found = mark_labels(rows, text)["Edema"]
     np.testing.assert_array_equal(found.iloc[:7], np.array([1, 1, -1, 0, np.nan, 1, 1], dtype=np.float32))
