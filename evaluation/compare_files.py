@@ -78,7 +78,7 @@ def joined(options: BootstrapOptions, arms: Arms) -> Comparison:
     read = [ArmTables(arm.name, tuple(t for path in arm.files for t in read_predictions(path))) for arm in arms.arms]
     truth = read_truth(options.labels, [table for arm in read for table in arm.tables])
     needs_probabilities = METRICS[options.metric].needs_probabilities
-    return compare(truth, read, options.cluster, probabilities=needs_probabilities)
+    return compare(truth, read, options.cluster, probabilities=needs_probabilities, allowed=options.allow_different)
 
 
 def _refuse_output_that_is_read(options: BootstrapOptions, arms: tuple[ArmFiles, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -43,17 +42,3 @@ class AugmentationOptions:
         help="Largest shift of a view as a fraction of its side, either way.",
         group=AUGMENTATION,
     )
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names as "Edema,Mass", or as the list that a recipe may hold."""
-
-    name = "names"
-    takes_list = True
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
-        """Parse the names, in their order."""
-        words = value.split(",") if isinstance(value, str) else value
-        if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
-            self.fail(f"{value!r} is not a list of names such as Edema,Mass", param, ctx)
-        return tuple(word.strip() for word in words if word.strip())

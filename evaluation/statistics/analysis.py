@@ -78,6 +78,7 @@ def analyse(
         units=comparison.units,
         over=vary_over(comparison.unit_name, [arm.design for arm in arms]),
         different=comparison.different,
+        allowed_different=comparison.allowed,
         left_out=comparison.left_out,
         warnings=remarks(comparison, options, {arm.name: arm.design for arm in arms}, labels, mean),
         labels=labels,

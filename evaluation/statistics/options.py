@@ -7,8 +7,9 @@ from typing import Literal
 import click
 
 from evaluation.statistics.metrics import METRICS
+from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles, ArmFilesType, FilesType
-from shards.terminal.options import Number, option
+from shards.terminal.options import NamesOf, Number, option
 
 _FILES = "Input and output"
 _INTERVALS = "Intervals"
@@ -48,6 +49,13 @@ class FileOptions:
         multiple=True,
         metavar="FILE",
         help="Predictions of an arm called baseline, the reference; repeat for further draws.",
+        group=_FILES,
+    )
+    allow_different: tuple[str, ...] = option(
+        (),
+        NamesOf(DIFFERENCES),
+        metavar="NAME[,NAME...]",
+        help="In what the arms may differ beside their weights, said in the result: " + ", ".join(DIFFERENCES) + ".",
         group=_FILES,
     )
     output: Path = option(type=click.Path(dir_okay=False, path_type=Path), help="JSON file to write.", group=_FILES)

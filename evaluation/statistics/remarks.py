@@ -67,7 +67,6 @@ def remarks(
         *_about_units(comparison),
         *_about_draws(designs, options),
         *_about_labels(comparison, labels, mean),
-        *_about_arms(comparison),
         *_about_differences(labels),
     )
 
@@ -111,11 +110,6 @@ def _about_labels(comparison: Comparison, labels: Mapping[str, LabelResult], mea
             f"In {mean.undefined_replicates} replicates a label of the mean has one class only: they are left out of "
             "the mean's replicates."
         )
-
-
-def _about_arms(comparison: Comparison) -> Iterator[str]:
-    if comparison.different:
-        yield f"The arms differ in more than their initial weights: {', '.join(comparison.different)}."
 
 
 def _about_differences(labels: Mapping[str, LabelResult]) -> Iterator[str]:

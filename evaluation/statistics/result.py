@@ -115,6 +115,7 @@ class BootstrapResult:
     holm_family: tuple[str, ...] | None
     inputs: Inputs
     versions: dict[str, str]
+    allowed_different: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     subgroups: dict[str, Any] = field(default_factory=dict)
 
@@ -122,7 +123,8 @@ class BootstrapResult:
         """The mapping that is written, its keys in the order of docs/statistics.md."""
         content = dataclasses.asdict(self)
         order = [
-            *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different", "left_out"),
+            *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
+            *("allowed_different", "left_out"),
             *("warnings", "holm_family", "labels", "mean", "metrics", "subgroups", "inputs", "versions"),
         ]
         return {"format_version": FORMAT_VERSION, **{key: content[key] for key in order}}
@@ -142,6 +144,7 @@ def result_from_json(content: Mapping[str, Any]) -> BootstrapResult:
                 **_known(BootstrapResult, content),
                 "over": tuple(content["over"]),
                 "different": tuple(content["different"]),
+                "allowed_different": tuple(content.get("allowed_different", ())),
                 "warnings": tuple(content["warnings"]),
                 "left_out": LeftOut(**_known(LeftOut, content["left_out"])),
                 "labels": {str(label): _label(entry) for label, entry in content["labels"].items()},

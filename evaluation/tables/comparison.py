@@ -1,15 +1,16 @@
 """Join truth and predictions by id: the arrays that the bootstrap works on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.tables.agreement import agreement
 from evaluation.tables.identifiers import quoted, some
 from evaluation.tables.patients import PATIENT
-from evaluation.tables.provenance import ArmTables, Draw, different, draws_of
+from evaluation.tables.provenance import ArmTables, Draw, draws_of
 from evaluation.tables.table import Table, TableError
 from evaluation.tables.truth import Truth
 
@@ -52,7 +53,8 @@ class Comparison:
 
     truth: [rows, labels], 1, 0, or NaN where it is uncertain or unknown: such a row is left out of the label.
     unit: [rows], the resampled unit of each row, 0-based. clustered: some unit has more than one row.
-    different: in what the arms' sidecars disagree. warnings: sentences for the person who reads the result.
+    different: in what the arms' sidecars disagree. allowed: what of it was allowed. warnings: sentences for the person
+    who reads the result.
     """
 
     labels: tuple[str, ...]
@@ -65,6 +67,7 @@ class Comparison:
     left_out: LeftOut
     warnings: tuple[str, ...]
     truth_origin: dict[str, object]
+    allowed: tuple[str, ...] = ()
 
     @property
     def units(self) -> int:
@@ -73,11 +76,17 @@ class Comparison:
 
 
 def compare(
-    truth: Truth, arms: Sequence[ArmTables], cluster: str | None = None, *, probabilities: bool = False
+    truth: Truth,
+    arms: Sequence[ArmTables],
+    cluster: str | None = None,
+    *,
+    probabilities: bool = False,
+    allowed: Collection[str] = (),
 ) -> Comparison:
     """Join by id. cluster: the truth's column to resample; None takes the patient where one is named, else the id.
 
-    probabilities: refuse scores outside 0..1. Raises TableError where an id is missing on either side, the ids are of
+    probabilities: refuse scores outside 0..1. allowed: in what the arms may differ beside their weights
+    (`evaluation.tables.agreement.DIFFERENCES`). Raises TableError where an id is missing on either side, the ids are of
     different columns, a score is none, the cluster column is missing or blank, or there are fewer than two units.
     """
     tables = [table for arm in arms for table in arm.tables]
@@ -88,6 +97,7 @@ def compare(
                 "all predictions need the same first column"
             )
     draws = [draws_of(arm) for arm in arms]
+    agreed = agreement(arms, truth.origin, allowed)
     labels = tuple(str(name) for name in truth.labels)
     unit_name, names = _units(truth, cluster)
     units, unit = np.unique(np.array(names, object), return_inverse=True)
@@ -110,9 +120,10 @@ def compare(
         unit_name=unit_name,
         unit=np.asarray(unit[order], np.int64),
         clustered=bool(np.bincount(unit).max() > 1),
-        different=tuple(different(arms)),
+        different=agreed.different,
+        allowed=agreed.allowed,
         left_out=_left_out(truth, tables, labels),
-        warnings=tuple(_warnings(truth, tables, arms, joined)),
+        warnings=(*agreed.remarks, *_warnings(truth, tables, arms, joined)),
         truth_origin=truth.origin,
     )
 

@@ -1,26 +1,10 @@
-"""Read from sidecars which draw and pretraining seed a file of predictions is of, and in what arms differ."""
+"""Read from sidecars which draw and pretraining seed a file of predictions is of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.tables.table import Table, TableError
-
-COMPARED = (
-    "architecture",
-    "image_size",
-    "mean",
-    "std",
-    "method",
-    "label_fraction",
-    "uncertain",
-    "missing",
-    "split",
-    "aggregate",
-    "row_filter",
-    "dataset",
-)
-"""What should be the same in all arms, so that they differ in their initial weights only."""
 
 Sidecar = Mapping[str, object]
 
@@ -47,11 +31,11 @@ def draws_of(arm: ArmTables) -> tuple[Draw, ...]:
     Raises TableError where a file, or a draw of one pretraining seed, is given twice: it would count as evidence twice.
     """
     _refuse_same_file(arm)
-    stated = [_integer(table.sidecar, "draw") for table in arm.tables]
+    numbers = [_integer(table.sidecar, "draw") for table in arm.tables]
     seeds = [_pretraining_seed(table.sidecar) for table in arm.tables]
-    if any(number is None for number in stated):
+    if any(number is None for number in numbers):
         return tuple(Draw(number, seed) for number, seed in enumerate(seeds))
-    draws = [Draw(number, seed) for number, seed in zip(stated, seeds, strict=True) if number is not None]
+    draws = [Draw(number, seed) for number, seed in zip(numbers, seeds, strict=True) if number is not None]
     first: dict[Draw, Path] = {}
     for draw, table in zip(draws, arm.tables, strict=True):
         if draw in first:
@@ -68,24 +52,7 @@ def draws_of(arm: ArmTables) -> tuple[Draw, ...]:
     return tuple(draws)
 
 
-def different(arms: Sequence[ArmTables]) -> list[str]:
-    """Names of what the arms' sidecars disagree on. What a sidecar does not say is not compared."""
-    found = []
-    for key in COMPARED:
-        by_arm = [set(_values(arm, key)) for arm in arms]
-        if all(by_arm) and any(values != by_arm[0] for values in by_arm):
-            found.append(key)
-    return found
-
-
-def _values(arm: ArmTables, key: str) -> Iterator[str]:
-    for table in arm.tables:
-        value = _stated(table.sidecar, key)
-        if value is not None:
-            yield repr(value.get("digest", value) if isinstance(value, Mapping) else value)
-
-
-def _stated(sidecar: Sidecar | None, key: str) -> object:
+def stated(sidecar: Sidecar | None, key: str) -> object:
     """What a sidecar says of the predictions, else of their model; None where it says nothing."""
     if sidecar is None:
         return None
@@ -95,18 +62,18 @@ def _stated(sidecar: Sidecar | None, key: str) -> object:
 
 def _pretraining_seed(sidecar: Sidecar | None) -> int | None:
     """The seed of the pretraining, or of the random initial weights where there was none."""
-    stated = _integer(sidecar, "pretraining_seed")
-    if stated is not None:
-        return stated
-    provenance = _stated(sidecar, "provenance")
+    recorded = _integer(sidecar, "pretraining_seed")
+    if recorded is not None:
+        return recorded
+    provenance = stated(sidecar, "provenance")
     seed = provenance.get("seed") if isinstance(provenance, Mapping) else None
     if isinstance(seed, int):
         return seed
-    return _integer(sidecar, "seed") if _stated(sidecar, "initial") == "random" else None
+    return _integer(sidecar, "seed") if stated(sidecar, "initial") == "random" else None
 
 
 def _integer(sidecar: Sidecar | None, key: str) -> int | None:
-    value = _stated(sidecar, key)
+    value = stated(sidecar, key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

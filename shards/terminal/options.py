@@ -182,6 +182,35 @@ class Number(click.FloatRange):
         return float(super().convert(number, param, ctx))
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names as "Edema,Mass", or as the list that a recipe may hold."""
+
+    name = "names"
+    takes_list = True
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
+        """Parse the names, in their order."""
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+            self.fail(f"{value!r} is not a list of names such as Edema,Mass", param, ctx)
+        return tuple(word.strip() for word in words if word.strip())
+
+
+class NamesOf(Names):
+    """Names of which each is one of the choices."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.choices = tuple(choices)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
+        """Parse the names and check each."""
+        names = super().convert(value, param, ctx)
+        for name in names:
+            if name not in self.choices:
+                self.fail(f"{name!r} is not one of {', '.join(self.choices)}", param, ctx)
+        return names
+
+
 class Device(click.Choice[str]):
     """Device that a command computes on; `cuda`, torch's name for it, is accepted as `gpu`."""
 

@@ -195,7 +195,8 @@ def test_the_bootstrap_joins_predictions_with_the_shards(
     predicted(labelled_root, probed, tmp_path / "a.csv", "--aggregate", aggregate)
     predicted(labelled_root, tuned, tmp_path / "b.csv", "--aggregate", aggregate)
     words = ("--model", tmp_path / "b.csv", "--baseline", tmp_path / "a.csv", "--replicates", 400)
-    result = run("bootstrap", "--labels", labelled_root, *words, "--output", tmp_path / "r.json")
+    allowed = ("--allow-different", "method")
+    result = run("bootstrap", "--labels", labelled_root, *words, *allowed, "--output", tmp_path / "r.json")
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "r.json").read_text())
     described = json.loads((tuned / "model.json").read_text())

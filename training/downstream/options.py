@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import click
 
-from shards.terminal.options import Number, option
+from shards.terminal.options import Names, Number, option
 from training.backbones.architectures import ARCHITECTURES
 from training.choices import (
     AT,
@@ -25,7 +25,7 @@ from training.choices import (
     Missing,
     Uncertain,
 )
-from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, SEED, AugmentationOptions, Names
+from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, SEED, AugmentationOptions
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
 _TRAINING = "Training"

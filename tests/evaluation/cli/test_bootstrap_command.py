@@ -64,7 +64,18 @@ def test_the_json_has_the_documented_keys_in_their_order(folder: Path) -> None:
     result = result_of(folder, "--model", folder / "a.csv", "--baseline", folder / "c.csv")
     assert list(result) == [
         *("format_version", "metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
-        *("left_out", "warnings", "holm_family", "labels", "mean", "metrics", "subgroups", "inputs", "versions"),
+        *(
+            "allowed_different",
+            "left_out",
+            "warnings",
+            "holm_family",
+            "labels",
+            "mean",
+            "metrics",
+            "subgroups",
+            "inputs",
+            "versions",
+        ),
     ]
     assert [result[key] for key in list(result)[:8]] == [2, "auroc", 10_000, 0.95, 0, "baseline", "patient_id", 45]
     assert list(result["labels"]) == LABELS
@@ -252,9 +263,14 @@ def test_sidecars_and_inputs_are_carried_into_the_result(folder: Path) -> None:
 def test_what_arms_differ_in_beside_their_weights_is_said(folder: Path) -> None:
     write_sidecar(folder / "a.csv", split="test", model={"image_size": 320, "method": "probe"})
     write_sidecar(folder / "c.csv", split="test", model={"image_size": 224, "method": "probe"})
-    result = result_of(folder, "--model", folder / "a.csv", "--baseline", folder / "c.csv", *QUICK)
-    assert result["different"] == ["image_size"]
-    assert any("differ in more than their initial weights: image_size" in warning for warning in result["warnings"])
+    words = ("--model", folder / "a.csv", "--baseline", folder / "c.csv", *QUICK)
+    refused = run("--labels", folder / "truth.csv", *words, "--output", folder / "refused.json")
+    assert refused.exit_code == 1
+    assert "image_size (model has 320; baseline has 224)" in " ".join(refused.output.split())
+    assert not (folder / "refused.json").exists()
+    result = result_of(folder, *words, "--allow-different", "image_size")
+    assert result["different"] == result["allowed_different"] == ["image_size"]
+    assert any("differ in image_size" in warning and "was allowed" in warning for warning in result["warnings"])
 
 
 def test_the_terminal_shows_a_table_marks_rare_labels_and_says_where_the_result_is(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Draws and pretraining seeds from sidecars, files given twice, and in what arms differ."""
+"""Draws and pretraining seeds from sidecars, and files given twice."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluation.tables.provenance import ArmTables, Draw, different, draws_of
+from evaluation.tables.provenance import ArmTables, Draw, draws_of
 from evaluation.tables.table import Table, TableError
 
 
@@ -44,11 +44,3 @@ def test_one_draw_of_one_seed_twice_is_refused_with_both_files() -> None:
 def test_one_file_twice_is_refused() -> None:
     with pytest.raises(TableError, match="hold the same bytes"):
         draws_of(arm(None, None, same=True))
-
-
-def test_arms_that_differ_in_more_than_their_start_are_named_by_what() -> None:
-    one = arm(model(image_size=320, method="probe", dataset={"digest": "a"}, initial="moco"))
-    two = arm(model(image_size=224, method="probe", dataset={"digest": "b"}, initial="random"), name="random")
-    assert different([one, two]) == ["image_size", "dataset"]
-    assert different([one, arm(None, name="x")]) == []
-    assert different([one]) == []

@@ -1,0 +1,177 @@
+"""Find out in what arms differ beside their weights, and refuse what makes no comparison unless it is allowed.
+
+A gain is the effect of pretraining only where nothing else differs. What a sidecar does not say is not compared.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluation.tables.provenance import ArmTables, stated
+from evaluation.tables.table import Table, TableError
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "architecture": ("architecture",),
+    "image_size": ("image_size",),
+    "preprocessing": ("mean", "std"),
+    "policy": ("uncertain", "missing"),
+    "fraction": ("label_fraction", "fraction_of"),
+    "split": ("split",),
+    "aggregate": ("aggregate",),
+    "row_filter": ("row_filter",),
+    "method": ("method",),
+}
+"""Name of a difference -> keys of the sidecars, or of the models below them, that it goes by."""
+
+_ABSENT = {"fraction_of": "patients", "row_filter": "all rows"}
+"""What a sidecar meant that has no such key."""
+
+DRAWS, DATASET, INITIAL = "draws", "dataset", "initial"
+DIFFERENCES = (*_KEYS, DRAWS, DATASET, INITIAL)
+"""What --allow-different may name. initial: the weights that pretraining began from; it is named, never refused."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """In what the arms differ. different: names of DIFFERENCES. allowed: those of them that were allowed."""
+
+    different: tuple[str, ...]
+    allowed: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def agreement(
+    arms: Sequence[ArmTables], truth_origin: Mapping[str, object], allowed: Collection[str] = ()
+) -> Agreement:
+    """Compare the arms' sidecars with each other and with the truth.
+
+    truth_origin: what the result says of the truth; the digest of a dataset of shards is compared with the one that
+    each file was predicted on. Raises TableError for files of one arm that differ in more than draw and seeds, and for
+    arms that differ in anything else than `initial` that is not allowed.
+    """
+    for arm in arms:
+        _refuse_mixed(arm)
+    found = {name: told for name in DIFFERENCES if (told := _difference(name, arms, truth_origin))}
+    refused = {name: told for name, told in found.items() if name != INITIAL and name not in allowed}
+    if refused:
+        raise TableError(
+            f"the arms differ in more than their weights: {'; '.join(refused.values())}. Such a difference is no gain "
+            "of pretraining. Predict them alike, or declare what differs by --allow-different "
+            f"{','.join(refused)}, which the result repeats"
+        )
+    was_allowed = tuple(name for name in found if name in allowed)
+    return Agreement(tuple(found), was_allowed, tuple(_remarks(arms, found, allowed)))
+
+
+def _difference(name: str, arms: Sequence[ArmTables], truth_origin: Mapping[str, object]) -> str | None:
+    """What differs, in words, or None."""
+    by_arm = {arm.name: _values(name, arm.tables) for arm in arms}
+    if name == DRAWS:
+        by_arm = {arm.name: _draws(arm) for arm in arms}
+    known = {arm: values for arm, values in by_arm.items() if values}
+    if name == DATASET and (mismatch := _other_truth(arms, truth_origin)):
+        return mismatch
+    first = next(iter(known.values()), None)
+    if all(values == first for values in known.values()):
+        return None
+    told = (f"{arm} has {', '.join(sorted(values))}" for arm, values in known.items())
+    return f"{name} ({'; '.join(told)})"
+
+
+def _values(name: str, tables: Sequence[Table]) -> set[str]:
+    """The values of a difference in these tables, in words; none for tables that do not say."""
+    found = set()
+    for table in tables:
+        parts = list(_parts(name, table))
+        if any(part is not None for part in parts):
+            found.add(" and ".join("unknown" if part is None else str(part) for part in parts))
+    return found
+
+
+def _parts(name: str, table: Table) -> Iterator[object]:
+    if name == DATASET:
+        trained = stated(table.sidecar, "model")
+        yield _digest(stated(table.sidecar, "dataset"))
+        yield _digest(trained.get("dataset")) if isinstance(trained, Mapping) else None
+    elif name == INITIAL:
+        yield _began_from(table)
+    else:
+        for key in _KEYS.get(name, ()):
+            value = stated(table.sidecar, key)
+            yield _ABSENT.get(key) if value is None and table.sidecar is not None else value
+
+
+def _began_from(table: Table) -> object:
+    """The weights before any pretraining (random, imagenet, a file's name), or the model's where there was none."""
+    provenance = stated(table.sidecar, "provenance")
+    init = provenance.get("init") if isinstance(provenance, Mapping) else None
+    return init if init is not None else stated(table.sidecar, "initial")
+
+
+def _draws(arm: ArmTables) -> set[str]:
+    """The arm's draws as one value, so that sets are compared; none where a file does not say."""
+    numbers = [stated(table.sidecar, "draw") for table in arm.tables]
+    if any(number is None for number in numbers):
+        return set()
+    return {", ".join(str(number) for number in sorted({int(str(number)) for number in numbers}))}
+
+
+def _other_truth(arms: Sequence[ArmTables], truth_origin: Mapping[str, object]) -> str | None:
+    """Whether a file was predicted on another build of the dataset than the truth is of."""
+    digest = truth_origin.get("digest")
+    if digest is None:  # a table: nothing is known of its dataset
+        return None
+    for table in (table for arm in arms for table in arm.tables):
+        predicted = _digest(stated(table.sidecar, "dataset"))
+        if predicted is not None and predicted != _short(digest):
+            return (
+                f"dataset ({table.path} was predicted on that of digest {predicted}, the truth is of {_short(digest)})"
+            )
+    return None
+
+
+def _refuse_mixed(arm: ArmTables) -> None:
+    """Files that differ in more than draw and seeds are no draws of one arm: their mean would mean nothing."""
+    for name in DIFFERENCES:
+        if name == DRAWS:
+            continue
+        first: tuple[Table, set[str]] | None = None
+        for table in arm.tables:
+            values = _values(name, [table])
+            if not values:
+                continue
+            if first is not None and values != first[1]:
+                raise TableError(
+                    f"arm {arm.name}: {first[0].path} and {table.path} differ in {name} ({', '.join(first[1])} and "
+                    f"{', '.join(values)}), and files of one arm may differ in draw and seeds only. Make another arm "
+                    "of the second"
+                )
+            first = first or (table, values)
+
+
+def _remarks(arms: Sequence[ArmTables], found: Mapping[str, str], allowed: Collection[str]) -> Iterator[str]:
+    for name, told in found.items():
+        how = "as was allowed (--allow-different)" if name in allowed else "so that the gain is not pretraining's alone"
+        yield f"The arms differ in {told}, {how}."
+    silent = [str(table.path) for arm in arms for table in arm.tables if table.sidecar is None]
+    if silent and len(arms) > 1:
+        shown = ", ".join(silent[:_SHOWN]) + (f" and {len(silent) - _SHOWN} more" if len(silent) > _SHOWN else "")
+        yield f"No sidecar says how these were made, so that it is not known whether arms differ in it: {shown}."
+    for arm in arms:
+        for key, what in (("allow_seen_patients", "whom the weights have seen"),):
+            counts = [
+                sum(int(str(stated(table.sidecar, name) or 0)) for name in ("seen_patients", "run_patients"))
+                for table in arm.tables
+                if stated(table.sidecar, key)
+            ]
+            if any(counts):
+                yield f"Arm {arm.name} was judged on up to {max(counts)} patients {what}, as was allowed ({key})."
+
+
+def _digest(citation: object) -> str | None:
+    return _short(citation["digest"]) if isinstance(citation, Mapping) and "digest" in citation else None
+
+
+def _short(digest: object) -> str:
+    return str(digest)[:12]
