@@ -96,16 +96,27 @@ class Study:
 
     def fit(self, task: Task, fraction: float, arm: str) -> list[Path]:
         """Train the models of an arm, and return their directories."""
-        # A pretraining run knows its own size.
-        shared = _without(self.shared, "--image-size") if Path(self.backbones[arm]).is_dir() else self.shared
+        source = self.source(arm)
+        # A pretraining run has its own size, and so has what is prepared like it.
+        shared = _without(self.shared, "--image-size") if any(Path(word).is_dir() for word in source) else self.shared
         models = self.models(task, fraction, arm)
         for draw, model in enumerate(models):
             run(
                 "cxr-train", task.method, "--shards", self.shards[task.dataset],
-                "--backbone-from", self.backbones[arm], "--labels", ",".join(task.labels),
+                *source, "--labels", ",".join(task.labels),
                 "--label-fraction", f"{fraction:g}", "--draw", draw, *shared, *task.options, "--output", model,
             )  # fmt: skip
         return models
+
+    def source(self, arm: str) -> tuple[str, ...]:
+        """Options that name an arm's backbone. Arms differ in their weights only: where there is a run of ours, the
+        random arm is what that run began with, and ImageNet's weights are prepared as the run's are."""
+        pretrained = self.backbones.get(MOCO)
+        if pretrained is not None and arm == RANDOM:
+            return ("--backbone-from", pretrained, "--at", "start")
+        if pretrained is not None and arm == IMAGENET:
+            return ("--backbone-from", IMAGENET, "--preprocessing", pretrained)
+        return ("--backbone-from", self.backbones[arm])
 
     def _predictions(self, task: Task, fraction: float, arm: str) -> Iterator[Path]:
         for model in self.fit(task, fraction, arm):
