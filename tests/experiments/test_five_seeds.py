@@ -35,6 +35,7 @@ from recipes import shipped_recipes
 from tests.training.labelled_shards import write_labelled_dataset
 from training.backbones.networks import backbone_weights, build_backbone
 from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
+from training.runs.start import START_DIGEST, start_digest, write_start
 
 needs_lightly = pytest.mark.skipif(not lightly_is_there(), reason="lightly is not installed (pip install lightly)")
 
@@ -61,9 +62,12 @@ def a_study(folder: Path, shards: dict[str, Path], seed: int) -> Study:
     """A random start beside other weights that pass for its pretrained ones."""
     run = folder / MOCO
     run.mkdir(parents=True)
+    start = build_backbone("resnet18", seed)
+    provenance = {"method": "moco-v2", "init": "random", "seed": seed}
     description = describe_backbone(
-        architecture="resnet18", image_size=32, mean=120.0, std=60.0, provenance={"seed": seed}
-    )
+        architecture="resnet18", image_size=32, mean=120.0, std=60.0, provenance=provenance
+    ) | {START_DIGEST: start_digest(start, "resnet18")}
+    write_start(run, start, "resnet18", "random")
     save_backbone(run, backbone_weights(build_backbone("resnet18", 10 + seed), "resnet18"), description)
     shared = ("--image-size", "32", "--seed", str(seed), "--device", "cpu", "--threads", "1")
     return Study(folder, shards, {RANDOM: RANDOM, MOCO: str(run)}, shared)
