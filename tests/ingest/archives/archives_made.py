@@ -161,3 +161,26 @@ def write_plus(
             name = row[0].replace(".jpg", ".png" if images.endswith("PNG") else ".dcm")
             put(root / images / name, png(number, 35, 31 + number % 5))
     return root
+
+
+def write_rsna(root: Path, boxes: Sequence[tuple[str, str]], classes: Sequence[tuple[str, str]] | None) -> Path:
+    """The RSNA challenge; boxes: image and Target; classes: image and class."""
+    rows = [[image, *(["1.0"] * 4 if target == "1" else [""] * 4), target] for image, target in boxes]
+    write_csv(root / "stage_2_train_labels.csv", rows, ("patientId", "x", "y", "width", "height", "Target"))
+    if classes is not None:
+        write_csv(root / "stage_2_detailed_class_info.csv", classes, ("patientId", "class"))
+    for number, image in enumerate(dict.fromkeys(image for image, _ in boxes)):
+        if "/" not in image:
+            put(root / "stage_2_train_images" / f"{image}.dcm", png(number, 39, 34 + number % 5))
+    return root
+
+
+def write_vinbigdata(root: Path, boxes: Sequence[tuple[str, str, str]]) -> Path:
+    """VinBigData as Kaggle has it; boxes: image, class and radiologist."""
+    rows = [[image, name, "0", reader, "", "", "", ""] for image, name, reader in boxes]
+    header = ("image_id", "class_name", "class_id", "rad_id", "x_min", "y_min", "x_max", "y_max")
+    write_csv(root / "train.csv", rows, header)
+    for number, image in enumerate(dict.fromkeys(image for image, _, _ in boxes)):
+        if "/" not in image:
+            put(root / "train" / f"{image}.dicom", png(number, 39, 34 + number % 5))
+    return root

@@ -39,6 +39,17 @@ def _vindr(root: Path) -> None:
     archives.write_vindr(root, train, [(f"{n:032x}", {"COPD": "1"}) for n in range(6, 8)])
 
 
+def _rsna(root: Path) -> None:
+    names = [f"{n:08x}-14fd-4e49-80ba-63a80b6bddd6" for n in range(8)]
+    boxes = [(name, str(n % 2)) for n, name in enumerate(names) for _ in range(1 + n % 2)]
+    archives.write_rsna(root, boxes, [(name, "Lung Opacity" if target == "1" else "Normal") for name, target in boxes])
+
+
+def _vinbigdata(root: Path) -> None:
+    boxes = [(f"{n:032x}", "ILD" if n + r > 5 else "No finding", f"R{r}") for n in range(8) for r in range(3)]
+    archives.write_vinbigdata(root, boxes)
+
+
 def _plus(root: Path) -> None:
     paths = [f"train/patient{n // 2:05d}/study1/view{n % 2 + 1}_frontal.jpg" for n in range(8)]
     labels: dict[str, dict[str, float | None]] = {path: {"Edema": n % 3 - 1.0} for n, path in enumerate(paths[:6])}
@@ -73,5 +84,7 @@ MINIATURES: dict[str, Callable[[Path], object]] = {
     "mimic": _mimic,
     "padchest": _padchest,
     "vindr": _vindr,
+    "rsna": _rsna,
+    "vinbigdata": _vinbigdata,
 }
 """For each `--dataset`, what writes it below a folder."""
