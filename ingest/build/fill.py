@@ -86,7 +86,7 @@ def _fill(job: Job, shard: str, report: Report) -> None:
                 complete = row | {"height": image.height, "width": image.width, "excluded": None}
                 writer.add({column: complete[column] for column in kept}, image.jpeg)
                 digests.append(image.pixels)
-                if (suspected := suspect(row["key"], row["source_path"], image.histogram)) is not None:
+                if (suspected := suspect(row["key"], row["source_path"], image.histogram, image.levels)) is not None:
                     suspicious.append(suspected)
                 if writer.split == "train":
                     histogram += image.histogram

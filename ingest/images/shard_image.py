@@ -23,7 +23,8 @@ _EXACT = 1 << 24  # OpenCV counts in float32, ten times as fast as numpy
 class Ingested:
     """One image as a shard stores it.
 
-    histogram: int64 [256], gray levels of the decoded JPEG. pixels: 32 hex digits, equal for equal decoded JPEGs, and
+    histogram: int64 [256], gray levels of the decoded JPEG. levels: how many it uses, those that the encoder's rounding
+    adds left out. pixels: 32 hex digits, equal for equal decoded JPEGs, and
     different for others but by a chance that no archive meets. passed_through: whether the JPEG's own data were kept.
     """
 
@@ -31,6 +32,7 @@ class Ingested:
     height: int
     width: int
     histogram: npt.NDArray[np.int64]
+    levels: int
     pixels: str
     passed_through: bool
 
@@ -44,15 +46,18 @@ def ingest_image(content: bytes, short_side: int | None, max_pixels: int, white:
     """
     jpeg = _passed_through(content, short_side, max_pixels)
     passed_through = jpeg is not None
+    levels = 256
     if jpeg is None:
-        jpeg = encode_gray(read_gray(content, short_side, max_pixels, white))
+        image = read_gray(content, short_side, max_pixels, white)
+        levels, jpeg = int(np.count_nonzero(_histogram(image))), encode_gray(image)
     try:
         decoded = simplejpeg.decode_jpeg(jpeg, colorspace="GRAY")
     except ValueError as error:
         raise UnusableImage(Fault.UNREADABLE, f"{error}") from error
     height, width = decoded.shape[:2]
     histogram = _histogram(decoded)
-    return Ingested(jpeg, height, width, histogram, _digest(decoded, histogram), passed_through)
+    levels = min(levels, int(np.count_nonzero(histogram)))
+    return Ingested(jpeg, height, width, histogram, levels, _digest(decoded, histogram), passed_through)
 
 
 def encode_gray(image: Gray) -> bytes:

@@ -4,13 +4,16 @@ import csv
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from ingest.build.shard_image import ingest_image
 from ingest.cli.main import main
 from ingest.pixels.suspicious import suspect
-from tests.ingest.archives.layouts import write_shenzhen
+from shards.images.unusable_image import MAX_PIXELS
+from tests.ingest.archives.layouts import picture, write_shenzhen
 from tests.ingest.pixels.test_png_range import deep_picture, encoded
 
 
@@ -31,14 +34,14 @@ def build(source: Path, out: Path, *words: str) -> Result:
 def test_fewer_than_32_levels_are_suspicious(levels: int, suspicious: bool) -> None:
     found = np.zeros(256, dtype=np.int64)
     found[:levels] = 10
-    assert (suspect("k", "p", found) is not None) == suspicious
+    assert (suspect("k", "p", found, levels) is not None) == suspicious
 
 
 @pytest.mark.parametrize(("black", "suspicious"), [(100, False), (101, True)])
 def test_over_half_of_the_pixels_at_one_level_are_suspicious(black: int, suspicious: bool) -> None:
     found = np.zeros(256, dtype=np.int64)
     found[0], found[100:200] = black, 1
-    one = suspect("k", None, found)
+    one = suspect("k", None, found, 101)
     assert (one is not None) == suspicious
     if one is not None:
         assert one.reason == "50% of the pixels at gray level 0"
@@ -46,9 +49,17 @@ def test_over_half_of_the_pixels_at_one_level_are_suspicious(black: int, suspici
 
 
 def test_both_reasons_are_named() -> None:
-    one = suspect("k", "p", histogram(g3=90, g7=10))
+    one = suspect("k", "p", histogram(g3=90, g7=10), 2)
     assert one is not None
     assert one.reason == "2 gray levels, fewer than 32; 90% of the pixels at gray level 3"
+
+
+def test_levels_that_the_encoder_adds_do_not_hide_a_picture_of_few() -> None:
+    coarse = (picture(1, 120, 130) // 16 * 16).astype(np.uint8)
+    image = ingest_image(cv2.imencode(".png", coarse)[1].tobytes(), None, MAX_PIXELS)
+    assert np.count_nonzero(image.histogram) > 32
+    assert image.levels == np.unique(coarse).size
+    assert suspect("k", "p", image.histogram, image.levels) is not None
 
 
 def test_a_build_names_the_first_five_in_its_last_line_and_all_in_a_table(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ingest.images.shard_image import ingest_image
 from ingest.phantom.acquisition import sample_acquisition
 from ingest.phantom.anatomy import sample_anatomy
 from ingest.phantom.frontal import frontal
+from ingest.pixels.suspicious import suspect
 from shards.images.gray import Gray, read_gray
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 
@@ -251,8 +252,20 @@ def test_every_file_that_pydicom_tests_itself_with_is_a_picture_or_named() -> No
                 raise
         else:
             assert min(image.height, image.width) <= 320
+            assert (suspect("", "", image.histogram, image.levels) is not None) >= (image.levels < 32)
+            if gray_values(content) >= 64:
+                assert image.levels >= 32, file.name
             seen += 1
     assert seen > 40
+
+
+def gray_values(content: bytes) -> int:
+    """How many different values a picture of one colour stores; 0 for what pydicom alone cannot decode."""
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    try:
+        return np.unique(dataset.pixel_array).size if dataset.SamplesPerPixel == 1 else 0
+    except (AttributeError, RuntimeError, NotImplementedError, ValueError):  # whatever its decoders raise
+        return 0
 
 
 @settings(max_examples=60, deadline=None)

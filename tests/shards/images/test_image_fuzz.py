@@ -33,7 +33,7 @@ def test_an_example_follows_from_its_number() -> None:
 
 def test_what_is_neither_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(content: bytes, short_side: int | None, max_pixels: int) -> Ingested:
-        return Ingested(content, 7, 7, np.zeros(256, np.int64), "", passed_through=False)
+        return Ingested(content, 7, 7, np.zeros(256, np.int64), 0, "", passed_through=False)
 
     monkeypatch.setattr(image_fuzz, "ingest_image", wrong)
     with pytest.raises(AssertionError, match="7 x 7"):
