@@ -25,8 +25,8 @@ _READERS = {
     "mimic": "ingest.archives.mimic:Mimic",
     "padchest": "ingest.archives.padchest:Padchest",
     "vindr": "ingest.archives.vindr:Vindr",
-    "rsna": "ingest.archives.rsna:Rsna",
-    "vinbigdata": "ingest.archives.vinbigdata:Vinbigdata",
+    "rsna": "ingest.challenges.rsna:Rsna",
+    "vinbigdata": "ingest.challenges.vinbigdata:Vinbigdata",
 }
 
 VARIANTS = tuple(_READERS)

@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingest": {"shards"},
     "ingest.tables": _FORMAT,
     "ingest.archives": {"shards", "ingest.tables"},
+    "ingest.challenges": {"shards", "ingest.tables", "ingest.archives"},
     "ingest.own": {*_FORMAT, "ingest.tables", "ingest.archives"},
     "ingest.pixels": {"shards.images", "ingest"},
     "ingest.images": {"shards", "shards.images", "shards.terminal"},

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.archives.rsna import Rsna
+from ingest.challenges.rsna import Rsna
 from shards.errors import DatasetError
 from tests.ingest.archives.archives_made import write_rsna
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.archives.vinbigdata import LABELS, Vinbigdata
 from ingest.archives.vindr import LABELS as VINDR_LABELS
+from ingest.challenges.vinbigdata import LABELS, Vinbigdata
 from shards.errors import DatasetError
 from tests.ingest.archives.archives_made import write_vinbigdata
 
