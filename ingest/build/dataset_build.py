@@ -21,8 +21,8 @@ from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
 from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.images.links import LinkRule
+from ingest.images.ranges import AUTO
 from ingest.images.source_file import STRICT
-from ingest.pixels.ranges import AUTO
 from ingest.workers import run
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION

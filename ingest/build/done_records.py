@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.build.plan import BUILD_FOLDER, Plan
-from ingest.pixels.suspicious import Suspicious
+from ingest.images.suspicious import Suspicious
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically, write_json_atomically
 from shards.format.dataset import ShardSummary

@@ -21,8 +21,8 @@ import pyarrow as pa
 from ingest.build.done_records import PIXELS, Done, read_done, read_rows
 from ingest.build.duplicates import DUPLICATES, Counts, count_duplicates, find_duplicates, reason
 from ingest.build.plan import BUILD_FOLDER, Plan
-from ingest.pixels.suspicious import COLUMNS as SUSPICIOUS_COLUMNS
-from ingest.pixels.suspicious import SUSPICIOUS, tell
+from ingest.images.suspicious import COLUMNS as SUSPICIOUS_COLUMNS
+from ingest.images.suspicious import SUSPICIOUS, tell
 from ingest.tables.reasons import REJECTED_COLUMNS, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
-from ingest.archives.source import SourceRows, find_folder, find_table
+from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import WHERE, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.joins import look_up
@@ -41,7 +41,7 @@ class Rsna:
         if test_source is not None:
             raise DatasetError("RSNA's test images have no labels: leave --test-source out, --test-fraction carves one")
         folder = find_folder(source, _BOXES, "the RSNA Pneumonia Detection Challenge")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         self._boxes = find_table(folder, _BOXES)
         self._classes = find_table(folder, _CLASSES) if any(folder.glob(_CLASSES)) else None
 
@@ -69,13 +69,13 @@ class Rsna:
         images = images.assign(
             key=name, patient_id=name, projection="frontal", split="train", source_path=name, root="source"
         )
-        images["file"] = self._files(images, name)
+        images[["root", "file"]] = self._files(images, name)
         return assemble(images, [malformed, bad], LABELS, identity=["patientId"])
 
-    def _files(self, images: pd.DataFrame, name: pd.Series) -> pd.Series:
+    def _files(self, images: pd.DataFrame, name: pd.Series) -> pd.DataFrame:
         folders = ("stage_2_train_images/", "stage_1_train_images/", "train/", "")
         layouts = [folder + name + end for folder in folders for end in (".dcm", ".png", ".jpg")]
-        return find_layout(self.roots["source"], images, layouts)
+        return find_layout(self.roots, images, layouts)
 
     def _normal(self, images: pd.DataFrame) -> pd.Series:
         """1 for the class Normal, 0 for the other two; unknown without the table of classes."""

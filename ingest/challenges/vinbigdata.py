@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
-from ingest.archives.source import SourceRows, find_folder, table_path
+from ingest.archives.source import SourceRows, find_folder, image_roots, table_path
 from ingest.tables.csv_table import WHERE, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
@@ -57,7 +57,7 @@ class Vinbigdata:
         if test_source is not None:
             raise DatasetError("VinBigData's test images have no labels: leave --test-source out")
         folder = find_folder(source, _TRAIN, "VinBigData as Kaggle has it")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         self._table = table_path(folder, _TRAIN)
 
     def fingerprint(self) -> dict[str, str]:
@@ -91,7 +91,7 @@ class Vinbigdata:
         )
         ends = (".dicom", ".dcm", ".png", ".jpg")
         layouts = [folder + images["image_id"] + end for folder in ("train/", "") for end in ends]
-        rows["file"] = find_layout(self.roots["source"], rows, layouts)
+        rows[["root", "file"]] = find_layout(self.roots, rows, layouts)
         return assemble(rows, [malformed, bad], LABELS, identity=["image_id"])
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from ingest.build.duplicates import DUPLICATES, Counts, count_duplicates
 from ingest.build.finalize import REJECTED
+from ingest.images.suspicious import SHOWN, SUSPICIOUS, tell
 from ingest.inspection.storage_order import mixing
-from ingest.pixels.suspicious import SHOWN, SUSPICIOUS, tell
 from shards.format.dataset import Dataset
 from shards.format.schema import SPLITS
 

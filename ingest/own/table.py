@@ -7,10 +7,9 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from ingest.archives.assembly import assemble
+from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.source import SourceRows
 from ingest.own.columns import TableColumns
 from ingest.own.keys import keys_of
@@ -19,13 +18,11 @@ from ingest.own.typed_table import read_typed
 from ingest.tables.csv_table import WHERE
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
-from ingest.tables.rejections import is_marked, mark, mark_labels, mark_paths
+from ingest.tables.rejections import mark, mark_labels, mark_paths
 from ingest.tables.vocabulary import ages, ap_pas, or_none, projections, sexes
-from shards.errors import DatasetError
 
 LICENCE = "not known: your own images; see their own terms"
 
-_PROBED = 200
 _SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -63,7 +60,7 @@ class OwnTable:
         rows = pd.DataFrame({"source_path": path, "where": table[WHERE]})
         mark_paths(rows, path)
         rows["key"] = keys_of(path)
-        rows[["root", "file"]] = self._locate(rows)
+        rows[["root", "file"]] = find_layout(self.roots, rows, [path + suffix for suffix in _SUFFIXES])
         rows["patient_id"] = self._patients(rows, table)
         rows["study_id"] = _blank_is_none(_column(table, columns.study_column))
         view = _column(table, columns.projection_column)
@@ -95,27 +92,6 @@ class OwnTable:
         rows["source_split"] = _blank_is_none(table[name])
         return or_none(split)
 
-    def _locate(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """root and file of each row: below SOURCE or beside the table, with the suffix that most of a sample has."""
-        usable = np.flatnonzero(~is_marked(rows).to_numpy())
-        path = rows["source_path"]
-        if not usable.size:
-            return pd.DataFrame({"root": "source", "file": path})
-        probed = path.iloc[usable[np.unique(np.linspace(0, usable.size - 1, _PROBED).astype(int))]]
-        hits = {
-            (root, suffix): sum(_is_file(folder / f"{name}{suffix}") for name in probed)
-            for root, folder in self.roots.items()
-            for suffix in _SUFFIXES
-        }
-        best = max(hits, key=lambda place: hits[place])  # the first of several
-        if not hits[best]:
-            places = " and ".join(dict.fromkeys(str(folder) for folder in self.roots.values()))
-            raise DatasetError(
-                f"none of {len(probed)} images of {self.columns.table} is there: looked for {probed.iloc[0]!r} and the "
-                f"others below {places}. Give the folder that these paths begin at as SOURCE."
-            )
-        return pd.DataFrame({"root": best[0], "file": path + best[1]})
-
 
 def _column(table: pd.DataFrame, name: str | None) -> pd.Series:
     """A column of the table, blank throughout where it has no name."""
@@ -132,10 +108,3 @@ def _below(text: pd.Series, source: Path) -> pd.Series:
     for root in roots:
         text = text.where(~text.str.startswith(root), text.str.removeprefix(root))
     return text.str.replace(r"^(?:\./)+", "", regex=True)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # no file can have this name
-        return False

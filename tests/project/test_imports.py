@@ -28,14 +28,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingest.archives": {"shards", "ingest.tables"},
     "ingest.challenges": {"shards", "ingest.tables", "ingest.archives"},
     "ingest.own": {*_FORMAT, "ingest.tables", "ingest.archives"},
-    "ingest.pixels": {"shards.images", "ingest"},
-    "ingest.images": {"shards", "shards.images", "shards.terminal"},
+    "ingest.images": {"shards", "shards.images", "shards.terminal", "ingest"},
     "ingest.build": {
         *_FORMAT,
         *("shards.images", "shards.terminal", "ingest", "ingest.tables", "ingest.archives", "ingest.own"),
-        *("ingest.pixels", "ingest.images"),
+        *("ingest.images",),
     },
-    "ingest.inspection": {*_FORMAT, "shards.terminal", "ingest.build", "ingest.pixels"},
+    "ingest.inspection": {*_FORMAT, "shards.terminal", "ingest.build", "ingest.images"},
     "ingest.phantom": {"shards", "shards.terminal", "ingest", "ingest.archives"},
     "ingest.cli": {
         *_FORMAT,

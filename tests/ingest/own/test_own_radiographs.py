@@ -236,7 +236,7 @@ REFUSALS = [
     (["--dataset", "table", "--table", "t.csv", "--label-columns", "A,A"], "A cannot be the name of a label"),
     (["--dataset", "table", "--table", "t.csv", "--label-columns", "age"], "age cannot be the name of a label"),
     (["--dataset", "table", "--table", "t.csv", "--label-columns", "B"], "no column 'B'; its header is: path, A, age"),
-    (["--dataset", "table", "--table", "bad.csv", "--label-columns", "A"], "none of 2 images of bad.csv is there"),
+    (["--dataset", "table", "--table", "bad.csv", "--label-columns", "A"], "none of 2 images looked for is there"),
     (["--dataset", "table", "--mapping", "m.yaml"], "unknown keys paht_column"),
     (["--dataset", "table", "--mapping", "n.yaml"], "sex_column is 7: write the name of a column in quotes"),
     (["--dataset", "folder", "--table", "t.csv"], "--table goes with --dataset table, not folder"),

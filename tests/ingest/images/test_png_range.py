@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from ingest.archives.padchest import Padchest
 from ingest.archives.shenzhen import Shenzhen
 from ingest.cli.main import main
+from ingest.images.png_range import decide, fewest_bits
 from ingest.inspection.preview import read_image
-from ingest.pixels.png_range import decide, fewest_bits
 from shards.format.dataset import open_dataset
 from shards.images.gray import read_gray
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage

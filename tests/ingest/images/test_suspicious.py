@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from ingest.build.shard_image import ingest_image
 from ingest.cli.main import main
-from ingest.pixels.suspicious import suspect
+from ingest.images.shard_image import ingest_image
+from ingest.images.suspicious import suspect
 from shards.images.unusable_image import MAX_PIXELS
 from tests.ingest.archives.layouts import picture, write_shenzhen
-from tests.ingest.pixels.test_png_range import deep_picture, encoded
+from tests.ingest.images.test_png_range import deep_picture, encoded
 
 
 def histogram(**counts: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from ingest.pixels.ranges import AUTO, FILE, PNG_BITS
+from ingest.images.ranges import AUTO, FILE, PNG_BITS
+from ingest.images.sample_check import sampled
 from ingest.workers import cores
 from shards.images.decode import decode
 from shards.images.png_chunks import SIGNATURE
 from shards.images.unusable_image import UnusableImage, most_bytes
 
-SAMPLE = 200
 _DEPTH = 24  # place of IHDR's bit depth
 
 
@@ -27,14 +26,14 @@ def decide(
     """The range of this dataset, one of PNG_RANGES but auto: dataset.json names it.
 
     None stands for 16 bits, which dataset.json does not name: where the sample has no 16-bit PNG, and where the reader
-    knows its archive to use them all. asked: None takes what is `known`. samples: rows of the plan, of which SAMPLE are
+    knows its archive to use them all. asked: None takes what is `known`. samples: rows of the plan, of which 200 are
     looked at, spread evenly.
     """
     wanted = asked or known
     if wanted != AUTO:
         return None if asked is None and wanted == str(PNG_BITS[-1]) else wanted
     order = samples.sort_values(["root", "file"], ignore_index=True)
-    rows = order.iloc[np.unique(np.linspace(0, len(order) - 1, min(SAMPLE, len(order))).astype(int))]
+    rows = sampled(order)
     paths = [roots[root] / file for root, file in zip(rows["root"], rows["file"], strict=True)]
     with ThreadPoolExecutor(cores()) as pool:
         found = list(pool.map(lambda path: _most(path, max_pixels), paths))
