@@ -47,7 +47,7 @@ def build_shards(data: Path, out: Path, short_side: int) -> dict[str, Path]:
         )  # fmt: skip
     run(
         "cxr-ingest", "build-shards", data / "shenzhen", shards["shenzhen"], "--dataset", "shenzhen",
-        "--short-side", short_side,
+        "--name", "shenzhen", "--short-side", short_side,
     )  # fmt: skip
     return shards
 

@@ -17,6 +17,7 @@ import pandas as pd
 from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.chexpert import LAST_THREE
 from ingest.archives.chexpert_labels import LABELS
+from ingest.archives.recognition import Signature, difference
 from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import WHERE, malformed_line, read_table
 from ingest.tables.files import file_sha256, open_table
@@ -33,6 +34,9 @@ _LABELS = ("impression", "report", "findings")
 _FOLDERS = ("", "chexbert_labels", "CheXpert Labels", "CheXpert_Labels", "labels")
 _PNG, _DICOM = ("PNG", "PNG/PNG", ""), ("DICOM/Uncompressed", "DICOM", "")
 _LONGEST_LINE = 1 << 20
+
+# 223,462 pairs of image and report of 64,725 patients (Chambon et al., table 1).
+_OWN = Signature("CheXpert Plus", r"^(?:train|valid)/(patient\d+)/study", 223_462, 64_725)
 
 
 class ChexpertPlus:
@@ -61,6 +65,10 @@ class ChexpertPlus:
                 "of that name gives images without labels)"
             )
         self._labels = found[0]
+
+    def another_dataset(self) -> str | None:
+        """Why this is not CheXpert Plus, by the rows and patients of its table; None where it is."""
+        return difference([self._table], _OWN)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the table and of the label file that is used."""

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
 from ingest.archives.chexpert_labels import LABELS
+from ingest.archives.recognition import Signature, difference
 from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import present_labels, read_table
 from ingest.tables.files import file_sha256
@@ -32,6 +33,9 @@ _VIEW_WORDS = {"AP": "AP", "PA": "PA", "LAT": "LATERAL", "LATERAL": "LATERAL"}
 _OTHER_VIEWS = r"\b(?:DECUB|DECUBITUS|OBL|OBLIQUE|OBLIQUES|LORDOTIC)\b"
 
 _log = logging.getLogger(__name__)
+
+# 377,110 images of 65,379 patients (Johnson et al.).
+_OWN = Signature("MIMIC-CXR-JPG", r"^[0-9a-f]{8}-[0-9a-f-]+,(\d+)", 377_110, 65_379)
 
 
 class Mimic:
@@ -57,6 +61,10 @@ class Mimic:
         self._split = find_table(folder, "mimic-cxr-*-split.csv*")
         self._labels = find_table(folder, f"mimic-cxr-*-{labeller}.csv*")
         self.label_names = present_labels([self._labels], LABELS)
+
+    def another_dataset(self) -> str | None:
+        """Why this is not MIMIC-CXR-JPG, by the rows and patients of its table; None where it is."""
+        return difference([self._metadata], _OWN)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the three tables."""

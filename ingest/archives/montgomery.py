@@ -13,6 +13,7 @@ class Montgomery(Shenzhen):
     variant = "montgomery"
     title = "Montgomery"
     prefix = "MCUCXR_"
+    images = 138
     licence = (
         "National Library of Medicine and the Department of Health and Human Services, Montgomery County, Maryland, "
         "free for research; cite Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ingest.archives.assembly import assemble
+from ingest.archives.recognition import Signature, difference
 from ingest.archives.source import SourceRows, find_folder, find_table, image_roots, list_folders, list_names
 from ingest.tables.csv_table import read_header, read_table
 from ingest.tables.files import file_sha256, read_bytes
@@ -42,6 +43,9 @@ _LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
 _SUFFIXES = {"png", "jpg", "jpeg"}
 _NAME = r"^(?P<patient>[0-9]+)_(?P<study>[0-9]+)\.(?i:png|jpe?g)$"
 
+# 112,120 images of 30,805 patients (Wang et al.).
+_OWN = Signature("ChestX-ray14", r"^0*(\d+)_\d+\.(?:png|jpg)", 112_120, 30_805)
+
 
 class Nih:
     """The table, the two official lists where they are, and images/ or images_001 to images_012."""
@@ -67,6 +71,10 @@ class Nih:
             raise DatasetError(f"{folder}: only one of {' and '.join(_LISTS.values())} is there; get both or none")
         if not self._lists:
             self.valid_fraction, self.test_fraction = 0.10, 0.20
+
+    def another_dataset(self) -> str | None:
+        """Why this is not ChestX-ray14, by the rows and patients of its table; None where it is."""
+        return difference([self._table], _OWN)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the table and the lists."""

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
+from ingest.archives.recognition import Signature, difference
 from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import read_table
 from ingest.tables.files import file_sha256
@@ -86,6 +87,9 @@ _VIEWS = {
 _TERM = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _LIST = re.compile(r"\[\s*(?:(?:'[^']*'|\"[^\"]*\"|nan)\s*(?:,\s*|(?=\])))*\]")
 
+# 160,868 images (Bustos et al.); the patient's column stands behind fields of many lines and is not counted.
+_OWN = Signature("PadChest", r"(?:^|,)([\w-]+)\.png,", 160_868)
+
 
 class Padchest:
     """The table and the folders of images."""
@@ -107,6 +111,10 @@ class Padchest:
         folder = find_folder(source, _TABLE, "PadChest")
         self.roots = image_roots(source, folder)
         self._table = find_table(folder, _TABLE)
+
+    def another_dataset(self) -> str | None:
+        """Why this is not PadChest, by the rows and patients of its table; None where it is."""
+        return difference([self._table], _OWN)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the table."""

@@ -42,6 +42,7 @@ class Shenzhen:
     title = "Shenzhen"
     prefix = "CHNCXR_"
     """How the archive's own names begin. Where both sets lie in one folder each reader takes its own images."""
+    images = 662
     licence = (
         "National Library of Medicine, free for research; cite Jaeger et al., Quant Imaging Med Surg 2014;4(6):475-477"
     )
@@ -63,6 +64,11 @@ class Shenzhen:
         )
         if not self._names:
             raise DatasetError(f"{folder / 'CXR_png'} holds neither PNG nor JPEG")
+
+    def another_dataset(self) -> str | None:
+        """Why this is not the archive, by the number of its images; None where it is."""
+        found = len(self._names)
+        return None if found == self.images else f"CXR_png has {found:,} images, {self.title} has {self.images:,}"
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the list of images and of all readings."""

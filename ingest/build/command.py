@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from ingest.archives.recognition import another_dataset
 from ingest.archives.source import VARIANTS, Source, open_source
 from ingest.build.dataset_build import Task, build, build_part
 from ingest.build.options import BuildShardsOptions
@@ -26,6 +27,7 @@ def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     """
     out = options.out
     source = open_reader(options)
+    _demand_name(options, source)
     resolved = resolve(options, source, salt)
     workers = options.workers or cores()
     if options.task_index is not None and options.task_count is not None:
@@ -97,6 +99,17 @@ def open_reader(options: BuildShardsOptions) -> Source:
     if MODULE.fullmatch(options.dataset):
         return open_module(options.dataset, options.source, options.test_source)
     return open_source(options.dataset, options.source, options.test_source)
+
+
+def _demand_name(options: BuildShardsOptions, source: Source) -> None:
+    """Raise DatasetError where a set in an archive's layout that is not the archive has no name of its own."""
+    why = another_dataset(source) if options.name is None else None
+    if why is not None:
+        raise DatasetError(
+            f"{options.source} has the layout of {options.dataset} and is another dataset: {why}. Give it a name of "
+            "its own with --name, so that its samples and patients are not taken for the archive's; if it is the "
+            f"archive all the same, with a table that was changed, give --name {options.dataset}."
+        )
 
 
 def default_name(options: BuildShardsOptions) -> str:

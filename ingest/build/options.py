@@ -74,7 +74,7 @@ class BuildShardsOptions:
     )
     name: str | None = option(
         None,
-        help="Name of the dataset, part of every sample id.",
+        help="Name of the dataset, part of every sample id. Demanded for a dataset that only has an archive's layout.",
         group=_SOURCE,
         unset="the value of --dataset; for table, folder and module:Class the name of SOURCE",
     )

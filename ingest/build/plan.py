@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingest.archives.recognition import another_dataset
 from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, VARIANTS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
 from ingest.build.options import MAX_REJECTED
@@ -120,15 +121,21 @@ def plan_header(source: Source, options: Options) -> dict[str, Any]:
         del own["png_range"]
     return {
         "variant": source.variant,
-        "licence": source.licence
-        if options.name == source.variant or source.variant not in VARIANTS
-        else _OTHER_LICENCE.format(source.variant),
+        "licence": _licence(source, options.name),
         "labels": list(source.label_names),
         "options": own | {"jpeg_quality": JPEG_QUALITY},
         "source_tables": source.fingerprint(),
         "versions": {library: version(library) for library in _LIBRARIES},
         "ingest": version("cxr-moco"),
     }
+
+
+def _licence(source: Source, name: str) -> str:
+    """The archive's licence for the archive itself under its own name; not known for what merely has its layout."""
+    if source.variant not in VARIANTS:
+        return source.licence
+    own = name == source.variant and another_dataset(source) is None
+    return source.licence if own else _OTHER_LICENCE.format(source.variant)
 
 
 def read_plan(out: Path) -> Plan | None:

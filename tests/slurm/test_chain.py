@@ -17,7 +17,7 @@ from tests.slurm.cluster import Cluster
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-SHARD_OPTIONS = "--short-side 64 --samples-per-shard 16 --valid-fraction 0.2 --test-fraction 0.3"
+SHARD_OPTIONS = "--name chexpert --short-side 64 --samples-per-shard 16 --valid-fraction 0.2 --test-fraction 0.3"
 EPOCHS, BATCH = 4, 4
 STUDY_OF_A_MINUTE = {
     "VENV": sys.prefix,

@@ -103,7 +103,7 @@ def test_shards_of_every_archive_name_nobody_under_a_salt(archive: Archive, tmp_
         words += ["--test-source", f"{archive.test_source}"]
     out = tmp_path / "out"
     with changed(unreadable, b""):
-        words = ["build-shards", f"{archive.root}", f"{out}", "--dataset", archive.variant, *words]
+        words = ["build-shards", f"{archive.root}", f"{out}", "--dataset", archive.variant, "--name", "few", *words]
         result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert len(open_dataset(out).samples) == len(samples) - 1

@@ -214,7 +214,18 @@ def slow_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_build(
     source: Path, out: Path, workers: int, preexec_fn: Callable[[], None] | None = None
 ) -> "subprocess.Popen[bytes]":
-    options = ["--dataset", "chexpert", "--samples-per-shard", "9", "--short-side", "64", "--workers", str(workers)]
+    options = [
+        "--dataset",
+        "chexpert",
+        "--name",
+        "chexpert",
+        "--samples-per-shard",
+        "9",
+        "--short-side",
+        "64",
+        "--workers",
+        str(workers),
+    ]
     command = [sys.executable, "-m", "ingest.cli.main", "build-shards", str(source), str(out), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec_fn)
 
@@ -312,7 +323,18 @@ def test_two_tasks_at_once_over_the_same_shards_give_the_same_bytes(
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "ingest.cli.main", "build-shards", str(slow_source), str(out)]
-    options = ["--dataset", "chexpert", "--samples-per-shard", "9", "--short-side", "64", "--workers", "1"]
+    options = [
+        "--dataset",
+        "chexpert",
+        "--name",
+        "chexpert",
+        "--samples-per-shard",
+        "9",
+        "--short-side",
+        "64",
+        "--workers",
+        "1",
+    ]
     tasks = [
         subprocess.Popen([*command, *options, "--task-index", "0", "--task-count", "1"], stderr=subprocess.PIPE)
         for _ in range(2)
@@ -408,7 +430,7 @@ def test_hashed_identifiers_and_limits_reach_the_shards(own_source: Chexpert, tm
     salt.write_bytes(b"0123456789abcdef-never-to-be-seen")
     (own_source.roots["source"] / own_source.read().samples["source_path"].iloc[0]).unlink()
     command = [
-        "build-shards", str(own_source.roots["source"]), str(tmp_path / "out"), "--dataset", "chexpert",
+        "build-shards", str(own_source.roots["source"]), str(tmp_path / "out"), "--dataset", "chexpert", "--name", "few",
         "--workers", "1", "--hash-identifiers", str(salt), "--max-pixels", "13000", "--max-rejected", "0.9",
         "--samples-per-shard", "9",
     ]  # fmt: skip

@@ -38,7 +38,17 @@ def test_a_build_into_the_code_writes_nothing_and_its_advice_works(
 ) -> None:
     write_shenzhen(tmp_path / "source")
     inside = PROJECT / "evaluation" / "shenzhen"
-    words = ["build-shards", str(tmp_path / "source"), str(inside), "--dataset", "shenzhen", "--short-side", "32"]
+    words = [
+        "build-shards",
+        str(tmp_path / "source"),
+        str(inside),
+        "--dataset",
+        "shenzhen",
+        "--name",
+        "few",
+        "--short-side",
+        "32",
+    ]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
     assert "such as data/shenzhen" in result.stderr

@@ -100,6 +100,9 @@ def test_headers_differ_where_options_or_tables_do(source: Chexpert) -> None:
 
 
 def test_the_licence_is_the_datasets_own_only_under_its_own_name(source: Chexpert) -> None:
+    assert OPTIONS.name == "chexpert"
+    assert plan_header(source, OPTIONS)["licence"].startswith("not known: ")  # it only looks like CheXpert
+    source.another_dataset = lambda: None  # type: ignore[method-assign]
     assert "Stanford" in plan_header(source, OPTIONS)["licence"]
     assert "Stanford" not in plan_header(source, replace(OPTIONS, name="lookalike"))["licence"]
 

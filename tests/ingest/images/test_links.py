@@ -24,7 +24,17 @@ def source(tmp_path: Path) -> Path:
 
 
 def build(source: Path, out: Path, *words: str) -> Result:
-    arguments = ["build-shards", str(source), str(out), "--dataset", "chexpert", "--short-side", "32"]
+    arguments = [
+        "build-shards",
+        str(source),
+        str(out),
+        "--dataset",
+        "chexpert",
+        "--name",
+        "linked",
+        "--short-side",
+        "32",
+    ]
     return CliRunner().invoke(main, [*arguments, "--workers", "1", *words])
 
 
