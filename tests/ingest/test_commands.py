@@ -93,8 +93,8 @@ def test_preview_is_a_picture_of_what_was_asked_for(built: Path, tmp_path: Path)
 
 def test_building_again_says_that_there_is_nothing_to_do(built: Path) -> None:
     result = run(
-        "build-shards", built.parent / "source", built, "--dataset", "chexpert", "--short-side", "48", "--name", "chexpert",
-        "--samples-per-shard", "10", "--workers", "2",
+        "build-shards", built.parent / "source", built, "--dataset", "chexpert", "--short-side", "48",
+        "--name", "chexpert", "--samples-per-shard", "10", "--workers", "2",
     )  # fmt: skip
     assert result.exit_code == 0
     assert "finished already" in result.stdout

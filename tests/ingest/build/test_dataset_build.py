@@ -430,9 +430,9 @@ def test_hashed_identifiers_and_limits_reach_the_shards(own_source: Chexpert, tm
     salt.write_bytes(b"0123456789abcdef-never-to-be-seen")
     (own_source.roots["source"] / own_source.read().samples["source_path"].iloc[0]).unlink()
     command = [
-        "build-shards", str(own_source.roots["source"]), str(tmp_path / "out"), "--dataset", "chexpert", "--name", "few",
-        "--workers", "1", "--hash-identifiers", str(salt), "--max-pixels", "13000", "--max-rejected", "0.9",
-        "--samples-per-shard", "9",
+        "build-shards", str(own_source.roots["source"]), str(tmp_path / "out"), "--dataset", "chexpert",
+        "--name", "few", "--workers", "1", "--hash-identifiers", str(salt), "--max-pixels", "13000",
+        "--max-rejected", "0.9", "--samples-per-shard", "9",
     ]  # fmt: skip
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
