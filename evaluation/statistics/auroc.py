@@ -33,7 +33,9 @@ class WeightedAuroc:
         block, blocks = _blocks(scores[order], truth)
         most_rows = int(np.bincount(unit, minlength=1).max()) if len(unit) else 0
         # A unit can be drawn `units` times, so this is the largest weight that a sum may reach.
-        dtype = np.int32 if most_rows * units < 2**31 else np.int64
+        most = most_rows * units
+        dtype = np.int32 if most < 2**31 else np.int64
+        self._products = np.int32 if 2 * most**2 < 2**31 else np.int64
         shape = (blocks, units)
         self.positives = _count_matrix(block[truth], unit[truth], shape, dtype)
         self.negatives = _count_matrix(block[~truth], unit[~truth], shape, dtype)
@@ -42,11 +44,11 @@ class WeightedAuroc:
         """AUROC of each replicate: counts [units, replicates] -> [replicates], NaN where one class is absent."""
         positives = self.positives @ counts  # [blocks, replicates]
         negatives = self.negatives @ counts
-        through = np.cumsum(negatives, axis=0, dtype=np.int64)
-        all_negatives = through[-1].copy() if len(through) else np.zeros(counts.shape[1], np.int64)
+        through = np.cumsum(negatives, axis=0, dtype=self._products)
+        all_negatives = through[-1].astype(np.int64) if len(through) else np.zeros(counts.shape[1], np.int64)
         through *= 2
         through -= negatives  # twice the negatives below a block, plus those within it: 2 (N_below + N / 2)
-        numerator = np.einsum("br,br->r", positives.astype(np.int64), through)
+        numerator = np.einsum("br,br->r", positives.astype(self._products, copy=False), through)
         denominator = 2 * positives.sum(axis=0, dtype=np.int64) * all_negatives
         values = np.full(counts.shape[1], np.nan)
         np.divide(numerator, denominator, out=values, where=denominator > 0)

@@ -10,6 +10,7 @@ from evaluation.statistics.influence import Influence
 from evaluation.statistics.metrics import Metric, ReplicatedMetric
 
 CHUNK_ELEMENTS = 2**21  # rows x replicates held at once; about 20 bytes each, so some 40 MB whatever the size
+_BLOCK_ELEMENTS = 2**14
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ def resampled_counts(units: int, replicates: int, seed: int, chunk: int) -> Iter
     Replicate r depends on (units, seed, r) only: not on the chunk, nor on what is computed with it.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
+    block = max(1, _BLOCK_ELEMENTS // units)  # so many replicates are counted at once, as long as they fit the cache
     for start in range(0, replicates, chunk):
-        counts = np.empty((min(chunk, replicates - start), units), np.int32)
-        for row in counts:
-            row[:] = np.bincount(generator.integers(0, units, size=units), minlength=units)
-        yield np.ascontiguousarray(counts.T)
+        counts = np.empty((units, min(chunk, replicates - start)), np.int32)
+        for first in range(0, counts.shape[1], block):
+            size = min(block, counts.shape[1] - first)
+            drawn = generator.integers(0, units, size=(size, units))
+            drawn += np.arange(size)[:, None] * units
+            counts[:, first : first + size] = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).T
+        yield counts
 
 
 def replicate_arms(
