@@ -4,6 +4,8 @@ The influence values are DeLong's placement values summed over the rows of a uni
 1997): the sum of their squares is the variance of the AUROC under resampling of whole units.
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
@@ -35,7 +37,7 @@ class WeightedAuroc:
         # A unit can be drawn `units` times, so this is the largest weight that a sum may reach.
         most = most_rows * units
         dtype = np.int32 if most < 2**31 else np.int64
-        self._products = np.int32 if 2 * most**2 < 2**31 else np.int64
+        self._products: type[np.int32] | type[np.int64] = np.int32 if 2 * most**2 < 2**31 else np.int64
         shape = (blocks, units)
         self.positives = _count_matrix(block[truth], unit[truth], shape, dtype)
         self.negatives = _count_matrix(block[~truth], unit[~truth], shape, dtype)
@@ -44,7 +46,7 @@ class WeightedAuroc:
         """AUROC of each replicate: counts [units, replicates] -> [replicates], NaN where one class is absent."""
         positives = self.positives @ counts  # [blocks, replicates]
         negatives = self.negatives @ counts
-        through = np.cumsum(negatives, axis=0, dtype=self._products)
+        through: NDArray[Any] = np.cumsum(negatives, axis=0, dtype=self._products)
         all_negatives = through[-1].astype(np.int64) if len(through) else np.zeros(counts.shape[1], np.int64)
         through *= 2
         through -= negatives  # twice the negatives below a block, plus those within it: 2 (N_below + N / 2)

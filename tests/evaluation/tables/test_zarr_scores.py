@@ -40,6 +40,20 @@ def test_a_missing_chunk_is_an_error_and_not_zeros(tmp_path: Path) -> None:
         read_predictions(tmp_path / "p.zarr")
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_missing_chunk_inside_of_a_shard_is_an_error_too(tmp_path: Path, lost: bool) -> None:
+    group = group_of(tmp_path / "p.zarr")
+    del group["scores"]
+    scores = np.random.default_rng(0).random((3, 4, 2)).astype(np.float32)
+    scores[1] = 0.0 if lost else scores[1]  # zarr leaves chunks of zeros out unless told otherwise
+    group.create_array("scores", data=scores, chunks=(1, 4, 2), shards=(2, 4, 2))
+    if lost:
+        with pytest.raises(TableError, match="1 of 3 chunks of scores are missing"):
+            read_predictions(tmp_path / "p.zarr")
+    else:
+        assert len(read_predictions(tmp_path / "p.zarr")) == 3
+
+
 def test_chunks_of_zeros_that_were_written_are_read(tmp_path: Path) -> None:
     with zarr.config.set({"array.write_empty_chunks": True}):
         group = group_of(tmp_path / "p.zarr")
