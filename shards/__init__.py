@@ -6,14 +6,14 @@
 from typing import TYPE_CHECKING
 
 from shards.errors import CorruptShardError, CxrError, DatasetError, ResumeError, SubsetError
-from shards.format.dataset import Dataset, ShardSummary, open_dataset, open_datasets, write_dataset
-from shards.format.shard_writer import ShardWriter
+from shards.format.dataset import Dataset, ShardSummary, open_dataset, open_datasets
 from shards.format.subsets import label_fraction, select
 from shards.lazy_imports import lazy_exports
 
 if TYPE_CHECKING:
     from shards.loading.augmentation import ViewRange
     from shards.loading.loaders import EvaluationLoader, OneViewBatch, OneViewLoader, TwoViewBatch, TwoViewLoader
+    from shards.loading.placement import Partition, Placement
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -22,6 +22,7 @@ else:
             "shards.loading.loaders": (
                 *("EvaluationLoader", "OneViewBatch", "OneViewLoader", "TwoViewBatch", "TwoViewLoader"),
             ),
+            "shards.loading.placement": ("Partition", "Placement"),
         },
     )
 
@@ -33,9 +34,10 @@ __all__ = [
     "EvaluationLoader",
     "OneViewBatch",
     "OneViewLoader",
+    "Partition",
+    "Placement",
     "ResumeError",
     "ShardSummary",
-    "ShardWriter",
     "SubsetError",
     "TwoViewBatch",
     "TwoViewLoader",
@@ -44,5 +46,4 @@ __all__ = [
     "open_dataset",
     "open_datasets",
     "select",
-    "write_dataset",
 ]

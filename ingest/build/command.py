@@ -23,9 +23,13 @@ _LEAST_SALT = 16
 def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     """Build the dataset, or fill one task's part of it. Returns what to tell: what was built and what to do next.
 
-    salt: the content of options.hash_identifiers, from `read_salt`.
+    Run it again after an interruption: finished shards are kept. salt: the content of options.hash_identifiers, where
+    the caller has read it already. Raises DatasetError for a source that cannot be read, too many rejected rows, or a
+    folder that holds something else; ValueError for a salt that is too short.
     """
     out = options.out
+    if salt is None and options.hash_identifiers is not None:
+        salt = read_salt(options.hash_identifiers)
     source = open_reader(options)
     _demand_name(options, source)
     resolved = resolve(options, source, salt)

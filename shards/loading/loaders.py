@@ -187,8 +187,10 @@ class _Plan:
 class TwoViewLoader(_TrainingLoader):
     """Load the train split (or another) of one or more datasets as batches of MoCo's two views.
 
-    Iterating yields the rest of the current epoch; iterating again the next one. batch_size is global.
-    verify_checksums: check the crc32c of each JPEG before it is decoded; a flipped bit in one decodes without an error.
+    Iterating yields the rest of the current epoch as `TwoViewBatch`; iterating again the next one. image_size: side of
+    a view in pixels. batch_size: global. views: None takes the paper's. verify_checksums: check the crc32c of each
+    JPEG before it is decoded; a flipped bit in one decodes without an error. `state_dict` and `load_state_dict` resume
+    an epoch anywhere. Raises SubsetError for fewer samples than a batch, or a batch that does not divide by the ranks.
     """
 
     def __init__(
@@ -257,8 +259,8 @@ class OneViewLoader(_TrainingLoader):
 class EvaluationLoader:
     """Load rows of a dataset as batches of the fixed view: every row once, in the rows' order, the last batch partial.
 
-    Each iteration starts at the first row. rows: of `dataset.samples`, as the functions of `shards.format.subsets`
-    give them; of several ranks, each has every world_size-th of them.
+    Each iteration starts with the first row, and yields `OneViewBatch`. rows: of `dataset.samples`, as the functions of
+    `shards.format.subsets` give them; of several ranks, each has every world_size-th of them. image_size: in pixels.
     """
 
     def __init__(

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import simplejpeg
 
-from shards import Dataset, ShardWriter, open_dataset, write_dataset
+from shards.format.dataset import Dataset, open_dataset, write_dataset
 from shards.format.schema import schema
+from shards.format.shard_writer import ShardWriter
 
 LABELS = ("Edema",)
 
