@@ -26,7 +26,8 @@ INTRODUCTION = """\
 # From Python
 
 What the four packages export. This page is made from their docstrings by `python -m scripts.python_api`; the examples
-are the cells of [examples/from_python.py](../examples/from_python.py), which a test runs from top to bottom.
+are the cells of [examples/from_python.py](../examples/from_python.py), which a test runs from top to bottom, and
+[examples/first_look.ipynb](../examples/first_look.ipynb) shows the same path with pictures and curves.
 
 - A function that does a command's work takes the dataclass that builds the command's options: same names (with `_` for
   `-`), same defaults, and `--help` of the command explains each. It does not print: progress goes to stderr, and what a
