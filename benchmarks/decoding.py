@@ -1,7 +1,7 @@
-"""Which decode is the cheapest that stays within a gray level of a full decode with the same filter.
+"""Find the cheapest decode that stays within a gray level of a full decode with the same filter.
 
-Full-size phantoms, or a folder of gray images, flow in; for each candidate CPU milliseconds an image and its distance
-from decoding in full and averaging over areas come out. `ENOUGH` in shards/images/decode.py was chosen by this table.
+Reads full-size phantoms, or a folder of gray images; prints for each candidate the CPU milliseconds an image and the
+distance from decoding in full and averaging over areas. `ENOUGH` in shards/images/decode.py was chosen by this table.
 """
 
 import statistics
@@ -28,12 +28,12 @@ Candidate = Callable[[bytes, int], Gray]
 
 
 def area(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> Gray:
-    """Averaged to (height, width)."""
+    """Average over areas to (height, width)."""
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def in_full(content: bytes, short_side: int) -> Gray:
-    """The reference: every pixel decoded, one average."""
+    """Decode every pixel and average once: the reference."""
     if content.startswith(JPEG):
         image = simplejpeg.decode_jpeg(content, colorspace="GRAY")[:, :, 0]
     else:
@@ -43,7 +43,7 @@ def in_full(content: bytes, short_side: int) -> Gray:
 
 
 def at_scales(eighths: Sequence[int], enough: float) -> Candidate:
-    """The smallest of these scales that leaves `enough` times the short side."""
+    """Decode at the smallest of these scales that leaves `enough` times the short side."""
 
     def decode(content: bytes, short_side: int) -> Gray:
         height, width = simplejpeg.decode_jpeg_header(content)[:2]
@@ -69,7 +69,7 @@ PNG_CANDIDATES: dict[str, Candidate] = {"one average": in_full, "ours (halved on
 
 
 def milliseconds(candidate: Candidate, contents: Sequence[bytes], short_side: int) -> float:
-    """CPU milliseconds an image."""
+    """Measure the CPU milliseconds an image."""
     start = time.process_time()
     for content in contents:
         candidate(content, short_side)
@@ -107,7 +107,7 @@ def compare(
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Gray JPEGs of your own.")
 @click.option("--short-side", type=click.IntRange(min=1), default=320)
 def main(quick: bool, json_path: Path | None, images: Path | None, short_side: int) -> None:
-    """CPU milliseconds an image of each way to decode at a reduced scale, and what it costs in gray levels."""
+    """Measure each way to decode at a reduced scale: CPU milliseconds an image, and the error in gray levels."""
     cv2.setNumThreads(1)
     rounds = 3 if quick else 7
     if images is not None:

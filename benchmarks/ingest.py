@@ -1,7 +1,7 @@
-"""Ingest of radiographs: ours against what people write, and against the bare libraries.
+"""Compare the ingest of radiographs: ours against what people write, and against the bare libraries.
 
-Synthetic images of the archives' sizes flow in, in both source layouts; CPU milliseconds an image on one core come out,
-and images/s by the clock on two, where each side has two processes. docs/ingest-speed.md reads the figures.
+Makes synthetic images of the archives' sizes in both source layouts; prints CPU milliseconds an image on one core, and
+images/s by the clock on two, where each side has two processes. docs/ingest-speed.md reads the figures.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ SMALL_JPEG = Release("JPEG 390 x 320, 50 kB", (390, 320), 4, 95, 1.6)  # CheXper
 
 
 def radiograph(seed: int, height: int, width: int, grain: float) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Soft shapes under film grain, uint8 [height, width]."""
+    """Draw soft shapes under film grain, uint8 [height, width]."""
     generator = np.random.default_rng(seed)
     coarse = generator.integers(30, 220, (24, 20)).astype(np.float32)
     shapes = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
@@ -72,7 +72,7 @@ def radiograph(seed: int, height: int, width: int, grain: float) -> np.ndarray[t
 
 
 def write_source(folder: Path, release: Release, images: int) -> list[Path]:
-    """A source of one variant: three different images under many names, for decoding knows no cache."""
+    """Write a source of one variant: three different images under many names, since decoding has no cache."""
     contents = [encoded(radiograph(number, *release.size, release.grain), release.quality) for number in range(3)]
     files: list[Path] = []
     for number in range(images):
@@ -178,7 +178,7 @@ def milliseconds(work: Callable[[], None], images: int) -> float:
 
 
 def measure(release: Release, images: int, rounds: int) -> list[Comparison]:
-    """All sides in turn over one source, on one core."""
+    """Measure all sides in turn over one source, on one core."""
     bare = reencoding_loop if release is SMALL_JPEG else bare_libraries
     with tempfile.TemporaryDirectory() as folder:
         files = write_source(Path(folder), release, images)

@@ -147,7 +147,7 @@ class _Watch(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Body of the thread."""
+        """Run the thread."""
         while (peak := _memory(self._process, "VmHWM")) is not None:
             self.parent = max(self.parent, peak)
             there = [_memory(child, "VmRSS") for child in _children(self._process)]
@@ -195,7 +195,9 @@ def as_table(figures: Sequence[Figures]) -> str:
 
 
 @click.command()
-@click.option("--rows", "counts", type=click.IntRange(1), multiple=True, help=f"Of the table.  [default: {ROWS}]")
+@click.option(
+    "--rows", "counts", type=click.IntRange(1), multiple=True, help=f"Number of rows of the table.  [default: {ROWS}]"
+)
 @click.option("--workers", type=click.IntRange(2), default=2, show_default=True)
 @quick_option
 @json_option

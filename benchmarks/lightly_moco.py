@@ -1,9 +1,9 @@
-"""MoCo as a user of lightly writes it: the other side of a comparison, done as its own documentation does it.
+"""Train MoCo as a user of lightly writes it: the other side of a comparison, as lightly's documentation does it.
 
 Follows lightly's documented example (docs.lightly.ai, examples/moco, and tutorial 2, "Train MoCo on CIFAR-10", from
-which come the shuffled keys, SGD's momentum and weight decay, the cosine and the transform without blur). Flow in: a
-backbone, and the JPEGs of shards. Knows nothing of this project's own MoCo. lightly is imported when it
-is used: it is no dependency of the project (`pip install lightly`, or the extra `compare`).
+which come the shuffled keys, SGD's momentum and weight decay, the cosine and the transform without blur). It
+shares with this project a backbone and the JPEGs of shards, and nothing of its MoCo. lightly is imported when it is
+used: it is no dependency of the project (`pip install lightly`, or the extra `compare`).
 """
 
 import copy
@@ -43,7 +43,7 @@ class LightlySettings:
 
 
 def lightly_is_there() -> bool:
-    """Whether lightly is installed."""
+    """Check whether lightly is installed."""
     return importlib.util.find_spec("lightly") is not None
 
 
@@ -97,7 +97,7 @@ class LightlyMoCo(nn.Module):
 
 
 def lightly_optimizer(model: LightlyMoCo) -> torch.optim.SGD:
-    """The tutorial's SGD over all that carries a gradient."""
+    """Make the tutorial's SGD over all parameters that carry a gradient."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     settings = model.settings
     return torch.optim.SGD(trained, lr=settings.lr, momentum=settings.sgd_momentum, weight_decay=settings.weight_decay)

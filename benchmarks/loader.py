@@ -1,6 +1,6 @@
-"""Two augmented views an image: our loader against what a user would write instead, and against the limit.
+"""Compare loaders of two augmented views an image: ours, what a user would write instead, and the limit.
 
-Shards flow in (a folder, or synthetic ones), images/s of each side come out, read from the same tars. Theirs run in a
+Reads shards (a folder, or synthetic ones); prints images/s of each side, from the same tars. Theirs run in a
 DataLoader with as many workers as ours has threads. The published recipe ends, as it is published, in normalised float
 RGB, which for ours happens on the device that trains; separate operators in float; all others in uint8.
 """
@@ -25,7 +25,7 @@ from shards.format.shard_writer import ShardWriter
 
 
 def rate(batches: Batches, batch_size: int, ahead: int, seconds: float) -> float:
-    """Images/s over at least `seconds`, each image with both its views.
+    """Measure images/s over at least `seconds`, each image with both its views.
 
     ahead: batches that may have been prepared while the other sides ran; they are thrown away before the clock starts.
     """
@@ -39,7 +39,7 @@ def rate(batches: Batches, batch_size: int, ahead: int, seconds: float) -> float
 
 
 def synthetic_shards(root: Path, images: int) -> Path:
-    """Two shards of radiograph-like JPEGs of 390 x 320 pixels, about 24 KB each."""
+    """Write two shards of radiograph-like JPEGs of 390 x 320 pixels, about 24 KB each."""
     rng = np.random.default_rng(0)
     summaries, rows = [], []
     root.mkdir()
@@ -62,7 +62,7 @@ def synthetic_shards(root: Path, images: int) -> Path:
 
 
 def compare(dataset: Dataset, case: Case, threads_note: str) -> list[Comparison]:
-    """Our loader and all others in turn."""
+    """Measure our loader and all others in turn."""
     batches = {"ours": ours(dataset, case)} | {name: side(dataset, case) for name, side, _ in others()}
 
     def measure(name: str) -> float:

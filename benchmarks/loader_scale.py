@@ -1,7 +1,7 @@
-"""The loader at the size of CheXpert: start to first batch, and memory over epochs.
+"""Measure the loader at the size of CheXpert: time to the first batch, and memory over epochs.
 
-A dataset of 223,414 samples in 219 shards is made, whose shards are links to one tar, so that it takes a second and
-25 MB; the seconds and megabytes of a process that trains on nothing but its batches come out. Linux only.
+Makes a dataset of 223,414 samples in 219 shards, which are links to one tar, so that it takes a second and 25 MB;
+prints seconds and megabytes of a process that takes its batches and does nothing else. Linux only.
 """
 
 import json

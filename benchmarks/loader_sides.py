@@ -1,6 +1,6 @@
-"""The sides of the loader's benchmark: ours, what a user would write instead, and the least that could be done.
+"""Make the sides of the loader's benchmark: ours, what a user would write instead, and the least that could be done.
 
-A dataset and a case flow in, endless batches of two views an image come out of each, read from the same tars.
+Each gives endless batches of two views an image, from the same tars.
 """
 
 import io

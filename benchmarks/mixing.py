@@ -1,7 +1,7 @@
-"""How well an epoch's order is mixed, and what it costs to read in that order from a cold page cache.
+"""Measure how well an epoch's order is mixed, and what it costs to read in that order from a cold page cache.
 
-The order (a pure function) and a dataset flow in (a folder, or synthetic shards on the disk of the temporary folder);
-correlations with storage, meetings of samples in batches, and bytes read over bytes used come out. Linux only.
+Reads a dataset (a folder, or synthetic shards on the disk of the temporary folder); prints correlations with storage,
+how often samples meet again in a batch, and bytes read over bytes used. Linux only.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""What every benchmark shares: sides measured in turn (A B A B ...), a table with medians and spread, JSON.
+"""Measure sides in turn (A B A B ...), print a table with medians and spread, write JSON: shared by all benchmarks.
 
-Callables that return one figure flow in; a printed table and, with --json, a file come out.
-Run a benchmark from the project's root: `python -m benchmarks.loader --quick`.
+A side is a callable that returns one figure. Run a benchmark from the project's root:
+`python -m benchmarks.loader --quick`.
 """
 
 import json
@@ -70,7 +70,7 @@ def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock seconds that `work` takes."""
+    """Measure the wall-clock seconds that `work` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -1,10 +1,10 @@
-"""A step of pretraining against the bare work of the same networks, and against lightly's MoCo example.
+"""Compare a step of pretraining with the bare work of the same networks, and with lightly's MoCo example.
 
-Shards flow in (a folder, or synthetic ones), milliseconds a step come out. Bare: forward, backward and optimizer of the
+Reads shards (a folder, or synthetic ones); prints milliseconds a step. Bare: forward, backward and optimizer of the
 query encoder and forward of the key encoder, over one batch that is in memory as the networks take it. Ours: the
 trainer fed by the loader, with its lines of metrics. lightly's: its documented loop, over the same images. All in two
 threads; ours have two more for the loader, lightly's has one or two workers beside them. The ratio is that of wall
-times, or of CPU times where it says so: these do not suffer from what else the machine does.
+times, or of CPU times where it says so: other work on the machine does not disturb these.
 """
 
 import copy

@@ -1,7 +1,4 @@
-"""What the synthetic datasets of the benchmarks have in common: no labels, no source, shards that are written already.
-
-From shards' summaries and rows they write a dataset that every loader opens.
-"""
+"""Finish the synthetic datasets of the benchmarks: no labels, no source, shards that are written already."""
 
 from collections.abc import Sequence
 from pathlib import Path

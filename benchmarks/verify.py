@@ -1,6 +1,6 @@
-"""`verify --decode` against reading and decoding alone, on one thread and on two.
+"""Compare `verify --decode` with reading and decoding alone, on one thread and on two.
 
-Synthetic shards flow in, as large a sample as CheXpert's small release has; images/s of each side come out, by the
+Makes synthetic shards, with images as large as those of CheXpert's small release; prints images/s of each side by the
 clock, and with --memory the peak memory of verifying few shards and many.
 """
 
@@ -82,7 +82,7 @@ def peak(root: str) -> None:
 @click.command()
 @quick_option
 @json_option
-@click.option("--memory", is_flag=True, help="Also the peak memory of 4 and of 32 shards.")
+@click.option("--memory", is_flag=True, help="Measure the peak memory of verifying 4 and 32 shards, too.")
 def main(quick: bool, json_path: Path | None, memory: bool) -> None:
     """Images/s of verifying with a full decode, against reading and decoding alone, from a warm page cache."""
     images, rounds = (250, 3) if quick else (1000, 7)

@@ -1,1 +1,1 @@
-"""The demo, and what a person copies to begin with."""
+"""Show the whole path: the demo, the notebook, and the public functions from Python. Made to be copied from."""

@@ -1,8 +1,8 @@
-"""The whole path on phantoms, in minutes on two cores, with nothing but this project: `make demo`.
+"""Run the whole path on phantoms, in minutes on two cores, with nothing but this project: `make demo`.
 
     python -m examples.demo OUT
 
-OUT takes the phantom, the shards, the run, the models, the results and report.html. Run it again after an
+Writes the phantom, the shards, the run, the models, the results and report.html into OUT. Run it again after an
 interruption: what is finished is kept.
 """
 
@@ -18,7 +18,7 @@ SHORT_SIDE = 60
 SHARED = ("--image-size", str(IMAGE_SIZE), "--device", "cpu")
 
 CHEXPERT_LABELS = ("Edema", "Pleural Effusion")
-# The published single-task code reads CheXpert so; see docs/reproducing.md.
+# The published single-task code reads CheXpert's labels this way; see docs/reproducing.md.
 CHEXPERT_POLICY = ("--uncertain", "ones", "--missing", "zeros")
 CHEXPERT_FRACTIONS = (0.05, 0.25, 1.0)
 SHENZHEN_FRACTIONS = (0.125, 0.5, 1.0)
@@ -27,11 +27,11 @@ FINE_TUNING = ("--batch-size", "32", "--lr", "0.001", "--min-steps", "8", "--epo
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--chexpert-patients", default=450, show_default=True)
-@click.option("--shenzhen-images", default=300, show_default=True)
-@click.option("--epochs", type=int, help="Of pretraining.  [default: the recipe's]")
+@click.option("--chexpert-patients", default=450, show_default=True, help="Number of patients of the CheXpert phantom.")
+@click.option("--shenzhen-images", default=300, show_default=True, help="Number of images of the Shenzhen phantom.")
+@click.option("--epochs", type=int, help="Number of epochs of pretraining.  [default: the recipe's]")
 def main(out: Path, chexpert_patients: int, shenzhen_images: int, epochs: int | None) -> None:
-    """Walk the whole path on phantom radiographs, writing into OUT."""
+    """Run the whole path on phantom radiographs, and write everything into OUT."""
     watch = Stopwatch()
     phantom = out / "phantom"
     run(
@@ -79,7 +79,9 @@ def main(out: Path, chexpert_patients: int, shenzhen_images: int, epochs: int | 
             "\nImageNet: not run, since torchvision's file of weights is not in its cache (the README says how)."
         )
     tests = {name: len(open_dataset(folder).samples.query("split == 'test'")) for name, folder in shards.items()}
-    click.echo(f"One draw a fraction; test images: {tests}. Phantoms show that the path works, not what MoCo is worth.")
+    click.echo(
+        f"One draw of each fraction; test images: {tests}. Phantoms show that the path works, not what MoCo is worth."
+    )
     click.echo(f"\n{watch}")
     click.echo(f"Look at {out / 'report.html'}, {out / 'chexpert.png'}, {pretrained / 'two_views.png'}")
 

@@ -1,1 +1,1 @@
-"""Scripts behind the figures in docs/: what was tried and measured."""
+"""Repeat what docs/experiments/ reports; each script made figures there, and runs by `python -m experiments.NAME`."""

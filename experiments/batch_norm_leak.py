@@ -1,10 +1,11 @@
-"""How much of MoCo's task BatchNorm gives away on one device, with `--batch-norm none` and with `split`.
+"""Measure the leakage through BatchNorm in MoCo on one device, with `--batch-norm none` and with `split`.
 
     python -m experiments.batch_norm_leak SHARDS
 
-Trains a ResNet-18 from random weights both ways on the same batches, and asks every so often how many queries are
-nearest to their own key: once with keys that were normalised in their own batch, and once in batches of which half the
-images are others. Encoders that know an image by itself do not mind; encoders that know it by its batch do.
+Trains a ResNet-18 from random weights both ways on the same batches, and measures every few steps what fraction of the
+queries is nearest to its own key: once with keys that were normalised in their own batch, and once in batches of which
+half the images are others. An encoder that recognises an image by its content gives the same fraction both times; one
+that recognises it by the statistics of its batch does not.
 """
 
 from collections.abc import Iterator
@@ -29,13 +30,13 @@ QUEUE_SIZE, MOMENTUM, RATE, PAIRS = 256, 0.99, 0.0075, 6
 
 @click.command(context_settings={"show_default": True})
 @click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--steps", default=400)
-@click.option("--every", default=200, help="Steps between two looks.")
-@click.option("--batch-size", default=16)
-@click.option("--image-size", default=64)
-@click.option("--threads", default=1)
+@click.option("--steps", default=400, help="Number of training steps.")
+@click.option("--every", default=200, help="Number of steps between two measurements.")
+@click.option("--batch-size", default=16, help="Number of images in a batch.")
+@click.option("--image-size", default=64, help="Side of a view in pixels.")
+@click.option("--threads", default=1, help="Number of CPU threads.")
 def main(shards: Path, steps: int, every: int, batch_size: int, image_size: int, threads: int) -> None:
-    """Print the two shares for both ways of BatchNorm while they train on the train split of SHARDS."""
+    """Print the two fractions for both ways of BatchNorm while they train on the train split of SHARDS."""
     torch.set_num_threads(threads)
     dataset = open_dataset(shards)
     trainers = {way: new_trainer(dataset, way, batch_size, threads) for way in ("none", "split")}
@@ -45,13 +46,13 @@ def main(shards: Path, steps: int, every: int, batch_size: int, image_size: int,
         for way, trainer in trainers.items():
             trainer.step(batch)
             if step % every == 0:
-                own, other = (f"{share:.2f}" for share in shares(trainer, dataset, batch_size, image_size))
+                own, other = (f"{fraction:.2f}" for fraction in fractions(trainer, dataset, batch_size, image_size))
                 loss = sum(trainer.window.losses()[-50:]) / 50
                 click.echo(f"{way:>5} step {step}: loss {loss:.2f}; in their own batch {own}, half with others {other}")
 
 
 def new_trainer(dataset: Dataset, way: str, batch_size: int, threads: int) -> Trainer:
-    """SGD, since so short a run gets further with it than with the published Adam."""
+    """Make a trainer with SGD, since so short a run gets further with it than with the published Adam."""
     options = PretrainOptions(
         shards=(dataset.root,), output=Path("unused"), optimizer="sgd", lr=RATE, batch_size=batch_size,
         queue_size=QUEUE_SIZE, momentum=MOMENTUM, schedule="constant", batch_norm=way, device="cpu", threads=threads,
@@ -65,7 +66,7 @@ def new_trainer(dataset: Dataset, way: str, batch_size: int, threads: int) -> Tr
 
 
 def endless(dataset: Dataset, batch_size: int, image_size: int, seed: int) -> Iterator[TwoViewBatch]:
-    """Batches of two views, epoch after epoch."""
+    """Yield batches of two views, epoch after epoch."""
     loader = TwoViewLoader(
         [dataset], image_size=image_size, batch_size=batch_size, seed=seed, placement=Placement(threads=1)
     )
@@ -74,8 +75,8 @@ def endless(dataset: Dataset, batch_size: int, image_size: int, seed: int) -> It
 
 
 @torch.no_grad()
-def shares(trainer: Trainer, dataset: Dataset, batch_size: int, image_size: int) -> tuple[float, float]:
-    """Share of queries nearest to their key, of keys made in their own batch and in batches of half other images."""
+def fractions(trainer: Trainer, dataset: Dataset, batch_size: int, image_size: int) -> tuple[float, float]:
+    """Fraction of queries nearest to their key, for keys of their own batch and of batches of half other images."""
     statistics = {name: value.clone() for name, value in trainer.moco.state_dict().items()}
     batches, moco = endless(dataset, batch_size, image_size, seed=1), trainer.moco
     found: list[tuple[Tensor, Tensor]] = []
@@ -88,13 +89,13 @@ def shares(trainer: Trainer, dataset: Dataset, batch_size: int, image_size: int)
         other = torch.empty_like(own)
         for half in (slice(0, None, 2), slice(1, None, 2)):  # every second image of either batch
             other[half] = moco.keys(images[half])
-        own_share, other_share = (
+        own_fraction, other_fraction = (
             of_logits(moco.logits(queries, keys, sample_ids), moco.temperature)["top1"] for keys in (own, other)
         )
-        found.append((own_share, other_share))
-    moco.load_state_dict(statistics)  # looking has moved BatchNorm's running statistics
-    own_share, other_share = (torch.stack(part).mean() for part in zip(*found, strict=True))
-    return float(own_share), float(other_share)
+        found.append((own_fraction, other_fraction))
+    moco.load_state_dict(statistics)  # the measurement has moved BatchNorm's running statistics
+    own_fraction, other_fraction = (torch.stack(part).mean() for part in zip(*found, strict=True))
+    return float(own_fraction), float(other_fraction)
 
 
 if __name__ == "__main__":

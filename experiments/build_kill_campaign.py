@@ -1,10 +1,10 @@
-"""Kills builds at random moments until they are finished all the same, and compares each tree with an undisturbed one.
+"""Kill builds at random moments until they are finished all the same, and compare each tree with an undisturbed one.
 
     python -m experiments.build_kill_campaign OUT [--kills 200] [--seed 0]
 
-OUT takes a phantom dataset with broken, missing and equal images, and the builds. Two kinds of round alternate: a
+Writes a phantom dataset with broken, missing and equal images into OUT, and the builds. Two kinds of round alternate: a
 build with two workers, in which the parent or a worker is killed; and an array of tasks at once, two of them with
-the same shards, then finalize, in which a task or finalize is killed. SIGKILL, nothing milder.
+the same shards, then finalize, in which a task or finalize is killed. The signal is always SIGKILL.
 """
 
 import os
@@ -36,7 +36,7 @@ Process = subprocess.Popen[str]
 
 @dataclass
 class Campaign:
-    """A source, its undisturbed tree, and what happened so far. kills: by victim and how far its build was."""
+    """State of a campaign: the source, its undisturbed tree, and the kills so far, by victim and stage of the build."""
 
     source: Path
     out: Path
@@ -48,7 +48,7 @@ class Campaign:
     trees: int = 0
 
     def prepare(self) -> None:
-        """Build undisturbed, in one process and as an array, and learn how long each takes."""
+        """Build undisturbed, in one process and as an array, and measure how long each takes."""
         for name, run in (("build", self._start_build(self.out, 2)), ("finalize", None)):
             start = time.monotonic()
             if run is None:
@@ -102,7 +102,7 @@ class Campaign:
 
     @property
     def finished(self) -> bool:
-        """Whether enough has been killed."""
+        """Whether the number of kills is reached."""
         return self.kills.total() >= self.goal
 
     def compare(self, out: Path) -> None:
@@ -173,7 +173,7 @@ def _start(*words: object) -> Process:
 
 
 def _succeeds(process: Process) -> bool:
-    """Wait for the end. A run that was not killed itself, but by a worker's end or not at all, must not fail."""
+    """Wait for the end. A run must not fail unless it was killed itself; a killed worker is no reason."""
     _, complaint = process.communicate(timeout=300)
     if process.returncode not in (0, -signal.SIGKILL):
         raise click.ClickException(f"a run that nobody killed failed:\n{complaint}")
@@ -182,11 +182,13 @@ def _succeeds(process: Process) -> bool:
 
 def _expect_success(process: Process) -> None:
     if not _succeeds(process):
-        raise click.ClickException("a run was killed by somebody else; out of memory, perhaps")
+        raise click.ClickException(
+            "a run was killed by another process, perhaps for lack of memory: free some and run it again"
+        )
 
 
 def _workers(parent: int) -> list[int]:
-    """Worker processes of a build; not the one that multiprocessing starts to look after semaphores."""
+    """List the worker processes of a build, without the one that multiprocessing starts to look after semaphores."""
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [int(one) for one in children if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
@@ -195,7 +197,7 @@ def _workers(parent: int) -> list[int]:
 
 
 def _wait_for_the_end_of(workers: Sequence[int]) -> None:
-    """Workers of a killed parent end by themselves."""
+    """Wait until the workers of a killed parent have ended by themselves."""
     deadline = time.monotonic() + 20
     while any(_is_alive(one) for one in workers):
         if time.monotonic() > deadline:
@@ -215,7 +217,7 @@ def _names(out: Path) -> set[str]:
 
 
 def _moment(out: Path) -> str:
-    """How far the build in `out` is."""
+    """Name the stage of the build in `out`."""
     if (out / "dataset.json").is_file():
         return "after dataset.json"
     if not (out / ".build" / "plan.parquet").is_file():
@@ -225,9 +227,13 @@ def _moment(out: Path) -> str:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--kills", default=200, show_default=True)
-@click.option("--seed", default=0, show_default=True, help="Of the moments and victims; the clock has its part, too.")
-@click.option("--patients", default=250, show_default=True, help="Of the phantom: more make longer builds.")
+@click.option("--kills", default=200, show_default=True, help="Number of kills.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of the moments and victims; they depend on the clock, too."
+)
+@click.option(
+    "--patients", default=250, show_default=True, help="Number of patients of the phantom; more make longer builds."
+)
 def main(out: Path, kills: int, seed: int, patients: int) -> None:
     """Kill builds of a phantom in OUT at random moments and compare what they end with."""
     out.mkdir(parents=True)  # an old one would hold a damaged phantom

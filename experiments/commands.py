@@ -1,6 +1,6 @@
-"""Walks the whole path by the project's own commands, in one process, so that torch and DALI are imported once.
+"""Run the project's own commands one after the other in this process, so that torch and DALI are imported once.
 
-Each command is printed as a person would type it. Knows which commands follow on which, and nothing of their work.
+Shared by the experiments and the demo. Each command is printed as a person would type it.
 """
 
 import json
@@ -23,7 +23,7 @@ MOCO, RANDOM, IMAGENET, LIGHTLY = "moco", "random", "imagenet", "lightly"
 
 
 def run(program: str, *words: object) -> None:
-    """Run one command in this process. Ends the walk with its message if it fails."""
+    """Run one command in this process. Exits with its message if it fails."""
     line = [str(word) for word in words]
     click.echo(click.style(f"\n$ {shlex.join([program, *line])}", bold=True))
     try:
@@ -35,7 +35,7 @@ def run(program: str, *words: object) -> None:
 
 
 def build_shards(data: Path, out: Path, short_side: int) -> dict[str, Path]:
-    """Shards of the radiographs in `data` (nih-as-chexpert/, kermany-as-chexpert/, shenzhen/), by name.
+    """Build shards of the radiographs in `data` (nih-as-chexpert/, kermany-as-chexpert/, shenzhen/), by name.
 
     Those that are in `out` are kept.
     """
@@ -54,7 +54,7 @@ def build_shards(data: Path, out: Path, short_side: int) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Task:
-    """One question to a backbone: labels of a dataset, by a method, at label fractions, in so many draws each."""
+    """A task for a backbone: labels of a dataset, by a method, at label fractions, with a number of draws each."""
 
     method: str
     dataset: str
@@ -65,15 +65,17 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Names the task's folders and results."""
+        """Name of the task's folders and results."""
         return f"{self.method}-{self.dataset}-{'+'.join(self.labels)}".replace(" ", "_")
 
 
 @dataclass(frozen=True)
 class Study:
-    """folder: everything that is written. shards: folder of each dataset, by name. backbones: by arm, for
-    `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...). Predictions that are
-    there are kept: a folder belongs to one set of backbones."""
+    """A study of some backbones. Predictions that are there are kept: a folder belongs to one set of backbones.
+
+    folder: where everything is written. shards: folder of each dataset, by name. backbones: by arm, for
+    `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...).
+    """
 
     folder: Path
     shards: dict[str, Path]
@@ -90,7 +92,7 @@ class Study:
                     compare(self.shards[task.dataset], predictions[arm], predictions[RANDOM], result)
 
     def models(self, task: Task, fraction: float, arm: str) -> list[Path]:
-        """Model directories of an arm, one a draw; the whole set has no other draw."""
+        """List the model directories of an arm, one a draw; the whole set has draw 0 only."""
         folder = self.folder / "models" / task.name / f"{fraction:g}"
         return [folder / f"{arm}-{draw}" for draw in range(task.draws if fraction < 1 else 1)]
 
@@ -129,7 +131,7 @@ class Study:
             yield table
 
     def gains(self, tasks: Sequence[Task]) -> list[str]:
-        """The table of gains over the random start, a line a label and fraction, with ImageNet's column."""
+        """Make the table of gains over the random start, a line a label and fraction, with ImageNet's column."""
         lines = [
             f"{'method':9} {'dataset':10} {'label':18} {'fraction':>8}  {'random':>6} {'ImageNet':>8} {'MoCo':>6}"
             "   gain of MoCo (95 % interval)      p"
@@ -168,7 +170,7 @@ def compare(truth: Path, predictions: Sequence[Path], baseline: Sequence[Path], 
 
 
 def arms(architecture: str, run_folder: Path) -> dict[str, str]:
-    """Backbones to compare: the pretrained one, its random start, and ImageNet's where its file is in the cache."""
+    """List the backbones to compare: the pretrained one, its random start, ImageNet's if its file is in the cache."""
     from training.backbones.weight_files import (
         imagenet_path,  # here, so that ingest's worker processes do not load torch
     )
@@ -180,14 +182,14 @@ def arms(architecture: str, run_folder: Path) -> dict[str, str]:
 
 
 class Stopwatch:
-    """Seconds since the last lap, kept by name."""
+    """Measure seconds between laps, by name."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.monotonic()
 
     def lap(self, name: str) -> None:
-        """The time since the last lap was spent on `name`."""
+        """Record the time since the last lap under `name`."""
         now = time.monotonic()
         self.laps[name] = now - self._last
         self._last = now
@@ -198,13 +200,13 @@ class Stopwatch:
 
 
 def _given(words: Sequence[str], option: str) -> tuple[str, ...]:
-    """The option with its value, if it is among the words."""
+    """Keep the option with its value, if it is among the words."""
     place = words.index(option) if option in words else len(words)
     return tuple(words[place : place + 2])
 
 
 def _without(words: Sequence[str], option: str) -> tuple[str, ...]:
-    """The words but for the option and its value."""
+    """Leave the option and its value out of the words."""
     place = words.index(option) if option in words else len(words)
     return (*words[:place], *words[place + 2 :])
 

@@ -1,11 +1,11 @@
-"""What a small MoCo run on a CPU is worth: random starts, our pretraining and lightly's from each, probes, intervals.
+"""Measure what a small MoCo run on a CPU is worth: random starts, our pretraining and lightly's from each, and probes.
 
     python -m experiments.five_seeds DATA OUT [--seed 0 --seed 1 ...]
 
-DATA as for experiments.real_radiographs. Each seed is a random start; from its weights begin
-`cxr-train pretrain --config moco_small_cpu` and lightly's MoCo, over the same images and for as many of them. Run it
-again after an interruption: what is finished is kept, so several calls with a --seed each may share OUT, once the
-shards are there; a last one with all seeds then only compares.
+DATA is as for experiments.real_radiographs. Each seed gives initial weights, from which
+`cxr-train pretrain --config moco_small_cpu` and lightly's MoCo both start, over the same images and equally many. Run
+it again after an interruption: what is finished is kept. So several calls with one --seed each may use the same OUT,
+once the shards are there; a last call with all seeds then only compares.
 
 Intervals resample patients. Those over several seeds are of the mean of the seeds' AUROCs in each replicate, so they
 are conditional on these seeds; what the seeds themselves add stands beside, as the gains' standard deviation over them.
@@ -43,9 +43,11 @@ QUESTIONS = (
 @click.command(context_settings={"show_default": True})
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--seed", "seeds", multiple=True, type=int, default=(0, 1, 2, 3, 4))
-@click.option("--epochs", type=int, help="Of both sides.  [default: the recipe's]")
-@click.option("--threads", default=2, help="CPU threads of training, on both sides.")
+@click.option(
+    "--seed", "seeds", multiple=True, type=int, default=(0, 1, 2, 3, 4), help="Seed of the initial weights; repeatable."
+)
+@click.option("--epochs", type=int, help="Number of epochs of both sides.  [default: the recipe's]")
+@click.option("--threads", default=2, help="Number of CPU threads of training, on both sides.")
 def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int | None, threads: int) -> None:
     """Pretrain, probe and compare from each seed's random start on the radiographs in DATA, writing into OUT."""
     watch = Stopwatch()
@@ -66,13 +68,13 @@ def main(data: Path, out: Path, seeds: tuple[int, ...], epochs: int | None, thre
 
 
 def questions(out: Path) -> list[Task]:
-    """What is asked of a backbone. Embeddings are kept in OUT."""
+    """List the tasks for a backbone. Embeddings are kept in OUT."""
     cache = ("--cache", str(out / "embeddings"))
     return [Task("probe", dataset, labels, fractions, DRAWS, cache) for dataset, labels, fractions in QUESTIONS]
 
 
 def seed_study(out: Path, shards: dict[str, Path], seed: int, threads: int) -> Study:
-    """The study of one random start. Its arms: the start itself, ours, and lightly's where lightly is installed."""
+    """Make the study of one random start. Its arms: the start itself, ours, and lightly's if lightly is installed."""
     folder = out / f"seed-{seed}"
     backbones = {RANDOM: RANDOM, MOCO: str(folder / MOCO)}
     if lightly_is_there() or (folder / LIGHTLY).is_dir():
@@ -84,7 +86,7 @@ def seed_study(out: Path, shards: dict[str, Path], seed: int, threads: int) -> S
 
 
 def pretrain_both(study: Study, seed: int, epochs: int | None, threads: int) -> None:
-    """Our run from the random start, then lightly's: as many epochs, of batches and images as large."""
+    """Train our run from the random start, then lightly's, with the same epochs, batch size and image size."""
     from experiments.lightly_run import pretrain_with_lightly  # here, so that ingest's workers do not load torch
     from training.runs.directory import read_config
 
@@ -111,7 +113,7 @@ def pretrain_both(study: Study, seed: int, epochs: int | None, threads: int) -> 
 
 
 def gains(out: Path, studies: Sequence[Study], task: Task) -> list[str]:
-    """Compare the arms over all seeds; lines for a person, one a label, fraction and pair of arms."""
+    """Compare the arms over all seeds: a line of text for each label, fraction and pair of arms."""
     pairs = [(MOCO, RANDOM)]
     if all(LIGHTLY in study.backbones for study in studies):
         pairs += [(LIGHTLY, RANDOM), (MOCO, LIGHTLY)]
@@ -135,7 +137,7 @@ def gains(out: Path, studies: Sequence[Study], task: Task) -> list[str]:
 
 
 def seed_gain(study: Study, task: Task, fraction: float, label: str, arm: str, baseline: str) -> float:
-    """Difference of two arms of one seed: of their gains over the random start, whose results the seed holds."""
+    """Compute the difference of two arms of one seed, from their gains over the random start."""
     found = [0.0, 0.0]
     for side, name in enumerate((arm, baseline)):
         if name != RANDOM:
@@ -145,7 +147,7 @@ def seed_gain(study: Study, task: Task, fraction: float, label: str, arm: str, b
 
 
 def described(result: dict[str, Any], by_seed: Sequence[float]) -> str:
-    """One label's comparison over all seeds: both arms, difference with its interval, each seed and their spread."""
+    """Describe one label's comparison over all seeds: both arms, difference and interval, each seed and the spread."""
     difference = result["differences"]["model"]
     interval = "no interval" if difference["ci"] is None else "({:+.3f}, {:+.3f})".format(*difference["ci"])
     spread = f"{statistics.stdev(by_seed):.3f}" if len(by_seed) > 1 else "-"

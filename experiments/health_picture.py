@@ -1,4 +1,4 @@
-"""Draws the health of pretraining runs, for docs/experiments/healthy-runs.md: their metrics.jsonl as six small curves.
+"""Draw the health of pretraining runs, for docs/experiments/healthy-runs.md: six curves of their metrics.jsonl.
 
 python -m experiments.health_picture OUT.svg "as it should be"=RUN "learning rate too high"=OTHER_RUN
 """
@@ -25,7 +25,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's
 
 
 def picture(runs: dict[str, list[dict[str, float]]]) -> Figure:
-    """Six panels; a line a run, by name."""
+    """Draw six panels, with one line for each run, by name."""
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(2, 3)
     for axes, (key, title) in zip(panels.ravel(), CURVES, strict=True):

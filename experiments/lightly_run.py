@@ -1,6 +1,10 @@
-"""A run of lightly's MoCo over shards, from the same random weights as `cxr-train pretrain --init random` begins with.
+"""Train lightly's MoCo on shards, from the same initial weights as `cxr-train pretrain --init random`.
 
+<<<<<<< HEAD
 Takes datasets and a budget and writes a folder that `--backbone-from` takes. What is finished is kept.
+=======
+The output is a folder that `--backbone-from` takes. What is finished is kept.
+>>>>>>> 7215d94 (Say in plain English what experiments, examples and benchmarks do)
 """
 
 import time
@@ -41,7 +45,7 @@ def pretrain_with_lightly(
     image_size: int,
     threads: int,
 ) -> None:
-    """Train for so many epochs of whole batches and write backbone.safetensors and backbone.json into `output`.
+    """Train for `epochs` epochs of whole batches and write backbone.safetensors and backbone.json into `output`.
 
     seed: of the backbone, as in `--init random --seed`, and of torch's random state: head, memory bank, order, views.
     """

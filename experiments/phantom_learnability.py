@@ -1,9 +1,10 @@
-"""Whether the phantom's findings can be learned, and are not there for the asking: a network against raw pixels.
+"""Check that the phantom's findings can be learned, but not from raw pixels: a network against a linear model.
 
     python -m experiments.phantom_learnability OUT
 
-A logistic regression on 32 x 32 pixels and a ResNet-18 trained end to end, both on the same patients and both judged on
-the same others. The pixels may choose their regularisation on the test patients, so that they look as good as they can.
+Trains a logistic regression on 32 x 32 pixels and a ResNet-18 end to end, both on the same patients, and tests both on
+the same other patients. The linear model may choose its regularisation on the test patients, so that it looks as good
+as it can.
 """
 
 from pathlib import Path
@@ -34,11 +35,15 @@ Features = npt.NDArray[np.float32]
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--patients", default=1500, show_default=True, help="Of the CheXpert phantom's train.csv.")
-@click.option("--cases", default=1000, show_default=True, help="Of the Shenzhen phantom.")
-@click.option("--epochs", default=12, show_default=True)
+@click.option(
+    "--patients", default=1500, show_default=True, help="Number of patients in the CheXpert phantom's train.csv."
+)
+@click.option("--cases", default=1000, show_default=True, help="Number of images of the Shenzhen phantom.")
+@click.option(
+    "--epochs", default=12, show_default=True, help="Number of epochs on CheXpert; twice as many on Shenzhen."
+)
 def main(out: Path, patients: int, cases: int, epochs: int) -> None:
-    """Draw phantoms, learn them both ways and compare, writing into OUT."""
+    """Draw phantoms, learn them both ways, compare, and write everything into OUT."""
     watch = Stopwatch()
     phantom = out / "phantom"
     run("cxr-ingest", "make-phantom", phantom, "--chexpert-patients", patients, "--shenzhen-images", cases)
@@ -68,7 +73,7 @@ def main(out: Path, patients: int, cases: int, epochs: int) -> None:
 
 
 def pixel_scores(dataset: Dataset, labels: tuple[str, ...]) -> pd.DataFrame:
-    """Probability of each label for the test split's samples, by key, from pixels alone."""
+    """Predict the probability of each label for the test split's samples, by key, from pixels alone."""
     policy = LabelPolicy("ignore", "zeros") if len(dataset.label_names) > 1 else PLAIN
     train, test = select(dataset, "train"), select(dataset, "test")
     pixels, test_pixels = _pixels(dataset, train), _pixels(dataset, test)
@@ -87,7 +92,7 @@ def pixel_scores(dataset: Dataset, labels: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _pixels(dataset: Dataset, rows: pd.DataFrame) -> Features:
-    """The fixed view of each row, float32 [N, PIXELS * PIXELS]."""
+    """Load the fixed view of each row, float32 [N, PIXELS * PIXELS]."""
     loader = EvaluationLoader(dataset, rows, image_size=PIXELS, batch_size=64)
     return np.concatenate([batch.image.numpy().reshape(len(batch.image), -1) for batch in loader]).astype(np.float32)
 

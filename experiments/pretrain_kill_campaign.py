@@ -1,11 +1,11 @@
-"""Kills a pretraining run again and again until it is finished all the same, and compares it with an undisturbed one.
+"""Kill a pretraining run again and again until it is finished all the same, and compare it with an undisturbed one.
 
     python -m experiments.pretrain_kill_campaign OUT [--kills 50] [--seed 0]
 
-OUT takes a small dataset and the runs. Each start of `cxr-train pretrain` is killed (SIGKILL, nothing milder): while it
-starts, in a step, or when a random share of a checkpoint's bytes is in its temporary file. A run that is finished is
-compared with the undisturbed one: both encoders, queue, optimizer, scaler, random state, the loader's place, lines of
-metrics (without the times in them) and the backbone, all bit for bit.
+Writes a small dataset and the runs into OUT. Each start of `cxr-train pretrain` is killed with SIGKILL: while it
+starts, in a step, or when a random fraction of a checkpoint's bytes is in its temporary file. A run that is finished
+is compared with the undisturbed one: both encoders, queue, optimizer, scaler, random state, the loader's position,
+lines of metrics (without the times in them) and the backbone, all bit for bit.
 """
 
 import random
@@ -42,7 +42,7 @@ Process = subprocess.Popen[bytes]
 
 @dataclass
 class Campaign:
-    """The runs and what happened so far. expected: the content of the undisturbed run. kills: by moment."""
+    """State of a campaign: the runs and the kills so far, by moment. expected: the content of the undisturbed run."""
 
     shards: Path
     folder: Path
@@ -85,7 +85,7 @@ class Campaign:
 
     @property
     def finished(self) -> bool:
-        """Whether enough has been killed."""
+        """Whether the number of kills is reached."""
         return self.kills.total() >= self.goal
 
     def _reaches_its_moment(self, process: Process, run: Path, log: Path) -> bool:
@@ -97,15 +97,15 @@ class Campaign:
             time.sleep(0.005)
         if aim < 0.4:
             return _runs_for(process, self.dice.expovariate(1.5))
-        return self._writes(process, run, number=self.dice.choice((1, 2, 3)), share=self.dice.random())
+        return self._writes(process, run, number=self.dice.choice((1, 2, 3)), fraction=self.dice.random())
 
-    def _writes(self, process: Process, run: Path, *, number: int, share: float) -> bool:
-        """Wait until a share of the number-th checkpoint (or of a later one) is in its temporary file."""
+    def _writes(self, process: Process, run: Path, *, number: int, fraction: float) -> bool:
+        """Wait until a fraction of the number-th checkpoint (or of a later one) is in its temporary file."""
         seen: set[str] = set()
         while process.poll() is None:
             for path in _temporary(run):
                 seen.add(path.name)
-                if len(seen) >= number and _bytes(path) >= share * self.checkpoint_bytes:
+                if len(seen) >= number and _bytes(path) >= fraction * self.checkpoint_bytes:
                     return True
             time.sleep(0.0005)
         return False
@@ -119,7 +119,7 @@ class Campaign:
 
 
 def content(run: Path) -> dict[str, Any]:
-    """What a finished run holds, but for times."""
+    """Read what a finished run holds, without times."""
     last = read_last(run)
     if last is None or not last.finished:
         raise click.ClickException(f"{run} is not finished: {last}")
@@ -133,7 +133,7 @@ def content(run: Path) -> dict[str, Any]:
 
 
 def differences(one: object, other: object, place: str = "") -> Iterator[str]:
-    """Where two nested values differ in a bit or a type."""
+    """List where two nested values differ in a bit or a type."""
     if type(one) is not type(other):
         yield place
     elif isinstance(one, dict) and isinstance(other, dict):
@@ -168,13 +168,13 @@ def _runs_for(process: Process, seconds: float) -> bool:
 
 
 def _trains(log: Path) -> bool:
-    """Whether the process has built everything, and said from where it trains."""
+    """Whether the process has built everything and logged where it starts to train."""
     said = log.read_text()
     return "resumes after step" in said or " weights, " in said
 
 
 def _temporary(run: Path) -> list[Path]:
-    """Files of a checkpoint that is being written, or whose writing was killed."""
+    """List the files of a checkpoint that is being written, or whose writing was killed."""
     return list((run / CHECKPOINTS).glob(".step-*.tmp"))
 
 
@@ -186,7 +186,7 @@ def _bytes(path: Path) -> int:
 
 
 def _moment(run: Path, log: Path) -> str:
-    """Where a process was that has been killed, by what it left."""
+    """Name the moment at which a process was killed, from the files it left."""
     if not _trains(log):
         return "while it started"
     if _temporary(run):
@@ -199,9 +199,14 @@ def _moment(run: Path, log: Path) -> str:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--kills", default=50, show_default=True)
-@click.option("--seed", default=0, show_default=True, help="Of the moments; the clock has its part, too.")
-@click.option("--epochs", default=24, show_default=True, help="Of 10 steps. A longer run takes more of the kills.")
+@click.option("--kills", default=50, show_default=True, help="Number of kills.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the moments; they depend on the clock, too.")
+@click.option(
+    "--epochs",
+    default=24,
+    show_default=True,
+    help="Number of epochs, of 10 steps each; a longer run takes more of the kills.",
+)
 def main(out: Path, kills: int, seed: int, epochs: int) -> None:
     """Kill a pretraining run in OUT at random moments and compare what it ends with."""
     out.mkdir(parents=True)

@@ -1,9 +1,9 @@
-"""The whole path on real radiographs: shards, pretraining on two sets, probes on three, intervals, report.
+"""Run the whole path on real radiographs: shards, pretraining on two sets, probes on three, intervals, report.
 
     python -m experiments.real_radiographs DATA OUT [--epochs 20] [--draws 5]
 
-DATA holds nih-as-chexpert/, kermany-as-chexpert/ and shenzhen/ (none of them part of the project). OUT takes the
-shards, the run, the models, the results and report.html. Run it again after an interruption: what is finished is kept.
+DATA holds nih-as-chexpert/, kermany-as-chexpert/ and shenzhen/ (none of them part of the project). Writes the shards,
+the run, the models, the results and report.html into OUT. Run it again after an interruption: what is finished is kept.
 """
 
 from pathlib import Path
@@ -26,11 +26,11 @@ TASKS = (
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--epochs", default=20, show_default=True)
-@click.option("--draws", default=5, show_default=True)
-@click.option("--threads", default=2, show_default=True, help="CPU threads of training.")
+@click.option("--epochs", default=20, show_default=True, help="Number of epochs of pretraining.")
+@click.option("--draws", default=5, show_default=True, help="Number of random training subsets a fraction.")
+@click.option("--threads", default=2, show_default=True, help="Number of CPU threads of training.")
 def main(data: Path, out: Path, epochs: int, draws: int, threads: int) -> None:
-    """Walk the path on the radiographs in DATA, writing into OUT."""
+    """Run the path on the radiographs in DATA, and write everything into OUT."""
     watch = Stopwatch()
     shards = build_shards(data, out, SHORT_SIDE)
     watch.lap("shards")

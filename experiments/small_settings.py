@@ -1,10 +1,10 @@
-"""Which settings serve a small MoCo run on a CPU: one change at a time, judged on validation patients.
+"""Compare settings of a small MoCo run on a CPU: one change at a time, judged on validation patients.
 
     python -m experiments.small_settings DATA OUT [--setting base --setting zoom ...]
 
-DATA and OUT as for experiments.five_seeds, and the same shards. The random start is of a seed that five_seeds does not
-use, and of the probes' results only those on the valid splits are read. What is finished is kept, so several calls
-with a --setting each may share OUT; one with all of them prints the table.
+DATA and OUT are as for experiments.five_seeds, with the same shards. The initial weights have a seed that five_seeds
+does not use, and only the probes' results on the valid splits are read. What is finished is kept, so several calls
+with one --setting each may use the same OUT; a call with all of them prints the table.
 """
 
 import json
@@ -41,7 +41,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "rate": {"lr": 0.06},
     "small": {"image-size": 48, "epochs": 3},  # about as much time
 }
-"""What each of our settings has other than BASE."""
+"""Changes of each of our settings against BASE."""
 
 LIGHTLY = {
     "lightly": (LightlySettings(memory_bank=2048), 64),
@@ -49,8 +49,8 @@ LIGHTLY = {
     "lightly-batch": (LightlySettings(memory_bank=2048, lr=0.03), 32),
     "lightly-ours": (LightlySettings(memory_bank=2048, lr=0.03, weight_decay=1e-4, temperature=0.2), 64),
 }
-"""Its settings and batch: the tutorial's, but for the memory bank, which is as long as our queue; then with more and
-more of ours."""
+"""lightly's settings and batch size: the tutorial's, except for the memory bank, which is as long as our queue; then
+with more and more of our settings."""
 
 JUDGED = (("kermany", 0.01), ("kermany", 1.0), ("nih", 1.0), ("shenzhen", 0.0625), ("shenzhen", 1.0))
 
@@ -65,7 +65,7 @@ JUDGED = (("kermany", 0.01), ("kermany", 1.0), ("nih", 1.0), ("shenzhen", 0.0625
     type=click.Choice([RANDOM, *CHANGES, *LIGHTLY]),
     default=(RANDOM, *CHANGES, *LIGHTLY),
 )
-@click.option("--threads", default=2, help="CPU threads of training.")
+@click.option("--threads", default=2, help="Number of CPU threads of training.")
 def main(data: Path, out: Path, settings: tuple[str, ...], threads: int) -> None:
     """Pretrain with each setting on the radiographs in DATA, probe, and print AUROCs of the valid splits."""
     shards = build_shards(data, out, SHORT_SIDE)
@@ -92,7 +92,7 @@ def main(data: Path, out: Path, settings: tuple[str, ...], threads: int) -> None
 
 
 def pretrain(name: str, shards: dict[str, Path], output: Path, threads: int) -> None:
-    """Our run or lightly's under a setting, from the random start of SEED."""
+    """Train our run or lightly's with a setting, from the random weights of SEED."""
     roots = [shards[dataset] for dataset in PRETRAINED_ON]
     if name in CHANGES:
         options = [
@@ -121,7 +121,7 @@ def pretrain(name: str, shards: dict[str, Path], output: Path, threads: int) -> 
 
 
 def valid_auroc(study: Study, task: Task, fraction: float, arm: str) -> float:
-    """AUROC of a task's first label on the valid split, mean over its draws."""
+    """Average the AUROC of a task's first label on the valid split over its draws."""
     found = []
     for model in study.fit(task, fraction, arm):
         results = json.loads((model / "model.json").read_text(encoding="utf-8"))["results"]
