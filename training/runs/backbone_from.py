@@ -74,12 +74,20 @@ def load_backbone(
             f"{source} has no mean and standard deviation of its own: give mean and std in gray levels, such as "
             "dataset.mean and dataset.std of the dataset that it will be used on."
         )
-    architecture = architecture or DEFAULT_ARCHITECTURE
+    return _untrained(
+        source, architecture or DEFAULT_ARCHITECTURE, image_size or DEFAULT_IMAGE_SIZE, seed, mean=mean, std=std
+    )
+
+
+def _untrained(
+    source: str, architecture: str, image_size: int, seed: int, *, mean: GrayLevels, std: GrayLevels
+) -> Backbone:
+    """Make a backbone of weights that this project has not pretrained: random, imagenet or a file."""
     network = initial_backbone(source, architecture, seed)
     return Backbone(
         network=network,
         architecture=architecture,
-        image_size=image_size or DEFAULT_IMAGE_SIZE,
+        image_size=image_size,
         mean=mean,
         std=std,
         initial=source if source in ("random", "imagenet") else "file",
