@@ -1,7 +1,7 @@
-"""How planning, filling and finalizing grow with the number of rows, and what memory each process needs.
+"""Measure how planning, filling and finalizing grow with the number of rows, and the memory of each process.
 
-The source in CheXpert's layout is made here: its table as long as asked for, its images links to a few tiny
-files, so that what is measured is everything but decoding. A table comes out, with --json a file too.
+Makes a source in CheXpert's layout: the table as long as asked for, the images links to a few tiny files, so that
+everything but decoding is measured. Prints a table, and writes a file with --json.
 
     python -m benchmarks.ingest_scale [--rows 10000 --rows 223414] [--workers 2]
 """

@@ -2,7 +2,7 @@
 
     python -m examples.from_python OUT
 
-A cell begins with `# %%` and the name of what it shows, so that editors run them one by one. OUT takes the phantom,
+A cell begins with `# %%` and the name of the function that it shows, so that editors run them one by one. OUT takes the phantom,
 the shards, a run, two models, predictions and a result; about half a minute on two idle cores.
 """
 

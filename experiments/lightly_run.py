@@ -1,10 +1,6 @@
 """Train lightly's MoCo on shards, from the same initial weights as `cxr-train pretrain --init random`.
 
-<<<<<<< HEAD
-Takes datasets and a budget and writes a folder that `--backbone-from` takes. What is finished is kept.
-=======
 The output is a folder that `--backbone-from` takes. What is finished is kept.
->>>>>>> 7215d94 (Say in plain English what experiments, examples and benchmarks do)
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Write docs/python-api.md from the docstrings of what the packages export, and from examples/from_python.py.
+"""Write docs/python-api.md from the docstrings of the exported names and from examples/from_python.py.
 
     python -m scripts.python_api
 
@@ -42,7 +42,7 @@ are the cells of [examples/from_python.py](../examples/from_python.py), which a 
 
 
 def examples() -> dict[str, str]:
-    """The cells of the file of examples, by the name of what they show."""
+    """The cells of the file of examples, by the name of the function that they show."""
     cells = re.split(r"^# %% ", EXAMPLES.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {cell.partition("\n")[0].strip(): cell.partition("\n")[2].strip() for cell in cells}
 
