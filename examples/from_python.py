@@ -2,8 +2,8 @@
 
     python -m examples.from_python OUT
 
-A cell begins with `# %%` and the name of the function that it shows, so that editors run them one by one. OUT takes the phantom,
-the shards, a run, two models, predictions and a result; about half a minute on two idle cores.
+A cell begins with `# %%` and the name of the function that it shows, so that editors run them one by one. Writes a
+phantom, shards, a run, two models, predictions and a result into OUT, in about half a minute on two idle cores.
 """
 
 import sys
