@@ -130,7 +130,7 @@ def _fields(value: type[Any]) -> str:
         named = [f"`{field.name}: {_field_type(field, code=True)}`" for field in dataclasses.fields(value)]
         return f"Fields: {', '.join(named)}."
     rows = [
-        f"| `{field.name}` | `{_field_type(field)}` | {_field_default(field, options.get(field.name))} | "
+        f"| `{field.name}=` | `{_field_type(field)}` | {_field_default(field, options.get(field.name))} | "
         f"{_cell(options[field.name].help) if field.name in options else ''} |"
         for field in dataclasses.fields(value)
     ]

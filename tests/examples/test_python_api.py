@@ -25,5 +25,5 @@ def test_every_public_function_and_loader_has_an_example_and_every_example_a_nam
 def test_an_entry_names_the_errors_and_the_fields_of_options_with_their_help() -> None:
     text = page()
     assert "Raises WeightsError for files that are missing" in text
-    assert "| `uncertain` | `Literal['ignore', 'zeros', 'ones']` | `'ignore'` |" in text
+    assert "| `uncertain=` | `Literal['ignore', 'zeros', 'ones']` | `'ignore'` |" in text
     assert "(shards: tuple" not in text
