@@ -18,9 +18,10 @@ from training.backbones.networks import backbone_weights, head_name
 from training.downstream.embedding_cache import default_cache
 from training.downstream.embeddings import Embeddings
 from training.downstream.features import FeatureSource, cached_features
+from training.downstream.many_regressions import fit_labels
 from training.downstream.model_directory import Results, auroc_by_split, save_model
 from training.downstream.options import ProbeOptions
-from training.downstream.regression import ChosenBy, Places, fit
+from training.downstream.regression import ChosenBy, Places
 from training.downstream.start import Start, label_policy, training_rows, with_learnable_labels
 from training.errors import TrainingError
 from training.labels import PLAIN, Targets, targets
@@ -69,10 +70,8 @@ def probe(start: Start, options: ProbeOptions, features: FeatureSource = cached_
     wanted = targets(rows, labels, policy)
     places = _places(rows, embedded["train"])
     with threadpool_limits(limits=threads):
-        models = {
-            label: fit(embedded["train"].features, places, wanted[:, column], rows, dataset.name)
-            for column, label in enumerate(labels)
-        }
+        fitted = fit_labels(embedded["train"].features, places, wanted, rows, dataset.name)
+    models = dict(zip(labels, fitted, strict=True))
     weight = np.stack([model.weight for model in models.values()])
     bias = np.array([model.bias for model in models.values()])
     found: dict[str, tuple[Targets, Targets] | None] = {"valid": None, "test": None}

@@ -28,7 +28,7 @@ MAX_ITERATIONS = 2000
 TOLERANCE = 1e-6
 """Largest component of the gradient at the end; scikit-learn's own 1e-4 leaves a weak regularisation unfinished."""
 
-_CONSTANT = 10 * np.finfo(np.float32).eps
+CONSTANT = 10 * np.finfo(np.float32).eps
 """A feature whose spread is a smaller part of its mean is constant but for the rounding of float32."""
 
 Features = npt.NDArray[np.float32]
@@ -111,13 +111,18 @@ def _standardise(features: Scaled) -> tuple[npt.NDArray[np.float64], npt.NDArray
     Raises TrainingError for features that are not numbers.
     """
     centre = features.mean(axis=0)
-    if not np.isfinite(centre).all():
-        raise TrainingError("the backbone's features are not numbers: its weights are damaged. Take another backbone.")
+    refuse_no_numbers(centre)
     features -= centre
     spread = np.sqrt(np.einsum("nd,nd->d", features, features) / len(features))
-    spread[spread <= _CONSTANT * np.abs(centre)] = 1.0
+    spread[spread <= CONSTANT * np.abs(centre)] = 1.0
     features /= spread
     return centre, spread
+
+
+def refuse_no_numbers(mean: npt.NDArray[np.float64]) -> None:
+    """Raise TrainingError if the mean of the features has a component that is not finite."""
+    if not np.isfinite(mean).all():
+        raise TrainingError("the backbone's features are not numbers: its weights are damaged. Take another backbone.")
 
 
 def _best_strength(scaled: Scaled, target: Targets, part: npt.NDArray[np.int64], judged: tuple[int, ...]) -> float:
