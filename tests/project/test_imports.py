@@ -51,9 +51,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
         "training.runs",
     },
+    "training.regression": {*_FORMAT, "training"},
     "training.downstream": {
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
+        "training.regression",
     },
     "training.studies": {
         *_LOADING,

@@ -26,7 +26,6 @@ from shards.loading.staging import stage
 from shards.terminal.progress import Bar, progress
 from training.backbones.inference import outputs
 from training.backbones.networks import attach_head, feature_dimension, images_to_input, on_device
-from training.downstream.holdout import held_out
 from training.downstream.model_directory import Results, auroc_by_split, mean_auroc, save_model
 from training.downstream.options import FinetuneOptions
 from training.downstream.start import Start, label_policy, training_rows, with_learnable_labels
@@ -36,6 +35,7 @@ from training.labels import PLAIN, LabelPolicy, Targets, targets
 from training.optimizers import build_optimizer
 from training.processes.devices import autocast, available_threads, choose_device, torch_device
 from training.random_streams import RandomStream, stream_seed
+from training.regression.holdout import held_out
 from training.runs.metrics_log import MetricsLog
 from training.schedules import learning_rate
 

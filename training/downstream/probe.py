@@ -18,14 +18,14 @@ from training.backbones.networks import backbone_weights, head_name
 from training.downstream.embedding_cache import default_cache
 from training.downstream.embeddings import Embeddings
 from training.downstream.features import FeatureSource, cached_features
-from training.downstream.many_regressions import fit_labels
 from training.downstream.model_directory import Results, auroc_by_split, save_model
 from training.downstream.options import ProbeOptions
-from training.downstream.regression import ChosenBy, Places
 from training.downstream.start import Start, label_policy, training_rows, with_learnable_labels
 from training.errors import TrainingError
 from training.labels import PLAIN, Targets, targets
 from training.processes.devices import available_threads, choose_device
+from training.regression.many_labels import fit_labels
+from training.regression.one_label import ChosenBy, Places
 
 
 @dataclass(frozen=True)

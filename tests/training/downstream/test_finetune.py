@@ -24,12 +24,12 @@ from tests.shards.small_datasets import write_small_dataset
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
 from training.downstream.finetune import _Best, _FineTuning, finetune, masked_loss
-from training.downstream.holdout import held_out
 from training.downstream.model_directory import results_as_json
 from training.downstream.options import FinetuneOptions
 from training.downstream.start import Start
 from training.errors import TrainingError
 from training.labels import PLAIN, targets
+from training.regression.holdout import held_out
 from training.runs.backbone_from import load_backbone
 from training.runs.metrics_log import read_metrics
 from training.seen_patients import read_patients

@@ -16,8 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from training.downstream.holdout import folds, held_out
-from training.downstream.regression import (
+from training.errors import TrainingError
+from training.regression.holdout import folds, held_out
+from training.regression.one_label import (
     CROSS_VALIDATED_BELOW,
     DEFAULT_STRENGTH,
     MAX_ITERATIONS,
@@ -25,7 +26,6 @@ from training.downstream.regression import (
     LinearModel,
     fit,
 )
-from training.errors import TrainingError
 
 Array = npt.NDArray[np.float32]
 

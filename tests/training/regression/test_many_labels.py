@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from tests.training.downstream.test_regression import material, scores
-from training.downstream import many_regressions
-from training.downstream.many_regressions import fit_labels, fit_many
-from training.downstream.regression import CROSS_VALIDATED_BELOW, DEFAULT_STRENGTH, LinearModel, fit
+from tests.training.regression.test_one_label import material, scores
 from training.errors import TrainingError
 from training.labels import Targets
+from training.regression import many_labels
+from training.regression.many_labels import fit_labels, fit_many
+from training.regression.one_label import CROSS_VALIDATED_BELOW, DEFAULT_STRENGTH, LinearModel, fit
 
 SAMPLES = 3 * CROSS_VALIDATED_BELOW + 60
 """Three a patient: enough patients to hold a part of them out, for labels that are unknown for a few of them too."""
@@ -60,7 +60,7 @@ def test_blocks_of_rows_and_other_places_make_no_difference(monkeypatch: pytest.
     expected = fit_many(features, np.arange(SAMPLES), wanted, rows, "set")
     moved = np.empty_like(features)
     moved[places] = features
-    monkeypatch.setattr(many_regressions, "ROWS", 7)
+    monkeypatch.setattr(many_labels, "ROWS", 7)
     for one, other in zip(fit_many(moved, places, wanted, rows, "set"), expected, strict=True):
         assert_same(one, other, features)
 
@@ -100,7 +100,7 @@ def test_features_that_are_not_numbers_are_refused(value: float) -> None:
 
 
 def test_all_labels_share_one_copy_of_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many_regressions, "ROWS", 512)
+    monkeypatch.setattr(many_labels, "ROWS", 512)
     features, target, rows = material(20_000, 64)
     wanted = several(target, 0)
     tracemalloc.start()

@@ -9,9 +9,9 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from training.downstream.holdout import folds, held_out, patients_by_class
 from training.errors import TrainingError
 from training.labels import Targets
+from training.regression.holdout import folds, held_out, patients_by_class
 
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))
 """Values of C (inverse regularisation, of standardised features) that are tried."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.format.subsets import label_fraction
-from training.downstream.holdout import EVERY, folds, held_out
+from training.regression.holdout import EVERY, folds, held_out
 
 PATIENTS = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=150)
 FEW = settings(max_examples=40, deadline=None)

@@ -1,6 +1,6 @@
 """Fit the logistic regressions of several labels at once, for training sets of many patients.
 
-Each label has its own rows, standardisation and held-out part, as in `training.downstream.regression.fit`; but all
+Each label has its own rows, standardisation and held-out part, as in `training.regression.one_label.fit`; but all
 labels read one copy of the features, a block of rows at a time, so that 14 labels cost little more than one.
 """
 
@@ -13,7 +13,8 @@ import pandas as pd
 import scipy.linalg
 from scipy.special import expit
 
-from training.downstream.regression import (
+from training.labels import Targets
+from training.regression.one_label import (
     CONSTANT,
     CROSS_VALIDATED_BELOW,
     DEFAULT_STRENGTH,
@@ -27,7 +28,6 @@ from training.downstream.regression import (
     refuse_no_numbers,
     validation_of,
 )
-from training.labels import Targets
 
 ROWS = 4096
 """Rows of a block: 16 MB of 512 features in float64."""
