@@ -15,7 +15,7 @@ def finetune(options: FinetuneOptions) -> None:
     Reads a dataset of shards and a backbone. Trains on one augmented view of each image of the label fraction, keeps
     the epoch with the best mean AUROC on the valid split (on held-out training patients where there is none), and
     writes a model directory: model.safetensors, model.json (with the AUROC on valid and test), metrics.jsonl,
-    patients.parquet.
+    patients.parquet. The published trainer does not augment by default; this command does (--degrees, --flip).
     """
     from training.downstream.command import finetune as fit
 
