@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 from ingest.own.columns import TableColumns
 from ingest.tables.csv_table import WHERE, read_table
 from ingest.tables.reasons import rejection_frame
+from ingest.tables.vocabulary import whole_ids
 from shards.errors import DatasetError
 
 _MAGIC = b"PAR1"
 _UNKNOWN = {"nan", "null", "none", "na", "n/a", "<na>", "nat"}
-_TRUTH = {"true": "1", "false": "0"}
 
 
 def read_typed(columns: TableColumns) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -30,18 +30,8 @@ def read_typed(columns: TableColumns) -> tuple[pd.DataFrame, pd.DataFrame]:
     for name in columns.wanted:
         table[name] = table[name].where(~table[name].str.lower().isin(_UNKNOWN), "")
     for column in filter(None, (columns.patient_column, columns.study_column)):
-        table[column] = _ids(table[column])
-    for name in columns.label_columns:
-        table[name] = table[name].str.lower().map(_TRUTH).fillna(table[name])
+        table[column] = whole_ids(table[column])
     return table, malformed
-
-
-def _ids(text: pd.Series) -> pd.Series:
-    """Ids that went through a column of floats (`123.0`, as pandas makes them where one is blank) as they were."""
-    known = text[text != ""]
-    if len(known) and known.str.fullmatch(r"-?[0-9]+\.0").all():
-        return text.str.removesuffix(".0")
-    return text
 
 
 def _read_parquet(path: Path, wanted: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
