@@ -19,7 +19,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from shards.images.dicom_display import gray_levels, number
+from shards.images.dicom_display import gray_levels, number, used_bits
 from shards.images.unusable_image import Fault, UnusableImage, check_size, most_bytes
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _read(content: bytes) -> Gray:
         colours = apply_color_lut(values, dataset)
         return _luminance(colours, bits=8 if colours.max() <= 255 else 16)  # some palettes fill in 8 bits of their 16
     if values.ndim == 3:
-        return _luminance(values, bits=int(dataset.BitsStored))
+        return _luminance(values, bits=used_bits(int(values.max()), int(dataset.BitsStored)))
     return gray_levels(values, dataset, inverted=photometric == "MONOCHROME1")
 
 

@@ -28,7 +28,7 @@ FEWEST_LEVELS = 32
 
 _MOST_BITS = 16
 _LEAST_INSIDE = 0.1  # windows of radiographs keep most pixels off black and white; collimated borders take half of them
-_LUT_BITS = (8, 10, 12, 14, 16)
+_USUAL_BITS = (8, 10, 12, 14, 16)
 _TAIL_OF_TRUE_RANGE = 2.0
 
 
@@ -52,6 +52,11 @@ def gray_levels(values: npt.NDArray[Any], dataset: "Dataset", *, inverted: bool)
     levels[padding] = 0
     shown: Gray = levels.take(places, mode="clip")  # twice as fast without a check of each place
     return shown
+
+
+def used_bits(most: int, declared: int) -> int:
+    """How many bits values up to `most` use, of the usual numbers of bits, at most as many as are declared."""
+    return min(declared, next((bits for bits in _USUAL_BITS if most < 1 << bits), declared))
 
 
 def number(dataset: "Dataset", name: str) -> float | None:
@@ -154,8 +159,7 @@ def _white_of_lut(dataset: "Dataset") -> int:
     else:
         entries = np.atleast_1d(np.asarray(data))
     most = int(entries.max()) if entries.size else 0
-    needed = next((bits for bits in _LUT_BITS if most < 1 << bits), _MOST_BITS)
-    return (1 << min(declared, needed)) - 1
+    return (1 << used_bits(most, declared)) - 1
 
 
 def _own_range(values: Values, counts: Counts, dataset: "Dataset") -> Values:

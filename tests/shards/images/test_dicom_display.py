@@ -156,3 +156,11 @@ def test_values_that_rescaling_turns_round_are_shown_over_their_own_range(radiog
     values = spread(255 - radiograph, 100, 1500)
     shown = read(dicom(values, **TWELVE, RescaleSlope=-2.5, RescaleIntercept=4000.0))
     assert np.abs(shown.astype(int) - radiograph).mean() <= 1
+
+
+@pytest.mark.parametrize("used", [10, 12, 16])
+def test_colours_that_declare_more_bits_than_they_use_lose_no_gray_level(radiograph: Gray, used: int) -> None:
+    colours = np.repeat(spread(radiograph, 0, (1 << used) - 1)[:, :, None], 3, axis=2)
+    shown = read(dicom(colours))
+    assert np.abs(shown.astype(int) - radiograph).mean() <= 1
+    assert np.unique(shown).size >= 150
