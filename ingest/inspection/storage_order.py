@@ -1,7 +1,4 @@
-"""How well a dataset's samples are mixed: a reader that goes through the shards in order should meet no order.
-
-Rows in storage order flow in; a few numbers a split come out.
-"""
+"""Measure how well a dataset's samples are mixed: reading the shards in order should show no order of the source."""
 
 from typing import Any
 

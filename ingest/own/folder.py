@@ -87,7 +87,7 @@ class OwnFolder:
 
 
 def _matched(pattern: re.Pattern[str], path: str) -> str:
-    """The group `patient`, or the first, or all of what a regular expression finds in a path; '' for nothing."""
+    """The group `patient`, or the first, or a regular expression's whole match in a path; '' for nothing."""
     found = pattern.search(path)
     if found is None:
         return ""

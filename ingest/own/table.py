@@ -47,7 +47,7 @@ class OwnTable:
         self.valid_fraction, self.test_fraction = (0.10, 0.20) if carved else (0.0, 0.0)
 
     def fingerprint(self) -> dict[str, str]:
-        """SHA-256 of the table, and of what its columns were said to mean."""
+        """SHA-256 of the table, and of the meaning of its columns."""
         meaning = {name: value for name, value in asdict(self.columns).items() if name != "table"}
         said = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
         return {self.columns.table.name: file_sha256(self.columns.table), "meaning of its columns": said}

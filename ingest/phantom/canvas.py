@@ -1,4 +1,4 @@
-"""A supersampled film plane: shapes in centimetres of a body go in, rasters come out. Knows nothing of anatomy.
+"""Draw shapes in centimetres of a body on a supersampled film plane, and read it as a raster.
 
 Body coordinates: x to the image's right (the patient's left) from the midline, y down from the top of the lungs.
 """

@@ -1,6 +1,6 @@
-"""The fourteen CheXpert labels: how common each is, which a patient has and how gravely, and what a report says of it.
+"""Sample the fourteen CheXpert labels: how common each is, how severe a patient has it, and what a report says of it.
 
-Severities are the truth that is drawn; labels are what a CSV says. Knows nothing of pictures.
+Severities are the truth that is drawn; labels are what a CSV says.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ _UNREMARKABLE_SHARE = 0.155  # of studies whose report mentions nothing positive
 
 
 def prevalence(label: str) -> float:
-    """Share of studies in which the finding is drawn: what is reported, and half of what is called uncertain."""
+    """Fraction of studies in which the finding is drawn: all that are reported, and half of the uncertain ones."""
     return RATES[label].positive + RATES[label].uncertain / 2
 
 

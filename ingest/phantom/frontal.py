@@ -58,7 +58,7 @@ def frontal(
 
 
 def _lungs(canvas: Canvas, thorax: Thorax, severity: Severity, places: Places, supine: bool) -> tuple[Field, Field]:
-    """Depth of aerated lung [H, W] relative to its deepest, and attenuation of what shows up against it."""
+    """Depth of aerated lung [H, W] relative to its deepest, and attenuation of the structures seen against it."""
     air = canvas.bulge(canvas.fill(thorax.lung(RIGHT), thorax.lung(LEFT)), 0.4 * thorax.half_width)
     air *= 1 - _blocked(canvas, thorax)
     markings = _markings(canvas, thorax, severity)

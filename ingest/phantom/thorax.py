@@ -144,7 +144,7 @@ class Thorax:
 
     @property
     def _front(self) -> float:
-        """Shift of what lies in front of the axis of rotation, to the patient's left."""
+        """Shift of structures in front of the axis of rotation, to the patient's left."""
         return self.turn * 6 + self.drawn
 
 

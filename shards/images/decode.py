@@ -30,7 +30,7 @@ Pixels = npt.NDArray[np.integer | np.floating]
 class Decoded:
     """pixels: uint8 or uint16 [H, W], perhaps at a reduced scale, as they are stored.
 
-    height, width: the full size. orientation: Exif's, 1..8, of what is stored.
+    height, width: the full size. orientation: Exif's, 1..8, of the stored pixels.
     """
 
     pixels: Pixels
