@@ -128,7 +128,11 @@ def _about_intervals(results: Sequence[Result]) -> list[str]:
             "Some replicates of rare labels hold one class only, where AUROC is undefined. They are left out of that "
             "label's bootstrap interval, and of the mean's."
         )
-    sentences += dict.fromkeys(f"{result.name}: {warning}" for result in results for warning in result.content.warnings)
+    warned: dict[str, list[str]] = {}
+    for result in results:
+        for warning in result.content.warnings:
+            warned.setdefault(warning, []).append(result.name)
+    sentences += [f"{warning} ({listed(names)})" for warning, names in warned.items()]
     return sentences
 
 
