@@ -1,4 +1,4 @@
-"""slurm/pretrain.sbatch with a process on each of two nodes: one run, preempted in its middle, to the same bits."""
+"""A pretraining of a study with a process on each of two nodes: one run, preempted in its middle, to the same bits."""
 
 import os
 import subprocess
@@ -6,49 +6,51 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.slurm.cluster import Cluster
-from tests.slurm.test_chain import PATIENCE_S, ROOT, STUDY_OF_A_MINUTE, logs, wait_for_first_step
+from tests.slurm.site import ENDED, PATIENCE_S, ROOT, STUDY, logs, write_files
+from tests.slurm.test_study import wait_for
 from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from tests.training.rank_processes import as_rank, free_port
 from tests.training.small_shards import write_small_dataset
 
 pytestmark = pytest.mark.slurm
-OPTIONS = "--epochs 12 --batch-size 12 --bn-groups 6 --batch-norm split --queue-size 20 --log-every 1 --threads 1"
+OPTIONS = {
+    **{"recipe": "moco_cxr_resnet18", "shards": ["chexpert"], "init": "random", "image_size": 32, "epochs": 12},
+    **{"batch_size": 12, "bn_groups": 6, "batch_norm": "split", "queue_size": 20, "log_every": 1},
+}
 
 
 def test_two_nodes_train_one_run_that_is_preempted_and_ends_with_the_bits_of_one_that_is_not(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    study = tmp_path / "study"
-    (study / "logs").mkdir(parents=True)
-    write_small_dataset(tmp_path / "tiny")
-    parameters = {
-        **STUDY_OF_A_MINUTE,
-        "STUDY": str(study),
-        "SHARDS": str(tmp_path / "tiny"),
-        "IMAGE_SIZE": "32",
-        "PRETRAIN_OPTIONS": OPTIONS,
-        "MASTER_ADDR": "localhost",  # both nodes are this machine, and no network knows their names
-    }
+    output = tmp_path / "study"
+    (output / "logs").mkdir(parents=True)
+    write_small_dataset(tmp_path / "shards of phantoms")
+    study, site = write_files(tmp_path, tmp_path)
+    content = {**STUDY, "datasets": {"chexpert": {"shards": "shards of phantoms"}}, "pretraining": {"tiny": OPTIONS}}
+    study.write_text(yaml.safe_dump(content))
     flags = ["--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=10", "--gres=none"]
-    log = f"--output={study}/logs/pretrain-%j.out"
-    submitted = cluster.run("sbatch", "--parsable", *flags, log, str(ROOT / "slurm/pretrain.sbatch"), env=parameters)
+    command = ["cxr-train", "sweep", str(study), "--output", str(output), "--data", str(tmp_path), "--only", "runs/*"]
+    submitted = cluster.run(
+        *("sbatch", "--parsable", *flags, f"--output={output}/logs/pretrain-%j.out"),
+        *(str(ROOT / "slurm/stage.sbatch"), str(site), "0", *command, "--threads", "1"),
+        env={"MASTER_ADDR": "localhost"},  # both nodes are this machine, and no network knows their names
+    )
     job = submitted.strip()
-    wait_for_first_step(cluster, job, study / "pretrain" / "metrics.jsonl", study)
+    wait_for(output / "runs" / "tiny-seed0" / "metrics.jsonl", 1, output)
     cluster.run("scancel", "--batch", "--signal=USR1", job)
-    ended = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
-    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ended) == {"COMPLETED"}, logs(study)
+    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
     (fields,) = cluster.jobs(job)
     assert (fields["Restarts"], fields["NumNodes"]) == ("1", "2")
-    said = logs(study)
+    said = logs(output)
     assert said.count("Stopped by SIGUSR1 after step") == 1
     assert "in each of 2 processes" in said
     assert "preempted: back into the queue" in said
-    command = [sys.executable, "-c", "from training.cli.main import main; main()", "pretrain"]
-    command += ["--config=moco_cxr_resnet18", f"--shards={tmp_path / 'tiny'}", f"--output={tmp_path / 'undisturbed'}"]
-    command += ["--init=random", "--backbone=resnet18", "--image-size=32", *OPTIONS.split()]
+    alone = [sys.executable, "-c", "from training.cli.main import main; main()", *command[1:], "--threads", "1"]
+    alone[alone.index(str(output))] = str(tmp_path / "undisturbed")
     port = free_port()
-    processes = [subprocess.Popen(command, env=os.environ | as_rank(rank, 2, port)) for rank in range(2)]
+    processes = [subprocess.Popen(alone, env=os.environ | as_rank(rank, 2, port)) for rank in range(2)]
     assert [process.wait(PATIENCE_S) for process in processes] == [0, 0]
-    assert_equal(final_state(study / "pretrain"), final_state(tmp_path / "undisturbed"))
+    assert_equal(final_state(output / "runs" / "tiny-seed0"), final_state(tmp_path / "undisturbed/runs/tiny-seed0"))

@@ -189,12 +189,14 @@ def _cells(study: Study) -> Iterator[Cell]:
         for arm in arms:
             for method in study.methods:
                 for variant in (study.variants[name] for name in study.run):
-                    if variant.methods is None or method in variant.methods:
-                        yield from _of_targets(study, run, arm, method, variant)
+                    yield from _of_targets(study, run, arm, method, variant)
 
 
 def _of_targets(study: Study, run: RunPlan, arm: Arm, method: str, variant: Variant) -> Iterator[Cell]:
     for target in study.targets:
+        of = variant.methods if target.methods is None else target.methods
+        if of is not None and method not in of:
+            continue
         for fraction in target.fractions:
             for draw in range(target.draws[fraction]):
                 yield Cell(run, arm, method, variant, target, fraction, draw)

@@ -86,7 +86,7 @@ class Variant:
 class Target:
     """What is learned and judged. draws: number of training subsets by fraction. settings: stronger than a variant's.
 
-    fraction_of: what a fraction counts.
+    fraction_of: what a fraction counts. methods: those that it is learned with; None: the variant's.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Target:
     draws: Mapping[float, int]
     fraction_of: str
     aggregate: str
+    methods: tuple[str, ...] | None
     settings: Settings
 
 
@@ -147,7 +148,7 @@ def read_study(path: Path) -> Study:
     if not methods:
         raise found["methods"].error("no method is named: probe, finetune or both")
     variants = _variants(found.get("variants"), methods)
-    targets = tuple(_target(entry, datasets) for entry in found["targets"].items())
+    targets = tuple(_target(entry, datasets, methods) for entry in found["targets"].items())
     found["targets"].distinct([target.name for target in targets])
     run = found["run"].choices(variants) if "run" in found else tuple(variants)
     return Study(
@@ -261,8 +262,8 @@ def _variants(entry: Entry | None, methods: Mapping[str, Settings]) -> dict[str,
     return variants
 
 
-def _target(entry: Entry, datasets: Mapping[str, StudyDataset]) -> Target:
-    own = ("name", "dataset", "labels", "fractions", "draws", "fraction_of", "aggregate")
+def _target(entry: Entry, datasets: Mapping[str, StudyDataset], methods: Mapping[str, Settings]) -> Target:
+    own = ("name", "dataset", "labels", "fractions", "draws", "fraction_of", "aggregate", "methods")
     found = entry.fields(own[:4], None)
     fractions = [fraction.number(0.0, 1.0) for fraction in found["fractions"].items()]
     found["fractions"].distinct(fractions)
@@ -275,6 +276,7 @@ def _target(entry: Entry, datasets: Mapping[str, StudyDataset]) -> Target:
         draws=_draws(found.get("draws"), fractions),
         fraction_of=found["fraction_of"].choice(FRACTION_OF) if "fraction_of" in found else "patients",
         aggregate=found["aggregate"].choice(AGGREGATES) if "aggregate" in found else "image",
+        methods=found["methods"].choices(methods) if "methods" in found else None,
         settings=shared_settings([value for key, value in found.items() if key not in own], entry),
     )
 

@@ -73,6 +73,12 @@ def test_a_variant_can_be_of_one_method_and_an_arm_of_one_pretraining(tmp_path: 
     assert {cell.run.pretraining.name for cell in cells if cell.arm.name == "file"} == {"other"}
 
 
+def test_a_target_can_be_of_one_method(tmp_path: Path) -> None:
+    content = changed("targets", 0, "methods", value=["probe"])
+    cells = cells_of(read_study(write_study(tmp_path / "study.yaml", content)))
+    assert {cell.method for cell in cells} == {"probe"}
+
+
 def test_two_cells_of_one_directory_are_refused(tmp_path: Path) -> None:
     content = changed("arms", value={"a": {"at": "start"}, "a-seed0": {"at": "end"}})
     content |= {"reference": "a", "arms": {"a": {"at": "start"}, "a-a": {"at": "end"}}}

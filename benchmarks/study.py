@@ -1,0 +1,133 @@
+"""A grid of linear probes by one sweep, against one `cxr-train probe` a cell; both find the embeddings computed.
+
+Makes synthetic labelled images of 40 pixels. Theirs is timed on one cell of each fraction and counted for all of its
+draws and arms. By hand: python -m benchmarks.study --quick
+"""
+
+import functools
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+import yaml
+
+from benchmarks.pairs import Comparison, json_option, quick_option, report, seconds
+from shards.format.dataset import write_dataset
+from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
+from shards.format.shard_writer import ShardWriter
+from training.studies.cells import cells_of
+from training.studies.study_file import read_study
+
+LABEL = "Bright"
+FRACTIONS = (0.001, 0.01, 0.1, 0.5)
+GOAL = 5.0
+SIDE = 40
+
+
+@dataclass(frozen=True)
+class Case:
+    """samples: of the train split. draws: of each fraction."""
+
+    samples: int
+    draws: int
+    fractions: tuple[float, ...]
+
+
+def labelled_shards(root: Path, splits: dict[str, int]) -> None:
+    """A dataset of noise, a third of which is brighter: the label."""
+    rng = np.random.default_rng(0)
+    root.mkdir(parents=True)
+    summaries, rows = [], []
+    for split, count in splits.items():
+        with ShardWriter(root, f"{split}-000000", root.name, (LABEL,)) as writer:
+            for number in range(count):
+                bright = number % 3 == 0
+                image = rng.integers(90 if bright else 60, 200 if bright else 170, (SIDE, SIDE, 1), dtype=np.uint8)
+                row = dict.fromkeys(set(COLUMNS) - WRITER_COLUMNS)
+                row |= {"key": f"{split}-{number}", "patient_id": f"{split}-{number}", "split": split}
+                row |= {"width": SIDE, "height": SIDE, "source_path": f"{number}.jpg", LABEL: float(bright)}
+                writer.add(row, simplejpeg.encode_jpeg(image, colorspace="GRAY", colorsubsampling="Gray"))
+        summaries.append(writer.summary)
+        rows += writer.rows
+    write_dataset(
+        root,
+        name=root.name,
+        variant="synthetic",
+        licence="none",
+        label_names=(LABEL,),
+        seed=0,
+        options={},
+        versions={},
+        histogram=np.ones(256, dtype=np.int64),
+        shards=summaries,
+        samples=pa.Table.from_pylist(rows, schema=schema((LABEL,))),
+    )
+
+
+def write_study(path: Path, case: Case) -> None:
+    """A study of probes alone; its pretraining is one short run over few images."""
+    tiny = {"recipe": "demo", "shards": ["few"], "image_size": 32, "epochs": 1, "batch_size": 16, "queue_size": 32}
+    content = {
+        "study_version": 1,
+        "name": "grid",
+        "datasets": {"few": {"shards": "few"}, "many": {"shards": "many"}},
+        "pretraining": {"resnet18": tiny},
+        "arms": {"start": {"at": "start"}, "moco": {"at": "end"}},
+        "reference": "start",
+        "methods": {"probe": {}},
+        "targets": [
+            {"name": "t", "dataset": "many", "labels": [LABEL], "fractions": list(case.fractions), "draws": case.draws}
+        ],
+    }
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def command(*words: object) -> None:
+    """One command of the project in a process of its own."""
+    program = "from training.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, capture_output=True)
+
+
+def measure(folder: Path, case: Case) -> Comparison:
+    """Seconds of the whole grid by each side."""
+    labelled_shards(folder / "few", {"train": 64})
+    labelled_shards(folder / "many", {"train": case.samples, "valid": 200, "test": 200})
+    path, output = folder / "study.yaml", folder / "study"
+    write_study(path, case)
+    shared = ("--output", output, "--data", folder, "--device", "cpu")
+    cells = cells_of(read_study(path))
+    embedding = [cell for cell in cells if cell.fraction == case.fractions[0] and cell.draw == 0]
+    for cell in embedding:  # pretrains, and embeds each arm
+        command("sweep", path, *shared, "--only", cell.name)
+    for cell in embedding:
+        (output / cell.path / "done.json").unlink()
+        (output / cell.path / "model.json").unlink()
+    ours = seconds(lambda: command("sweep", path, *shared))
+    theirs = 0.0
+    for fraction in case.fractions:
+        words: tuple[object, ...] = ("--shards", folder / "many", "--backbone-from", output / "runs/resnet18-seed0")
+        words += ("--labels", LABEL, "--label-fraction", fraction, "--device", "cpu")
+        words += ("--cache", output / "embeddings", "--output", folder / f"one-{fraction}")
+        one = seconds(functools.partial(command, "probe", *words))
+        theirs += one * sum(cell.fraction == fraction for cell in cells)
+    return Comparison(f"{len(cells)} probes over {case.samples:,} samples", [ours], [theirs], "s", False, GOAL)
+
+
+@click.command()
+@quick_option
+@json_option
+def main(quick: bool, json_path: Path | None) -> None:
+    """Seconds for 4 fractions x 10 draws x 2 arms of linear probes over 20,000 samples."""
+    case = Case(600, 2, (0.1, 0.5)) if quick else Case(20_000, 10, FRACTIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        report([measure(Path(folder), case)], json_path)
+
+
+if __name__ == "__main__":
+    main()
