@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
+from ingest.archives.recognition import Signature, difference
 from ingest.archives.source import SourceRows, find_folder, find_table, image_roots
 from ingest.tables.csv_table import WHERE, read_table
 from ingest.tables.files import file_sha256
@@ -22,6 +23,9 @@ OPACITY, NORMAL = "Lung Opacity", "Normal"
 LABELS = (OPACITY, NORMAL)
 _BOXES, _CLASSES = "stage_*_train_labels.csv*", "stage_*_detailed_class_info.csv*"
 _IS_NORMAL = {"Normal": 1.0, "No Lung Opacity / Not Normal": 0.0, "Lung Opacity": 0.0}
+
+# 30,227 rows of 26,684 images, which the table calls patients (the challenge's data page).
+_OWN = Signature("the RSNA challenge", r"^([0-9a-f]{8}-[0-9a-f-]{27}),", 30_227, 26_684)
 
 
 class Rsna:
@@ -44,6 +48,10 @@ class Rsna:
         self.roots = image_roots(source, folder)
         self._boxes = find_table(folder, _BOXES)
         self._classes = find_table(folder, _CLASSES) if any(folder.glob(_CLASSES)) else None
+
+    def another_dataset(self) -> str | None:
+        """Why this is not the challenge's set, by the rows and images of its table; None where it is."""
+        return difference([self._boxes], _OWN)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the tables."""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.archives.assembly import assemble, find_layout
+from ingest.archives.recognition import Signature, difference
 from ingest.archives.source import SourceRows, find_folder, image_roots, table_path
 from ingest.tables.csv_table import WHERE, read_table
 from ingest.tables.files import file_sha256
@@ -39,6 +40,9 @@ LABELS = (
 )
 _TRAIN = "train.csv"
 
+# 67,914 boxes of 15,000 images, which count as patients (the challenge's data page).
+_OWN = Signature("the VinBigData challenge", r"^([0-9a-f]{32}),", 67_914, 15_000)
+
 
 class Vinbigdata:
     """train.csv and the folder train."""
@@ -59,6 +63,10 @@ class Vinbigdata:
         folder = find_folder(source, _TRAIN, "VinBigData as Kaggle has it")
         self.roots = image_roots(source, folder)
         self._table = table_path(folder, _TRAIN)
+
+    def another_dataset(self) -> str | None:
+        """Why this is not the challenge's set, by the rows and images of its table; None where it is."""
+        return difference([self._table], _OWN)
 
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of the table."""

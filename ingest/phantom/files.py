@@ -1,4 +1,4 @@
-"""The pictures and readings of a phantom, as files: one task is a few patients, and draws what is not there yet."""
+"""Draw the pictures and readings of a phantom to files: one task is a few patients; files that exist are kept."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

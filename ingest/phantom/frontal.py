@@ -1,4 +1,4 @@
-"""The frontal projection: anatomy, exposure and findings in, a picture out.
+"""Draw the frontal projection of an anatomy with findings, for one exposure.
 
 Thickness maps of soft tissue and air add up to an attenuation, and film.expose takes the exponential.
 """

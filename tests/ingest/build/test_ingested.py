@@ -89,7 +89,7 @@ def test_equal_pixels_have_equal_digests_whatever_their_bytes() -> None:
     assert taken(saved(Image.fromarray(flat))).pixels != taken(saved(Image.fromarray(flat.T))).pixels
 
 
-def test_what_is_larger_or_in_colour_is_encoded_anew() -> None:
+def test_an_image_that_is_larger_or_in_colour_is_encoded_again() -> None:
     larger = taken(saved(gray(), exif=exif(1), comment=SECRET), short_side=32)
     assert not larger.passed_through
     assert (larger.height, larger.width) == (32, 44)

@@ -79,7 +79,7 @@ def test_a_written_plan_gives_back_every_row_and_every_rejection(source: Chexper
         assert one["Edema"] is None or not np.isnan(one["Edema"])
 
 
-def test_a_plan_has_the_same_bytes_whoever_writes_it(source: Chexpert, tmp_path: Path) -> None:
+def test_a_plan_has_the_same_bytes_in_every_process(source: Chexpert, tmp_path: Path) -> None:
     plans = [
         write_plan(tmp_path / out, source, OPTIONS, plan_header(source, OPTIONS)).path.read_bytes() for out in "ab"
     ]

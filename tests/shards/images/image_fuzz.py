@@ -1,7 +1,7 @@
-"""Damaged images into `ingest_image`, many of them, in processes of their own: what may happen, and what did.
+"""Feed many damaged images to `ingest_image`, in processes of their own, and count the outcomes.
 
-Whole images of every kind flow in, damaged in ways that follow from a number alone; counts of outcomes come out, and
-the numbers of those examples that ended a process. At length:
+Whole images of every kind are damaged in ways that follow from a number alone; the numbers of the examples that ended a
+process are named. At length:
 
     python -m tests.shards.images.image_fuzz --examples 100000
 """
