@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
@@ -19,7 +18,7 @@ from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
 from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
-from ingest.build.plan import Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
+from ingest.build.plan import Header, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.images.links import LinkRule
 from ingest.images.ranges import AUTO
 from ingest.images.source_file import STRICT
@@ -108,7 +107,7 @@ def ensure_plan(
     out: Path,
     source: Source,
     options: Options,
-    header: dict[str, Any],
+    header: Header,
     *,
     salt: bytes | None = None,
     max_rejected: float = MAX_REJECTED,
@@ -135,7 +134,7 @@ def ensure_plan(
     return plan
 
 
-def is_built(out: Path, header: dict[str, Any]) -> bool:
+def is_built(out: Path, header: Header) -> bool:
     """Whether `out` is a finished dataset of this header. Raises DatasetError where it is one of another."""
     path = out / DESCRIPTION
     if not path.is_file():
@@ -154,7 +153,7 @@ def is_built(out: Path, header: dict[str, Any]) -> bool:
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is not a dataset that build-shards made ({error!r}): choose another OUT") from error
     asked = {key: value for key, value in header["options"].items() if (key, value) != ("png_range", AUTO)}
-    differing = differences(there, {key: header[key] for key in there} | {"options": asked})
+    differing = differences(there, {key: value for key, value in header.items() if key in there} | {"options": asked})
     if differing:
         raise DatasetError(
             f"{out} is a finished dataset of something else: {'; '.join(differing)}. Build into another folder, or "

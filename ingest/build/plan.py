@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -62,6 +62,37 @@ class Options:
     png_range: str | None = None
 
 
+class OptionRecord(TypedDict):
+    """Options as a plan and dataset.json record them."""
+
+    name: str
+    short_side: int | None
+    samples_per_shard: int
+    seed: int
+    valid_fraction: float
+    test_fraction: float
+    max_pixels: int
+    drop_duplicates: bool
+    hash_identifiers: str | None
+    png_range: NotRequired[str | None]
+    jpeg_quality: int
+
+
+class Header(TypedDict):
+    """What a plan is made from: everything that changes the dataset's bytes but the images themselves.
+
+    source_tables: SHA-256 by name. versions: of the libraries that change bytes. ingest: version of this project.
+    """
+
+    variant: str
+    licence: str
+    labels: list[str]
+    options: OptionRecord
+    source_tables: dict[str, str]
+    versions: dict[str, str]
+    ingest: str
+
+
 @dataclass(frozen=True)
 class Plan:
     """A written plan. header: what it was made from and for; digest: SHA-256 of that.
@@ -71,7 +102,7 @@ class Plan:
     """
 
     path: Path
-    header: Mapping[str, Any]
+    header: Header
     digest: str
     shards: tuple[str, ...]
     samples: int
@@ -111,10 +142,10 @@ def plan_path(out: Path) -> Path:
     return out / BUILD_FOLDER / "plan.parquet"
 
 
-def plan_header(source: Source, options: Options) -> dict[str, Any]:
-    """Describe what a plan is made from: everything that changes the dataset's bytes but the images themselves.
+def plan_header(source: Source, options: Options) -> Header:
+    """Describe what a plan is made from.
 
-    ingest: version of this project, so that no build is started by one release and ended by another.
+    It holds the version of this project, so that no build is started by one release and ended by another.
     """
     own = asdict(options)
     if options.png_range in (None, source_range(source)):  # archives of releases that had no such option stay the same
@@ -123,7 +154,7 @@ def plan_header(source: Source, options: Options) -> dict[str, Any]:
         "variant": source.variant,
         "licence": _licence(source, options.name),
         "labels": list(source.label_names),
-        "options": own | {"jpeg_quality": JPEG_QUALITY},
+        "options": cast("OptionRecord", own | {"jpeg_quality": JPEG_QUALITY}),
         "source_tables": source.fingerprint(),
         "versions": {library: version(library) for library in _LIBRARIES},
         "ingest": version("cxr-moco"),
@@ -160,7 +191,7 @@ def write_plan(
     out: Path,
     source: Source,
     options: Options,
-    header: Mapping[str, Any],
+    header: Header,
     *,
     salt: bytes | None = None,
     max_rejected: float = MAX_REJECTED,
@@ -232,7 +263,7 @@ def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFra
     return samples
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(there: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
     """List the differences between two headers, for people."""
     found = []
     for key in sorted(there.keys() | here.keys()):
@@ -245,7 +276,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def header_digest(header: Mapping[str, Any]) -> str:
+def header_digest(header: Header) -> str:
     """Hex SHA-256 of a plan's header: done-records name the plan they belong to by it."""
     return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
