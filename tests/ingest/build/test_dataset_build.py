@@ -191,7 +191,11 @@ def test_a_shard_whose_every_row_is_rejected_leaves_no_tar(own_source: Chexpert,
 
 
 def test_a_source_of_broken_images_only_is_refused(tmp_path: Path) -> None:
-    write_csv(tmp_path / "train.csv", [row(f"train/patient{i}/study1/view1_frontal.jpg") for i in range(9)])
+    paths = [f"train/patient{i}/study1/view1_frontal.jpg" for i in range(9)]
+    write_csv(tmp_path / "train.csv", [row(path) for path in paths])
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_bytes(b"")
     with pytest.raises(DatasetError, match="every image was rejected"):
         build(tmp_path / "out", Chexpert(tmp_path), replace(OPTIONS, test_fraction=0), workers=1, max_rejected=1)
 
