@@ -99,7 +99,7 @@ def predict_with(
 
 
 def known_patients(model: Model) -> pd.DataFrame:
-    """The patients whom no test may hold: those the weights have seen, and those the run has seen whose start it is."""
+    """List the patients that no test may hold: seen by the weights, or by the run whose initial weights they are."""
     return pd.concat([model.patients, model.run_patients], ignore_index=True)
 
 

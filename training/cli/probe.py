@@ -13,8 +13,9 @@ def probe(options: ProbeOptions) -> None:
     """Fit a linear probe on a frozen backbone.
 
     Reads a dataset of shards and a backbone. Embeds every split once (kept in the cache), fits a logistic regression
-    a label on the label fraction, with C chosen on held-out training patients, and writes a model directory:
-    model.safetensors, model.json (with the AUROC on valid and test), patients.parquet.
+    a label on the label fraction, with C chosen by cross-validation (on one held-out part of 400 training patients and
+    more), and writes a model directory: model.safetensors, model.json (with the AUROC on valid and test),
+    patients.parquet.
     """
     from training.downstream.command import probe as fit
 
