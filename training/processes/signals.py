@@ -1,4 +1,4 @@
-"""Stop requests: SIGUSR1, SIGTERM (Slurm's --signal, scancel) or a time limit, checked between steps.
+"""Stop requests: SIGUSR1, SIGTERM (Slurm's --signal, scancel), Ctrl-C or a time limit, checked between steps.
 
 srun and scancel send a signal to all processes of a step. A run has no helper processes that the signal could kill:
 DALI and tensorboard work with threads (`test_a_run_has_no_helper_processes_that_a_signal_to_the_job_step_could_kill`).
@@ -12,7 +12,7 @@ from types import FrameType
 PREEMPTED_STATUS = 75
 """Exit status of a run that stopped after a checkpoint: run the same command again (EX_TEMPFAIL of sysexits.h)."""
 
-_SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
+_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
@@ -31,11 +31,16 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note SIGUSR1 and SIGTERM instead of dying of them; what they did before is put back afterwards."""
+    """Note SIGUSR1, SIGTERM and the first Ctrl-C instead of dying of them; a second Ctrl-C ends the process at once.
+
+    What they did before is put back afterwards.
+    """
     request = StopRequest()
 
     def note(number: int, _frame: FrameType | None) -> None:
         request.ask(signal.Signals(number).name)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:

@@ -55,7 +55,9 @@ def test_the_page_s_commands_run_to_a_report_with_a_name_for_the_phantoms_and_no
     (folder / "study_moco_cxr.yaml").write_text(yaml.safe_dump(small_settings(), sort_keys=False))
     for command in shown:
         # What only looks like an archive has a name of its own.
-        phantom = ("--name", f"{command[2]}-phantom") if command[1] == "build-shards" else ()
+        phantom = (
+            ("--name", f"{command[command.index('--dataset') + 1]}-phantom") if command[1] == "build-shards" else ()
+        )
         run(*command, *phantom)
     page = (folder / "study" / "report.html").read_text(encoding="utf-8")
     assert "Pleural Effusion" in page
