@@ -168,6 +168,7 @@ result = evaluation.bootstrap(
         model=((OUT / "predictions" / "probe.csv",),),
         baseline=((OUT / "predictions" / "tuned.csv",),),
         output=OUT / "results" / "effusion.json",
+        allow_different=("method",),  # a probe against fine-tuning: differences must be declared
         replicates=500,
     )
 )
