@@ -6,9 +6,9 @@ Patients that the weights have seen are refused, or, on request, counted in the 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from evaluation.model_options import PredictOptions
+from evaluation.probabilities import probabilities
 from evaluation.tables.identifiers import STUDY
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import SubsetError
@@ -68,8 +68,7 @@ def predict_with(
         refuse_seen_patients(known_patients(model), dataset.name, rows, options.split)
     if logits is None:
         logits = _logits(model, dataset, rows, options)
-    probabilities = expit(logits.astype(np.float64))
-    table = prediction_table(rows, probabilities, model.labels, dataset.name, options.aggregate)
+    table = prediction_table(rows, probabilities(logits), model.labels, dataset.name, options.aggregate)
     output = options.output
     output.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(output) as file:
