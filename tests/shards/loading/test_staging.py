@@ -102,7 +102,7 @@ def test_a_disk_with_too_little_space_is_named_before_anything_is_copied(
 
 def test_a_place_that_cannot_be_written_is_named(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DatasetError, match="Staging goes on"):
+    with pytest.raises(DatasetError, match="Staging resumes where it stopped"):
         stage(dataset, select(dataset, "train"), tmp_path / "file")
 
 

@@ -142,12 +142,12 @@ def test_the_names_of_torchvisions_own_densenet_file_are_understood(tmp_path: Pa
 
 def test_weights_that_do_not_fit_are_refused_with_their_names(tmp_path: Path) -> None:
     weights = weights_of(0)
-    weights["conv1.weight"] = torch.zeros(64, 1, 7, 7)
+    weights["conv1.weight"] = torch.zeros(64, 4, 7, 7)
     weights["stem.weight"] = weights.pop("bn1.weight")
-    torch.save(weights, tmp_path / "gray.pth")
+    torch.save(weights, tmp_path / "other.pth")
     with pytest.raises(WeightsError) as refusal:
-        initial_backbone(str(tmp_path / "gray.pth"), "resnet18", 0)
-    for part in ("gray.pth", "missing: bn1.weight", "left over: stem.weight", "(64, 1, 7, 7), not (64, 3, 7, 7)"):
+        initial_backbone(str(tmp_path / "other.pth"), "resnet18", 0)
+    for part in ("other.pth", "missing: bn1.weight", "left over: stem.weight", "(64, 4, 7, 7), not (64, 3, 7, 7)"):
         assert part in str(refusal.value)
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_would_run_code_is_refused_without_running_it(
 
 
 def test_a_training_checkpoint_of_somebody_elses_is_told_what_to_save(tmp_path: Path) -> None:
-    torch.save({"epoch": 3, "state_dict": weights_of(0)}, tmp_path / "c.pth")
+    torch.save({"epoch": 3, "network": weights_of(0)}, tmp_path / "c.pth")
     with pytest.raises(WeightsError, match=r"c.pth is not a state_dict .* Save the network's state_dict\(\) alone"):
         initial_backbone(str(tmp_path / "c.pth"), "resnet18", 0)
 

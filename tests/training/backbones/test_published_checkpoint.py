@@ -148,7 +148,7 @@ def _with(name: str) -> Any:  # noqa: ANN401 - a change of the content
         (_with("module.encoder_q.stem.weight"), "left over: stem.weight"),
         (_with("module.encoder_q.fc.4.weight"), "left over: encoder_q.fc.4.weight"),
         (_with("module.predictor.weight"), "left over: predictor.weight"),
-        (lambda content: content.update(arch="resnet50"), "architecture 'resnet50'"),
+        (lambda content: content.update(arch="resnet34"), "architecture 'resnet34'"),
         (lambda content: content.update(arch="densenet121"), "missing: encoder_q.classifier.0.bias"),
         (lambda content: content.update(epoch="last"), "its epoch is 'last'"),
         (lambda content: content.pop("state_dict"), "no state_dict of tensors, only arch, epoch, optimizer"),

@@ -21,7 +21,7 @@ from shards.loading.loaders import EvaluationLoader
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
 from training.backbones.networks import images_to_input
-from training.downstream.features import cached_features
+from training.downstream.features import FeatureSource, cached_features
 from training.downstream.model_directory import Results, load_model, results_as_json
 from training.downstream.options import ProbeOptions
 from training.downstream.probe import probe
@@ -34,7 +34,14 @@ from training.seen_patients import no_patients, read_patients
 Array = npt.NDArray[np.float32]
 
 
-def whole(dataset: Dataset, backbone: Backbone, output: Path, cache: Path, **changed: Any) -> Results:  # noqa: ANN401
+def whole(
+    dataset: Dataset,
+    backbone: Backbone,
+    output: Path,
+    cache: Path,
+    features: FeatureSource = cached_features,
+    **changed: Any,  # noqa: ANN401
+) -> Results:
     options = ProbeOptions(
         shards=dataset.root,
         backbone_from="random",
@@ -45,7 +52,7 @@ def whole(dataset: Dataset, backbone: Backbone, output: Path, cache: Path, **cha
         threads=1,
         **changed,
     )
-    return probe(Start(dataset, backbone, LABELS), options)
+    return probe(Start(dataset, backbone, LABELS), options, features)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +193,7 @@ def test_labels_of_which_a_fraction_knows_one_class_are_refused_by_name(
 
 
 def test_samples_without_an_embedding_are_refused(
-    dataset: Dataset, backbone: Backbone, embeddings_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, backbone: Backbone, embeddings_cache: Path, tmp_path: Path
 ) -> None:
     from training.downstream.embeddings import Embeddings
 
@@ -194,6 +201,5 @@ def test_samples_without_an_embedding_are_refused(
         found = cached_features(*args, **options)
         return Embeddings(found.features[1:], found.sample_id[1:], found.attributes)
 
-    monkeypatch.setattr("training.downstream.probe.cached_features", short)
     with pytest.raises(TrainingError, match="1 samples have no embedding"):
-        whole(dataset, backbone, tmp_path, embeddings_cache)
+        whole(dataset, backbone, tmp_path, embeddings_cache, features=short)
