@@ -16,7 +16,7 @@ help: ## list these targets
 
 install: $(INSTALLED) ## make .venv with the locked packages and this project in it (7 GB, a few minutes)
 
-demo: $(INSTALLED) ## the whole path on phantom radiographs: demo-output/report.html (under 8 minutes on 2 cores)
+demo: $(INSTALLED) ## the whole path on phantom radiographs: demo-output/study/report.html (under 8 minutes on 2 cores)
 	$(BIN)/python -m examples.demo demo-output
 
 test: $(INSTALLED) ## all tests; those that need a GPU, Slurm or Chromium are skipped with a message where there is none

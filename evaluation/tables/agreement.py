@@ -159,14 +159,16 @@ def _remarks(arms: Sequence[ArmTables], found: Mapping[str, str], allowed: Colle
         shown = ", ".join(silent[:_SHOWN]) + (f" and {len(silent) - _SHOWN} more" if len(silent) > _SHOWN else "")
         yield f"No sidecar says how these were made, so that it is not known whether arms differ in it: {shown}."
     for arm in arms:
-        for key, what in (("allow_seen_patients", "whom the weights have seen"),):
-            counts = [
-                sum(int(str(stated(table.sidecar, name) or 0)) for name in ("seen_patients", "run_patients"))
-                for table in arm.tables
-                if stated(table.sidecar, key)
-            ]
-            if any(counts):
-                yield f"Arm {arm.name} was judged on up to {max(counts)} patients {what}, as was allowed ({key})."
+        counts = [
+            sum(int(str(stated(table.sidecar, name) or 0)) for name in ("seen_patients", "run_patients"))
+            for table in arm.tables
+            if stated(table.sidecar, "allow_seen_patients")
+        ]
+        if any(counts):
+            yield (
+                f"Arm {arm.name} was judged on up to {max(counts)} patients that the weights have seen, as was allowed "
+                "(--allow-seen-patients)."
+            )
 
 
 def _digest(citation: object) -> str | None:

@@ -136,4 +136,4 @@ def test_an_older_sidecar_is_told_apart_where_a_newer_one_has_a_filter() -> None
 
 def test_seen_patients_that_were_allowed_are_repeated() -> None:
     found = agreement([arm("moco", changed(seen_patients=3, run_patients=1, allow_seen_patients=True))], {})
-    assert "Arm moco was judged on up to 4 patients whom the weights have seen, as was allowed" in found.remarks[0]
+    assert "Arm moco was judged on up to 4 patients that the weights have seen, as was allowed" in found.remarks[0]
