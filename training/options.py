@@ -1,12 +1,17 @@
 """Options that several commands share, and the types of their values. No torch here, so that --help is quick."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shards.terminal.options import Device, Number, option
 from training.choices import DEVICES
+
+if TYPE_CHECKING:
+    from shards.loading.augmentation import ViewRange
 
 PATH = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -14,6 +19,9 @@ COUNT = click.IntRange(min=1)
 SEED = click.IntRange(min=0, max=2**63 - 1)
 ABOVE_ZERO = Number(min=0, min_open=True)
 DEVICE = Device(DEVICES)
+_FACTORS = click.Tuple([ABOVE_ZERO, ABOVE_ZERO])
+_OFFSETS = click.Tuple([Number(min=-255, max=255)] * 2)
+_FRACTIONS = click.Tuple([Number(min=0, max=1, min_open=True)] * 2)
 
 AUGMENTATION, MACHINE = "Augmentation", "Machine"
 """Headings in --help."""
@@ -31,7 +39,7 @@ class AugmentationOptions:
     )
     scale: tuple[float, float] = option(
         (1.0, 1.0),
-        click.Tuple([ABOVE_ZERO, ABOVE_ZERO]),
+        _FACTORS,
         metavar="LOW HIGH",
         help="Smallest and largest zoom of a view, above 0.",
         group=AUGMENTATION,
@@ -42,3 +50,48 @@ class AugmentationOptions:
         help="Largest shift of a view as a fraction of its side, either way.",
         group=AUGMENTATION,
     )
+    crop_area: tuple[float, float] = option(
+        (1.0, 1.0),
+        _FRACTIONS,
+        metavar="LOW HIGH",
+        help="Smallest and largest area of the window that a view is cut out of, as a fraction of the largest square "
+        "in the image. Its place is free within the image.",
+        group=AUGMENTATION,
+    )
+    gain: tuple[float, float] = option(
+        (1.0, 1.0),
+        _FACTORS,
+        metavar="LOW HIGH",
+        help="Smallest and largest factor of the contrast of a view, about mid-gray; the result is clipped to 0..255.",
+        group=AUGMENTATION,
+    )
+    offset: tuple[float, float] = option(
+        (0.0, 0.0),
+        _OFFSETS,
+        metavar="LOW HIGH",
+        help="Smallest and largest change of the brightness of a view, in gray levels; the result is clipped to "
+        "0..255.",
+        group=AUGMENTATION,
+    )
+    gamma: tuple[float, float] = option(
+        (1.0, 1.0),
+        _FACTORS,
+        metavar="LOW HIGH",
+        help="Smallest and largest exponent of the gray levels of a view, after --gain and --offset; above 1 darkens.",
+        group=AUGMENTATION,
+    )
+
+    def view_range(self) -> "ViewRange":
+        """Make the range of views of a loader."""
+        from shards.loading.augmentation import ViewRange  # loads numpy, which --help does not need
+
+        return ViewRange(**{field.name: getattr(self, field.name) for field in dataclasses.fields(ViewRange)})
+
+
+LATER_AUGMENTATION: dict[str, list[float]] = {
+    "crop_area": [1.0, 1.0],
+    "gain": [1.0, 1.0],
+    "offset": [0.0, 0.0],
+    "gamma": [1.0, 1.0],
+}
+"""Values, as records hold them, of options that runs and models of earlier releases did not record."""

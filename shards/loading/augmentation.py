@@ -1,11 +1,15 @@
-"""Compute the augmentation of a view: one matrix for resize, flip, rotation and crop, for a whole batch at a time.
+"""Compute the augmentation of a view, for a whole batch at a time: one matrix for resize, flip, rotation and crop, and
+one table for its tone curve.
 
-The matrices are made of the sizes of the images and of random draws; the DALI graph applies them.
+Both are made of random draws and, the matrices, of the sizes of the images. The DALI graph applies the matrices; the
+tables are looked up on the device that trains, where pixels are normalised.
 """
 
+import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +19,9 @@ from shards.errors import SubsetError
 DRAWS = 7
 """Numbers in [0, 1) behind a view: flip, angle, crop across, crop down, zoom, shift across, shift down."""
 _PLAIN_DRAWS = 4
+
+GRAY_LEVELS = 256
+_BRIGHTEST, _MID_GRAY = 255.0, 127.5
 
 EVALUATION_VIEW = 3
 """Version of the evaluation view: changes with its pixels. Cached embeddings of another version are not read.
@@ -26,19 +33,44 @@ ANTIALIAS_BELOW = 0.67
 """Scale under which an antialiased resize comes before the warp, which does not antialias."""
 
 
+class LaterDraw(enum.IntEnum):
+    """Draws that came after the first seven. They have numbers of their own, so that those of a view do not shift."""
+
+    GAIN = 0
+    OFFSET = 1
+    GAMMA = 2
+    AREA = 3
+
+    def number(self, view: int) -> int:
+        """The draw's number for `draws.streams`, for the view 0 (query) or 1 (key)."""
+        return 1000 + 16 * view + self.value
+
+
 @dataclass(frozen=True)
 class ViewRange:
     """Range of an augmented view. Defaults are the paper's (Sowrirajan et al. 2021, 3.2).
 
     degrees: the rotation is uniform within plus and minus this angle. flip: mirror left and right half of the time.
     scale: the zoom about the image's centre is uniform from the first to the second. translate: the shift across and
-    the one down are uniform within plus and minus this fraction of the view. Raises SubsetError for what is no range.
+    the one down are uniform within plus and minus this fraction of the view.
+
+    crop_area: the area of the window that is cut out, as a fraction of the largest square in the image, is uniform from
+    the first to the second; its place is uniform over all inside the image, and rotation and zoom are about its centre.
+    1 to 1: the largest square, with rotation and zoom about the image's centre.
+
+    gain, offset, gamma: the tone curve. The distance of a gray level from mid-gray is multiplied by the gain (uniform),
+    the offset (uniform, in gray levels) is added, the result is clipped to 0..255, and, as a fraction of 255, raised to
+    the power of gamma (uniform in its logarithm). Raises SubsetError for what is no range.
     """
 
     degrees: float = 10.0
     flip: bool = True
     scale: tuple[float, float] = (1.0, 1.0)
     translate: float = 0.0
+    crop_area: tuple[float, float] = (1.0, 1.0)
+    gain: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+    gamma: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -47,6 +79,16 @@ class ViewRange:
                 f"{self}: degrees are 0 to 180, the scale goes from a number above 0 to one that is not smaller, and "
                 "translate is 0 to 1"
             )
+        if not 0 < self.crop_area[0] <= self.crop_area[1] <= 1:
+            raise SubsetError(
+                f"{self}: the crop area goes from a fraction above 0 to one of at most 1 that is not smaller"
+            )
+        if not (all(0 < low <= high < math.inf for low, high in (self.gain, self.gamma))):
+            raise SubsetError(f"{self}: gain and gamma go from a number above 0 to one that is not smaller")
+        if not -_BRIGHTEST <= self.offset[0] <= self.offset[1] <= _BRIGHTEST:
+            raise SubsetError(
+                f"{self}: the offset goes from -255 or more to a number of at most 255 that is not smaller"
+            )
 
     @property
     def moves(self) -> bool:
@@ -54,41 +96,131 @@ class ViewRange:
         return self.scale != (1.0, 1.0) or self.translate != 0
 
     @property
+    def crops(self) -> bool:
+        """Whether the window has an area and a place of its own."""
+        return self.crop_area != (1.0, 1.0)
+
+    @property
+    def has_own_scale(self) -> bool:
+        """Whether a view's scale is another than that of the image to the view's size."""
+        return self.scale != (1.0, 1.0) or self.crops
+
+    @property
+    def smallest_scale(self) -> float:
+        """The smallest scale of a view, as a fraction of that of the image to the view's size."""
+        return self.scale[0] / math.sqrt(self.crop_area[1])
+
+    @property
     def draws(self) -> int:
-        """Number of a view's draws that this range needs: those for zoom and shift only where there are any."""
+        """Number of the first seven draws that this range needs: those for zoom and shift only where there are any."""
         return DRAWS if self.moves else _PLAIN_DRAWS
+
+    @property
+    def later_draws(self) -> tuple[LaterDraw, ...]:
+        """The other draws that this range needs, in the order of their columns behind the first `draws`."""
+        needed = {
+            LaterDraw.GAIN: self.gain != (1.0, 1.0),
+            LaterDraw.OFFSET: self.offset != (0.0, 0.0),
+            LaterDraw.GAMMA: self.gamma != (1.0, 1.0),
+            LaterDraw.AREA: self.crops,
+        }
+        return tuple(draw for draw, is_needed in needed.items() if is_needed)
+
+    def draw_numbers(self, view: int) -> list[int]:
+        """Number the draws of one view: 0 (query) or 1 (key). The columns of a view's draws have this order."""
+        first = [DRAWS * view + number for number in range(self.draws)]
+        return first + [draw.number(view) for draw in self.later_draws]
+
+    def identity(self) -> list[Any]:
+        """Describe the range for a loader's state, as plain values; what came later only where it differs."""
+        later = {
+            name: list(getattr(self, name))
+            for name in ("crop_area", "gain", "offset", "gamma")
+            if getattr(self, name) != getattr(ViewRange, name)
+        }
+        return [self.degrees, self.flip, *self.scale, self.translate, *([later] if later else [])]
 
 
 def draw_numbers(view_ranges: Sequence[ViewRange | None]) -> list[int]:
     """Number the draws that a sample needs, for `draws.streams`: those of each view in turn, none for a fixed one."""
-    needed = [0 if view_range is None else view_range.draws for view_range in view_ranges]
-    return [DRAWS * view + number for view, count in enumerate(needed) for number in range(count)]
+    return [
+        number
+        for view, view_range in enumerate(view_ranges)
+        if view_range is not None
+        for number in view_range.draw_numbers(view)
+    ]
 
 
-def view_matrices(
-    shapes: npt.NDArray[np.float64], size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
-) -> npt.NDArray[np.float32]:
-    """Compute the maps from image to view coordinates, float32 [N, 3, 3], last row (0, 0, 1).
+def tone_tables(draws: npt.NDArray[np.float32], view_range: ViewRange) -> npt.NDArray[np.float32] | None:
+    """Compute the tone curve of each view, float32 [N, 256]: the gray level, 0..255, that each pixel value stands for.
 
-    shapes: (height, width) of each image, float64 [N, 2]. draws: float32 [N, D], D at least `view_range.draws`.
-    Coordinates are (x, y) in pixels from the upper left corner of the upper left pixel. In order: the short side is
-    scaled to `size`, the image mirrored if draws[0] < 0.5, rotated about its centre by (2 draws[1] - 1) x degrees
-    (clockwise as seen), zoomed about it by low + draws[4] x (high - low), shifted by (2 draws[5:7] - 1) x translate x
-    size to the right and down, and a size x size window cut out, at draws[2] of the room across and draws[3] of that
-    down.
+    draws: float32 [N, D], in the order of `ViewRange.draw_numbers`. None for a range without a tone curve. The curve:
+    see `ViewRange`.
     """
-    sides = shapes[:, ::-1]  # width, height: as coordinates are
-    scale = size / shapes.min(axis=1)
-    centre = size / 2 + (0.5 - draws[:, 2:4]) * (sides * scale[:, None] - size)
+    drawn = [draw for draw in view_range.later_draws if draw is not LaterDraw.AREA]
+    if not drawn:
+        return None
+    levels = np.arange(GRAY_LEVELS, dtype=np.float64)[None]
+    gain = _from_range(draws, view_range, LaterDraw.GAIN, view_range.gain)
+    offset = _from_range(draws, view_range, LaterDraw.OFFSET, view_range.offset)
+    curve = np.clip((levels - _MID_GRAY) * gain + (_MID_GRAY + offset), 0, _BRIGHTEST)
+    if LaterDraw.GAMMA in drawn:
+        low, high = view_range.gamma
+        gamma = np.exp(_from_range(draws, view_range, LaterDraw.GAMMA, (math.log(low), math.log(high))))
+        curve = _BRIGHTEST * (curve / _BRIGHTEST) ** gamma
+    return np.broadcast_to(curve, (len(draws), GRAY_LEVELS)).astype(np.float32)
+
+
+def view_scales(
+    shapes: npt.NDArray[np.float64], size: int, draws: npt.NDArray[np.float32], view_range: ViewRange
+) -> npt.NDArray[np.float64]:
+    """Compute the scale of each view against the stored image, crop and zoom included, float64 [N].
+
+    Parameters: as of `view_matrices`.
+    """
+    scale: npt.NDArray[np.float64] = size / _window(shapes, draws, view_range)
     if view_range.moves:
         low, high = view_range.scale
         scale = scale * (low + draws[:, 4] * (high - low))
-        centre = centre + (2 * draws[:, 5:7] - 1) * (view_range.translate * size)
+    return scale
+
+
+def view_matrices(
+    shapes: npt.NDArray[np.float64],
+    size: int,
+    draws: npt.NDArray[np.float32],
+    view_range: ViewRange,
+    warped: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Compute the maps from image to view coordinates, float32 [N, 3, 3], last row (0, 0, 1).
+
+    shapes: (height, width) of each image, float64 [N, 2]. draws: float32 [N, D], in the order of
+    `ViewRange.draw_numbers`. warped: (height, width) that the images are resized to before they are warped, float64
+    [N, 2]; the map is then from the coordinates of those. Coordinates are (x, y) in pixels from the upper left corner
+    of the upper left pixel. In order: the short side is scaled to `size`, the image mirrored if draws[0] < 0.5, rotated
+    about its centre by (2 draws[1] - 1) x degrees (clockwise as seen), zoomed about it by low + draws[4] x (high -
+    low), shifted by (2 draws[5:7] - 1) x translate x size to the right and down, and a size x size window cut out, at
+    draws[2] of the room across and draws[3] of that down.
+
+    With a crop area the window is cut out of the image first, at draws[2] of its room across and draws[3] of that down,
+    and the window takes the place of the image: it is scaled to `size`, mirrored, rotated, zoomed and shifted.
+    """
+    sides = shapes[:, ::-1]  # width, height: as coordinates are
+    scale = view_scales(shapes, size, draws, view_range)
+    if view_range.crops:
+        window = _window(shapes, draws, view_range)[:, None]
+        point, lands = window / 2 + draws[:, 2:4] * (sides - window), np.full_like(sides, size / 2)
+    else:
+        fitted = (size / shapes.min(axis=1))[:, None]
+        point, lands = sides / 2, size / 2 + (0.5 - draws[:, 2:4]) * (sides * fitted - size)
+    if view_range.moves:
+        lands = lands + (2 * draws[:, 5:7] - 1) * (view_range.translate * size)
     mirror = np.where(draws[:, 0] < 0.5, -1, 1) if view_range.flip else 1
     angle = np.deg2rad((2 * draws[:, 1] - 1) * view_range.degrees)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     linear = np.stack([mirror * cos, -sin, mirror * sin, cos], axis=1).reshape(-1, 2, 2)
-    return _matrices(linear, centre - (linear @ sides[:, :, None] / 2)[:, :, 0])
+    offset = lands - (linear @ point[:, :, None])[:, :, 0]
+    return _matrices(linear if warped is None else linear * (sides / warped[:, ::-1])[:, None, :], offset)
 
 
 def fixed_matrices(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:
@@ -118,6 +250,38 @@ def shrunk_shapes(shapes: npt.NDArray[np.float64], size: int, *, fixed: bool = F
     smaller = resized_shapes(shapes, size) if fixed else np.floor(shapes * scale + 0.5)
     shrunk: npt.NDArray[np.float64] = np.where(scale < ANTIALIAS_BELOW, smaller, shapes)
     return shrunk
+
+
+def shapes_at_scale(shapes: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(height, width) that images have when they are warped to a view of a scale of its own, float64 [N].
+
+    Their own, or, where the scale is under ANTIALIAS_BELOW, those at that scale in whole pixels. float64 [N, 2] both.
+    """
+    smaller = np.maximum(np.floor(shapes * scale[:, None] + 0.5), 1)
+    shrunk: npt.NDArray[np.float64] = np.where(scale[:, None] < ANTIALIAS_BELOW, smaller, shapes)
+    return shrunk
+
+
+def _window(
+    shapes: npt.NDArray[np.float64], draws: npt.NDArray[np.float32], view_range: ViewRange
+) -> npt.NDArray[np.float64]:
+    """Side of the square that a view shows of each image where it is not zoomed, in pixels, float64 [N]."""
+    short: npt.NDArray[np.float64] = shapes.min(axis=1)
+    if not view_range.crops:
+        return short
+    area = _from_range(draws, view_range, LaterDraw.AREA, view_range.crop_area)[:, 0]
+    return short * np.sqrt(area)
+
+
+def _from_range(
+    draws: npt.NDArray[np.float32], view_range: ViewRange, draw: LaterDraw, bounds: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """Uniform values from the first bound to the second, float64 [N, 1]; [1, 1] where nothing is drawn."""
+    low, high = bounds
+    if draw not in view_range.later_draws:
+        return np.array([[low]])
+    column = view_range.draws + view_range.later_draws.index(draw)
+    return low + draws[:, column : column + 1].astype(np.float64) * (high - low)
 
 
 def _matrices(linear: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -19,7 +19,7 @@ from shards.loading.placement import Device, Placement
 
 EncodedBatch = tuple[list[npt.NDArray[np.uint8]] | npt.NDArray[Any], ...]
 """JPEG bytes, one array a sample; id words, uint32 [N, 2]; where images are shrunk, their (height, width) then, float32
-[N, 2]; one array of matrices a view, float32 [N, 3, 3]."""
+[N, 2], once or for each view; one array of matrices a view, float32 [N, 3, 3]."""
 
 PREFETCH = 2
 """Batches that DALI works ahead."""
@@ -44,13 +44,14 @@ def build_pipeline(
     views: int,
     image_size: int,
     batch_size: int,
-    shrink: bool,
+    resizes: int,
     placement: Placement,
 ) -> Pipeline:
     """Build a pipeline whose outputs are one uint8 batch [N, image_size, image_size, 1] a view, then ids [N, 1].
 
     source: called once a batch, in order, PREFETCH batches ahead; StopIteration ends the data.
-    batch_size: the largest batch. shrink: whether the source gives sizes for an antialiased resize before the warps.
+    batch_size: the largest batch. resizes: number of antialiased resizes before the warps, for which the source gives
+    sizes: 0, 1 for all views, or one a view.
     """
     pipeline = Pipeline(
         batch_size=batch_size,
@@ -58,25 +59,32 @@ def build_pipeline(
         device_id=placement.gpu,
         prefetch_queue_depth=PREFETCH,
     )
-    numbers = int(shrink) + views
+    if resizes not in (0, 1, views):
+        raise ValueError(f"{resizes} resizes for {views} views")
+    numbers = resizes + views
     with pipeline:
         jpeg, words, *rest = fn.external_source(
             source=source,
             num_outputs=2 + numbers,
             batch=True,
             dtype=[types.UINT8, types.UINT32] + [types.FLOAT] * numbers,
-            ndim=[1, 1] + [1] * shrink + [2] * views,
+            ndim=[1, 1] + [1] * resizes + [2] * views,
         )
         image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if placement.device == "gpu" else "cpu")
         # Sizes and matrices stay on the CPU whatever the device: they are a few numbers an image.
-        if shrink:
-            image = fn.resize(image, size=rest.pop(0), interp_type=types.INTERP_LINEAR, antialias=True)
+        images = [
+            fn.resize(image, size=size, interp_type=types.INTERP_LINEAR, antialias=True) for size in rest[:resizes]
+        ] or [image]
         warped = [
             # inverse_map=False: the matrix maps the image to the view. 'corner' is the default pixel origin.
             fn.experimental.warp_perspective(
-                image, matrix=matrix, size=(image_size, image_size), inverse_map=False, fill_value=0
+                images[view % len(images)],
+                matrix=matrix,
+                size=(image_size, image_size),
+                inverse_map=False,
+                fill_value=0,
             )
-            for matrix in rest
+            for view, matrix in enumerate(rest[resizes:])
         ]
         pipeline.set_outputs(*warped, fn.reinterpret(words, dtype=types.INT64))
     pipeline.build()

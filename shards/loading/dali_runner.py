@@ -3,6 +3,7 @@
 The batches that DALI has been given and has not returned yet are kept, so that an error names shard and key.
 """
 
+import enum
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,20 +19,37 @@ from torch.utils.dlpack import from_dlpack
 
 from shards.errors import CorruptShardError
 from shards.format.dataset import Dataset
-from shards.loading.augmentation import ANTIALIAS_BELOW, ViewRange, fixed_matrices, shrunk_shapes, view_matrices
+from shards.loading.augmentation import (
+    ANTIALIAS_BELOW,
+    ViewRange,
+    fixed_matrices,
+    shapes_at_scale,
+    shrunk_shapes,
+    tone_tables,
+    view_matrices,
+    view_scales,
+)
 from shards.loading.dali_graph import EncodedBatch, build_pipeline, threads_of_graphs
 from shards.loading.placement import Placement
 from shards.loading.random_draws import id_words, uniform
 from shards.loading.sample_reader import Sample, SampleReader
 
 
+class Shrinking(enum.Enum):
+    """When images are resized, with antialiasing, before they are warped: never, once for all views, for each view."""
+
+    NEVER = "never"
+    FOR_ALL_VIEWS = "all views"
+    FOR_EACH_VIEW = "each view"
+
+
 @dataclass(frozen=True)
 class GraphOptions:
-    """Properties that a graph is built for. batch_size: of this process. shrink: see `needs_shrinking`."""
+    """Properties that a graph is built for. batch_size: of this process. shrinking: see `needed_shrinking`."""
 
     image_size: int
     batch_size: int
-    shrink: bool
+    shrinking: Shrinking
     placement: Placement
 
 
@@ -41,6 +59,16 @@ class Places:
 
     places: npt.NDArray[np.int64]
     stream: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class LoadedViews:
+    """One batch. views: uint8 [N, 1, H, W] each, on the device. ids: int64 [N], CPU. tones: of each view, float32 [N,
+    256], CPU, or None."""
+
+    views: tuple[Tensor, ...]
+    ids: Tensor
+    tones: tuple[Tensor | None, ...]
 
 
 class RunningGraphs:
@@ -65,9 +93,13 @@ class RunningGraphs:
             ]
         )
 
-    def run(self) -> tuple[Tensor, ...]:
-        """Return the next batch: one uint8 [N, 1, H, W] a view, and the ids, int64 [N]."""
+    def run(self) -> LoadedViews:
+        """Return the next batch."""
         return next(self._turns).run()
+
+
+_ViewDraws = tuple[ViewRange | None, npt.NDArray[np.float32]]
+"""Range of a view, and its draws, float32 [N, D]."""
 
 
 class _RunningGraph:
@@ -82,17 +114,19 @@ class _RunningGraph:
     ) -> None:
         self._reader, self._batches, self._options = reader, batches, options
         self._view_ranges = view_ranges
-        self._ahead: deque[npt.NDArray[np.int64]] = deque()
+        self._ahead: deque[tuple[npt.NDArray[np.int64], tuple[Tensor | None, ...]]] = deque()
         self._pipeline = build_pipeline(
             self._feed,
             views=len(view_ranges),
             image_size=options.image_size,
             batch_size=options.batch_size,
-            shrink=options.shrink,
+            resizes={Shrinking.NEVER: 0, Shrinking.FOR_ALL_VIEWS: 1, Shrinking.FOR_EACH_VIEW: len(view_ranges)}[
+                options.shrinking
+            ],
             placement=options.placement,
         )
 
-    def run(self) -> tuple[Tensor, ...]:
+    def run(self) -> LoadedViews:
         try:
             *views, ids = self._pipeline.run(self._stream())
         except RuntimeError as error:
@@ -105,10 +139,10 @@ class _RunningGraph:
                 f"{broken[0].path.parent} --decode --quarantine` to leave out all such images, or repair the source "
                 "and build the dataset again."
             ) from error
-        self._ahead.popleft()
+        _, tones = self._ahead.popleft()
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
-        tensors = [from_dlpack(view.as_tensor()) for view in views]
-        return *(tensor.movedim(-1, 1) for tensor in tensors), from_dlpack(ids.as_tensor()).reshape(-1)
+        tensors = tuple(from_dlpack(view.as_tensor()).movedim(-1, 1) for view in views)
+        return LoadedViews(tensors, from_dlpack(ids.as_tensor()).reshape(-1), tones)
 
     def _stream(self) -> torch.cuda.Stream | None:
         placement = self._options.placement
@@ -116,32 +150,47 @@ class _RunningGraph:
 
     def _feed(self) -> EncodedBatch:
         batch = next(self._batches)
-        self._ahead.append(batch.places)
         words = id_words(self._reader.sample_ids[batch.places])
+        draws = self._draws_of_views(uniform(words, batch.stream))
+        tones = (None if view_range is None else tone_tables(own, view_range) for view_range, own in draws)
+        self._ahead.append((batch.places, tuple(None if table is None else torch.from_numpy(table) for table in tones)))
         jpegs = self._reader.read_batch(batch.places)  # DALI copies them before it asks for more
-        shapes, size = self._reader.shapes[batch.places], self._options.image_size
-        sizes: list[npt.NDArray[np.float32]] = []
-        if self._options.shrink:
-            shapes = shrunk_shapes(shapes, size, fixed=None in self._view_ranges)
-            sizes = [shapes.astype(np.float32)]
-        return jpegs, words, *sizes, *self._matrices(shapes, uniform(words, batch.stream))
+        sizes, matrices = self._geometry(self._reader.shapes[batch.places], draws)
+        return jpegs, words, *(size.astype(np.float32) for size in sizes), *matrices
 
-    def _matrices(
-        self, shapes: npt.NDArray[np.float64], draws: npt.NDArray[np.float32]
-    ) -> Iterator[npt.NDArray[np.float32]]:
-        """Compute the matrices of each view; draws: of all of them, in turn, float32 [N, D]."""
-        used = 0
-        for view_range in self._view_ranges:
-            if view_range is None:
-                yield fixed_matrices(shapes, self._options.image_size)
-            else:
-                own = draws[:, used : used + view_range.draws]
-                used += view_range.draws
-                yield view_matrices(shapes, self._options.image_size, own, view_range)
+    def _draws_of_views(self, draws: npt.NDArray[np.float32]) -> list[_ViewDraws]:
+        """Divide the draws of all views, float32 [N, D], among the views."""
+        counts = [0 if view_range is None else len(view_range.draw_numbers(0)) for view_range in self._view_ranges]
+        ends = np.cumsum(counts)[:-1]
+        return list(zip(self._view_ranges, np.split(draws, ends, axis=1), strict=True))
+
+    def _geometry(
+        self, shapes: npt.NDArray[np.float64], draws: Sequence[_ViewDraws]
+    ) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float32]]]:
+        """Compute the sizes of the resizes before the warps, float64 [N, 2], and the matrices, float32 [N, 3, 3]."""
+        size, sizes = self._options.image_size, []
+        if self._options.shrinking is Shrinking.FOR_EACH_VIEW:
+            sizes = [
+                shapes_at_scale(shapes, view_scales(shapes, size, own, view_range))
+                for view_range, own in draws
+                if view_range is not None
+            ]
+            return sizes, [
+                view_matrices(shapes, size, own, view_range, warped)
+                for (view_range, own), warped in zip(draws, sizes, strict=True)
+                if view_range is not None
+            ]
+        if self._options.shrinking is Shrinking.FOR_ALL_VIEWS:
+            shapes = shrunk_shapes(shapes, size, fixed=None in self._view_ranges)
+            sizes = [shapes]
+        return sizes, [
+            fixed_matrices(shapes, size) if view_range is None else view_matrices(shapes, size, own, view_range)
+            for view_range, own in draws
+        ]
 
     def _undecodable(self) -> list[Sample]:
         """Find the samples that DALI cannot have decoded. Its own message does not say which."""
-        places = [place for batch in self._ahead for place in batch]
+        places = [place for batch, _ in self._ahead for place in batch]
         return [self._reader.sample(place) for place in places if not _decodes(self._reader.read(place))]
 
 
@@ -153,7 +202,20 @@ def _decodes(jpeg: npt.NDArray[np.uint8]) -> bool:
     return True
 
 
-def needs_shrinking(subsets: Sequence[tuple[Dataset, pd.DataFrame]], image_size: int) -> bool:
-    """Tell whether any image is so large that the warp alone would alias."""
+def needed_shrinking(
+    subsets: Sequence[tuple[Dataset, pd.DataFrame]],
+    image_size: int,
+    view_ranges: Sequence[ViewRange | None],
+    *,
+    each_view: bool,
+) -> Shrinking:
+    """Tell whether any image is so large that the warp alone would alias, and whether views differ in that.
+
+    each_view: shrink for each view, to its own scale, where the views' ranges have scales of their own.
+    """
     longest = max((rows[["width", "height"]].min(axis=1).max() for _, rows in subsets if len(rows)), default=0)
-    return bool(longest * ANTIALIAS_BELOW > image_size)
+    scaled = [view for view in view_ranges if view is not None and view.has_own_scale] if each_view else []
+    smallest = min((view.smallest_scale for view in scaled), default=1.0)
+    if not longest * ANTIALIAS_BELOW > image_size * smallest:
+        return Shrinking.NEVER
+    return Shrinking.FOR_EACH_VIEW if scaled else Shrinking.FOR_ALL_VIEWS

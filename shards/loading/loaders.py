@@ -3,6 +3,7 @@
 Order and random draws are pure functions of (seed, epoch, sample), so that a loader's whole state is a few numbers.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from shards.errors import ResumeError, SubsetError
 from shards.format.dataset import Dataset
 from shards.format.subsets import planned
 from shards.loading.augmentation import ViewRange, draw_numbers
-from shards.loading.dali_runner import GraphOptions, Places, RunningGraphs, needs_shrinking
+from shards.loading.dali_runner import GraphOptions, LoadedViews, Places, RunningGraphs, needed_shrinking
 from shards.loading.epoch_order import epoch_windows
 from shards.loading.placement import ON_CPU, WHOLE, Partition, Placement
 from shards.loading.random_draws import streams
 from shards.loading.sample_reader import SampleReader
+
+_ANTIALIASED = "antialiased_for"
+"""Key of a state of views with scales of their own: each view is resized for itself. Missing in earlier releases."""
 
 STATE_FORMAT = 2
 """Changes with the meaning of a state, or with the order or the views that it stands for."""
@@ -29,19 +33,29 @@ STATE_FORMAT = 2
 
 @dataclass(frozen=True)
 class TwoViewBatch:
-    """MoCo's two views. query, key: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+    """MoCo's two views. query, key: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU.
+
+    query_tones, key_tones: the tone curves of the views, float32 [N, 256], CPU: the gray level, 0..255, that each pixel
+    value stands for. Pixels come as stored: whatever uses a view looks them up. None where views have no tone curve.
+    """
 
     query: Tensor
     key: Tensor
     sample_id: Tensor
+    query_tones: Tensor | None = None
+    key_tones: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class OneViewBatch:
-    """One view, augmented or fixed. image: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU."""
+    """One view, augmented or fixed. image: uint8 [N, 1, H, W] on the loader's device; sample_id: int64 [N], CPU.
+
+    tones: its tone curves, as those of TwoViewBatch; None where views have none, and for a fixed view.
+    """
 
     image: Tensor
     sample_id: Tensor
+    tones: Tensor | None = None
 
 
 class _TrainingLoader:
@@ -82,13 +96,17 @@ class _TrainingLoader:
             "seed": seed,
             "batch_size": batch_size,
             "image_size": image_size,
-            "views": [[view.degrees, view.flip, *view.scale, view.translate] for view in view_ranges],
+            "views": [view.identity() for view in view_ranges],
             "digests": {dataset.name: dataset.digest for dataset, _ in subsets},
             "samples": hashlib.sha256(self._reader.sample_ids.tobytes()).hexdigest(),
         }
-        self._graph_options = GraphOptions(
-            image_size, batch_size // world_size, needs_shrinking(subsets, image_size), placement
-        )
+        self._own_scales = any(view.has_own_scale for view in view_ranges)
+        self._shrinkings = {
+            each_view: needed_shrinking(subsets, image_size, view_ranges, each_view=each_view)
+            for each_view in (False, True)
+        }
+        self._shrinks_each_view = True
+        self._graph_options = GraphOptions(image_size, batch_size // world_size, self._shrinkings[True], placement)
         self._batch = 0  # batches of the epoch that were handed out
         self._passed = 0  # samples of the epoch's order that were handed out or stepped over with them
         self._graph: RunningGraphs | None = None
@@ -108,6 +126,7 @@ class _TrainingLoader:
         """
         return {
             **self._identity,
+            **({_ANTIALIASED: "each view"} if self._own_scales and self._shrinks_each_view else {}),
             "epoch": self.epoch,
             "samples_consumed": self.samples_consumed,
             "passed": self._passed,
@@ -116,7 +135,8 @@ class _TrainingLoader:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resume where `state` was taken: the same ids and pixels, at another world size too.
 
-        What was quarantined since is left out of what is to come. Raises ResumeError where the state is of another
+        What was quarantined since is left out of what is to come. A state of an earlier release, in which an image was
+        resized once for all of its views, is continued in that way. Raises ResumeError where the state is of another
         format, seed, batch or image size, of other views, or of other samples.
         """
         for key, own in self._identity.items():
@@ -127,6 +147,9 @@ class _TrainingLoader:
                 )
         self.epoch, self._passed = int(state["epoch"]), int(state["passed"])
         self._batch = int(state["samples_consumed"]) // self.batch_size
+        self._shrinks_each_view = not self._own_scales or _ANTIALIASED in state
+        shrinking = self._shrinkings[self._shrinks_each_view]
+        self._graph_options = dataclasses.replace(self._graph_options, shrinking=shrinking)
         self._graph = None  # what it had decoded ahead belongs to another place
 
     def close(self) -> None:
@@ -134,18 +157,18 @@ class _TrainingLoader:
         self._graph = None
         self._reader.close()
 
-    def _rest_of_epoch(self) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the views and ids of each batch that is left of the epoch; at its end the next epoch starts."""
+    def _rest_of_epoch(self) -> Iterator[LoadedViews]:
+        """Yield each batch that is left of the epoch; at its end the next epoch starts."""
         if self._graph is None:
             self._graph = RunningGraphs(self._reader, self._places(), self._view_ranges, self._graph_options)
         for passed in self._plan(self.epoch, self._passed).passed:
             try:
-                tensors = self._graph.run()
+                loaded = self._graph.run()
             except BaseException:
                 self._graph = None  # what it had read ahead would be left out
                 raise
             self._batch, self._passed = self._batch + 1, int(passed)
-            yield tensors
+            yield loaded
         self.epoch, self._batch, self._passed = self.epoch + 1, 0, 0
 
     def _plan(self, epoch: int, passed: int) -> "_Plan":
@@ -219,8 +242,9 @@ class TwoViewLoader(_TrainingLoader):
         )
 
     def __iter__(self) -> Iterator[TwoViewBatch]:
-        for query, key, sample_id in self._rest_of_epoch():
-            yield TwoViewBatch(query, key, sample_id)
+        for loaded in self._rest_of_epoch():
+            (query, key), (query_tones, key_tones) = loaded.views, loaded.tones
+            yield TwoViewBatch(query, key, loaded.ids, query_tones, key_tones)
 
 
 class OneViewLoader(_TrainingLoader):
@@ -252,8 +276,8 @@ class OneViewLoader(_TrainingLoader):
         )
 
     def __iter__(self) -> Iterator[OneViewBatch]:
-        for image, sample_id in self._rest_of_epoch():
-            yield OneViewBatch(image, sample_id)
+        for loaded in self._rest_of_epoch():
+            yield OneViewBatch(loaded.views[0], loaded.ids, loaded.tones[0])
 
 
 class EvaluationLoader:
@@ -275,9 +299,8 @@ class EvaluationLoader:
     ) -> None:
         rows = rows.iloc[partition.rank :: partition.world_size]
         self._reader = SampleReader([(dataset, rows)])
-        self._graph_options = GraphOptions(
-            image_size, batch_size, needs_shrinking([(dataset, rows)], image_size), placement
-        )
+        shrinking = needed_shrinking([(dataset, rows)], image_size, (None,), each_view=False)
+        self._graph_options = GraphOptions(image_size, batch_size, shrinking, placement)
 
     def __len__(self) -> int:
         return -(-len(self._reader) // self._graph_options.batch_size)
@@ -287,8 +310,8 @@ class EvaluationLoader:
             return
         graph = RunningGraphs(self._reader, self._places(), (None,), self._graph_options)
         for _ in range(len(self)):
-            image, sample_id = graph.run()
-            yield OneViewBatch(image, sample_id)
+            loaded = graph.run()
+            yield OneViewBatch(loaded.views[0], loaded.ids)
         self._reader.close()
 
     def _places(self) -> Iterator[Places]:

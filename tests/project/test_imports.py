@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards.images", "shards.terminal", "ingest", "ingest.archives", "ingest.build", "ingest.inspection"),
         "ingest.phantom",
     },
-    "training": {*_FORMAT, "shards.terminal"},
+    "training": {*_LOADING, "shards.terminal"},  # the range of views that the options of augmentation make
     "training.processes": {*_LOADING, "training"},
     "training.backbones": {*_LOADING, "shards.terminal", "training", "training.processes"},
     "training.moco": {"training", "training.processes", "training.backbones"},

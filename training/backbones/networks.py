@@ -57,16 +57,29 @@ def backbone_weights(network: nn.Module, architecture: str) -> dict[str, Tensor]
     return {name: value.detach() for name, value in network.state_dict().items() if not name.startswith(head)}
 
 
-def images_to_input(batch: Tensor, mean: GrayLevels, std: GrayLevels) -> Tensor:
+def images_to_input(batch: Tensor, mean: GrayLevels, std: GrayLevels, tones: Tensor | None = None) -> Tensor:
     """Normalise gray pixels and show them to all three input channels, on the device they are on.
 
-    batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255, for all channels or one a channel. Returns float32
-    [N, 3, H, W], channels last.
+    batch: uint8 [N, 1, H, W]. mean, std: in gray levels, 0..255, for all channels or one a channel. tones: the tone
+    curve of each image, float32 [N, 256], on any device: the gray level that each pixel value stands for. Returns
+    float32 [N, 3, H, W], channels last.
     """
     if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[1] != 1:
         raise ValueError(f"expected uint8 [N, 1, H, W], found {batch.dtype} {list(batch.shape)}")
-    gray = (batch.float() - _levels(mean, batch.device)) / _levels(std, batch.device)  # [N, 1, H, W] or [N, 3, H, W]
+    mean_level, std_level = _levels(mean, batch.device), _levels(std, batch.device)
+    if tones is None:
+        gray = (batch.float() - mean_level) / std_level  # [N, 1, H, W] or [N, 3, H, W]
+    else:
+        # The table is normalised, not the pixels: one lookup is all that a pixel costs.
+        levels = tones.to(batch.device, non_blocking=True)[:, None, None]  # [N, 1, 1, 256]
+        gray = _looked_up(batch, ((levels - mean_level) / std_level).squeeze(2))
     return gray.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def _looked_up(batch: Tensor, tables: Tensor) -> Tensor:
+    """Replace pixels, uint8 [N, 1, H, W], by the values in the tables of their image, [N, C, 256]: [N, C, H, W]."""
+    pixels = batch.flatten(2).long().expand(-1, tables.shape[1], -1)  # [N, C, H * W]
+    return tables.gather(2, pixels).view(-1, tables.shape[1], *batch.shape[2:])
 
 
 def per_channel(levels: GrayLevels) -> list[float]:

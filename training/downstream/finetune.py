@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
-from shards.loading.augmentation import ViewRange
-from shards.loading.loaders import OneViewLoader
+from shards.loading.loaders import OneViewBatch, OneViewLoader
 from shards.loading.placement import Placement
 from shards.loading.staging import stage
 from shards.terminal.progress import Bar, progress
@@ -178,7 +177,7 @@ class _FineTuning:
             batch_size=min(self._how.batch_size, len(train)),
             seed=self._how.seed,
             placement=Placement(self._loader_device, 0, self._threads),
-            views=ViewRange(self._how.degrees, self._how.flip, self._how.scale, self._how.translate),
+            views=self._how.view_range(),
         )
         length = training_length(self._how, len(loader))
         optimizer = build_optimizer(
@@ -239,7 +238,7 @@ class _FineTuning:
         self,
         epoch: int,
         length: TrainingLength,
-        batches: Iterator[tuple[Tensor, Tensor]],
+        batches: Iterator[tuple[OneViewBatch, Tensor]],
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
         bar: Bar,
@@ -258,9 +257,10 @@ class _FineTuning:
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            image, goal = next(batches)
+            batch, goal = next(batches)
             with autocast(self._device, self._how.precision):
-                logits = self.network(images_to_input(image, self._backbone.mean, self._backbone.std))
+                mean, std = self._backbone.mean, self._backbone.std
+                logits = self.network(images_to_input(batch.image, mean, std, batch.tones))
             loss = masked_loss(logits.float(), goal.to(self._device))
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -284,11 +284,11 @@ def _warn_of_last(best: _Best, length: TrainingLength) -> None:
         )
 
 
-def _labelled_batches(loader: OneViewLoader, ids: pd.Index, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches without end: images uint8 [N, 1, H, W], targets float32 [N, L]. ids: of the rows of `wanted`."""
+def _labelled_batches(loader: OneViewLoader, ids: pd.Index, wanted: Tensor) -> Iterator[tuple[OneViewBatch, Tensor]]:
+    """Yield batches without end, with their targets, float32 [N, L]. ids: of the rows of `wanted`."""
     while True:
         for batch in loader:
-            yield batch.image, wanted[torch.from_numpy(ids.get_indexer(pd.Index(batch.sample_id.numpy())))]
+            yield batch, wanted[torch.from_numpy(ids.get_indexer(pd.Index(batch.sample_id.numpy())))]
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

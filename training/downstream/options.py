@@ -25,7 +25,17 @@ from training.choices import (
     Missing,
     Uncertain,
 )
-from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, PATH, SEED, AugmentationOptions
+from training.options import (
+    ABOVE_ZERO,
+    COUNT,
+    DEVICE,
+    FOLDER,
+    LATER_AUGMENTATION,
+    MACHINE,
+    PATH,
+    SEED,
+    AugmentationOptions,
+)
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
 _TRAINING = "Training"
@@ -273,6 +283,7 @@ class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOption
 EARLIER_VALUES = {
     **{"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"},
     **{"c_chosen_by": "hold-out", "fraction_of": "patients"},
+    **LATER_AUGMENTATION,
     **{"select_by": [], "min_total_steps": 400},  # the latter has no effect on a number of epochs
 }
 """Values of options that model.json did not record when fine-tuning had no such options."""

@@ -7,7 +7,6 @@ import torch
 
 from shards.format.dataset import Dataset, open_datasets
 from shards.format.subsets import planned
-from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewLoader
 from shards.loading.placement import Device, Partition, Placement
 from shards.loading.staging import stage
@@ -43,7 +42,7 @@ def build_loader(options: PretrainOptions, datasets: Sequence[Dataset], ranks: R
         seed=options.seed,
         placement=Placement(loader_device(options), torch_device(options.device).index, options.threads or 1),
         partition=Partition(ranks.rank, ranks.world_size),
-        views=ViewRange(options.degrees, options.flip, options.scale, options.translate),
+        views=options.view_range(),
         verify_checksums=options.verify_checksums,
     )
 

@@ -9,7 +9,16 @@ import click
 from shards.terminal.options import Number, free_keys, option
 from training.backbones.architectures import ARCHITECTURES, TABLE
 from training.choices import BATCH_NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
-from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, MACHINE, SEED, AugmentationOptions
+from training.options import (
+    ABOVE_ZERO,
+    COUNT,
+    DEVICE,
+    FOLDER,
+    LATER_AUGMENTATION,
+    MACHINE,
+    SEED,
+    AugmentationOptions,
+)
 from training.processes.time_limit import seconds_of
 
 _RUN, _METHOD, _OPTIMIZATION = "Run", "Method", "Optimization"
@@ -269,9 +278,12 @@ class PretrainOptions(
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),
             "milestones": list(self.milestones),
-            "scale": list(self.scale),
+            **{name: list(getattr(self, name)) for name in ("scale", *LATER_AUGMENTATION)},
         }
 
+
+EARLIER_VALUES: dict[str, Any] = {**LATER_AUGMENTATION}
+"""Values of options that config.yaml did not record when pretraining had no such options."""
 
 FREE_OPTIONS = free_keys(PretrainOptions)
 """Options that may change on resume: they change no weight. (The datasets' digests are checked by the loader.)"""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.pretraining.options import FREE_OPTIONS, PretrainOptions
+from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
 from training.processes.devices import available_threads, choose_device
 from training.runs.directory import read_config, read_last, refuse_other_config
 from training.runs.lock import RunLock
@@ -34,7 +34,7 @@ def find_start(options: PretrainOptions, lock: RunLock) -> Start:
     options = resolved(options, recorded)
     if recorded is None:
         return Start(options)
-    refuse_other_config(options.output, recorded, options.as_config(), FREE_OPTIONS)
+    refuse_other_config(options.output, EARLIER_VALUES | recorded, options.as_config(), FREE_OPTIONS)
     last = read_last(options.output)
     if last is not None and last.finished:
         return Start(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")

@@ -4,7 +4,7 @@ The state of a trainer is what a checkpoint holds. A new trainer continues from 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import google_crc32c
@@ -89,8 +89,9 @@ class Trainer:
         self.moco.update_key_encoder()
         self.optimizer.zero_grad(set_to_none=True)
         count = self._options.accumulate
-        parts = zip(batch.query.chunk(count), batch.key.chunk(count), sample_ids.chunk(count), strict=True)
-        keys, figures = zip(*[self._add_gradient(*part) for part in parts], strict=True)
+        keys, figures = zip(
+            *[self._add_gradient(*part) for part in zip(*_parts(batch, sample_ids, count), strict=True)], strict=True
+        )
         means = {name: torch.stack([part[name] for part in figures]).mean() for name in figures[0]}
         self._ranks.average([*self._gradients(), *running_statistics(self.moco), *means.values()])
         self.scaler.unscale_(self.optimizer)
@@ -107,16 +108,21 @@ class Trainer:
         encoders = self.moco.key_encoder.parameters(), self.moco.query_encoder.parameters()
         return spread(self.moco.queue.newest(NEWEST)) | {"momentum_distance": momentum_distance(*encoders)}
 
-    def _add_gradient(self, query: Tensor, key: Tensor, sample_ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _add_gradient(
+        self, query: Tensor, key: Tensor, sample_ids: Tensor, query_tones: Tensor | None, key_tones: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Add one part's gradient to that of the step.
 
         query, key: uint8 [n, 1, H, W], on any device, this rank's part of N images. sample_ids: int64 [n], on the
-        trainer's. Returns the keys of all N [N, D], and the figures of its own n, scalars without gradient.
+        trainer's. query_tones, key_tones: see TwoViewBatch. Returns the keys of all N [N, D], and the figures of its
+        own n, scalars without gradient.
         """
         ranks = self._ranks
         others_keys = keys_to_encode(ranks, key.to(self.device, non_blocking=True))
-        query_images = images_to_input(query.to(self.device, non_blocking=True), self._mean, self._std)
-        key_images = images_to_input(others_keys, self._mean, self._std)
+        if key_tones is not None:
+            key_tones = keys_to_encode(ranks, key_tones.to(self.device, non_blocking=True))
+        query_images = images_to_input(query.to(self.device, non_blocking=True), self._mean, self._std, query_tones)
+        key_images = images_to_input(others_keys, self._mean, self._std, key_tones)
         with autocast(self.device, self._options.precision):
             queries = self.moco.queries(query_images)
             keys = ranks.gather(self.moco.keys(key_images)).flatten(0, 1)
@@ -178,6 +184,12 @@ class Trainer:
         torch.set_rng_state(state["rng"]["cpu"])
         for generator in state["rng"]["cuda"]:
             torch.cuda.set_rng_state(generator)
+
+
+def _parts(batch: TwoViewBatch, sample_ids: Tensor, count: int) -> list[Sequence[Tensor] | Sequence[None]]:
+    """Cut each tensor of a step's batch into `count` equal parts; None where the views have no tone curves."""
+    tensors = (batch.query, batch.key, sample_ids, batch.query_tones, batch.key_tones)
+    return [[None] * count if tensor is None else tensor.chunk(count) for tensor in tensors]
 
 
 def _diverged(what: str) -> TrainingError:

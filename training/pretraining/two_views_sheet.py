@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
 from shards.contact_sheet import contact_sheet
 from shards.durable import write_atomically
 from shards.loading.loaders import TwoViewBatch
@@ -11,13 +15,19 @@ _SHOWN = 8
 
 
 def write_two_views(run: Path, batch: TwoViewBatch) -> None:
-    """Write both views of the batch's first images side by side, as loaded (uint8, before normalisation)."""
+    """Write both views of the batch's first images side by side, before normalisation, with their tone curves."""
     images, captions = [], []
-    for query, key, sample_id in zip(batch.query[:_SHOWN], batch.key[:_SHOWN], batch.sample_id[:_SHOWN], strict=True):
-        images += [query[0].cpu().numpy(), key[0].cpu().numpy()]
-        captions += [f"query view\n{int(sample_id):016x}", "key view\n"]
+    for number, sample_id in enumerate(batch.sample_id[:_SHOWN].tolist()):
+        images += [_shown(batch.query, batch.query_tones, number), _shown(batch.key, batch.key_tones, number)]
+        captions += [f"query view\n{sample_id:016x}", "key view\n"]
     side = batch.query.shape[-1]
     title = f"Two views of {len(images) // 2} images, {side} x {side} pixels"
     sheet = contact_sheet(images, captions, columns=4, title=title, cell=max(112, min(2 * side, 224)))
     with write_atomically(run / TWO_VIEWS) as file:
         sheet.save(file, format="PNG")
+
+
+def _shown(views: Tensor, tones: Tensor | None, number: int) -> npt.NDArray[np.uint8]:
+    """Gray levels of one view, rounded to uint8 [H, W]. views: uint8 [N, 1, H, W]. tones: float32 [N, 256]."""
+    pixels: npt.NDArray[np.uint8] = views[number, 0].cpu().numpy()
+    return pixels if tones is None else np.rint(tones[number].numpy()).astype(np.uint8)[pixels]
