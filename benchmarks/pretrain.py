@@ -68,9 +68,14 @@ class Case:
     def options(self, run: Path) -> PretrainOptions:
         """Those of the recipes, but for the size and BatchNorm."""
         options = PretrainOptions(
-            shards=(), output=run, backbone=self.architecture, image_size=self.image_size, batch_norm=self.batch_norm
+            shards=(),
+            output=run,
+            backbone=self.architecture,
+            image_size=self.image_size,
+            batch_norm=self.batch_norm,
+            threads=THREADS,
         )
-        return options.resolved(device="cpu", threads=THREADS)
+        return options.resolved("cpu")
 
 
 class OurLoop:

@@ -39,6 +39,12 @@ def test_every_file_of_a_run_is_on_the_page(run: Path) -> None:
     assert {path.name + "/" * path.is_dir() for path in run.iterdir()} == named("Files")
 
 
+def test_every_file_of_a_run_is_in_the_help_of_the_command_that_writes_it(run: Path) -> None:
+    text = CliRunner().invoke(cxr_train, ["pretrain", "--help"]).output
+    names = {path.name + "/" * path.is_dir() for path in run.iterdir() if not path.name.startswith(".")}
+    assert {name for name in names if name not in text} == set()
+
+
 def test_every_key_of_a_checkpoint_is_on_the_page(run: Path) -> None:
     state = load_checkpoint(run, 5)
     assert set(torch.load(run / "checkpoints" / "step-00000005.pt", weights_only=True)) == named("Keys of a checkpoint")

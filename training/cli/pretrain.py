@@ -13,9 +13,20 @@ from training.processes.signals import PREEMPTED_STATUS
 def pretrain(ctx: click.Context, /, options: PretrainOptions) -> None:
     """Pretrain a backbone with MoCo v2 on the train splits of shards.
 
-    Reads datasets that `cxr-ingest build-shards` made. Writes a run directory: config.yaml, metrics.jsonl,
-    tensorboard/, checkpoints/, last.json, patients.parquet, two_views.png and, at the end, backbone.safetensors
-    and backbone.json. The defaults are the published ones of MoCo-CXR, but for --mask-same-image and --batch-norm.
+    Reads datasets that `cxr-ingest build-shards` made. Writes a run directory:
+
+    \b
+    config.yaml             the resolved options; can be given to --config
+    start.safetensors       the weights that the run begins with
+    start_patients.parquet  the patients that those have seen
+    patients.parquet        the patients that the weights will have seen
+    two_views.png           the augmented views of the first batch
+    metrics.jsonl           a line every --log-every steps; tensorboard/ has the same
+    checkpoints/            the newest two; last.json names the newest
+    backbone.safetensors    the trained backbone, written at the end
+    backbone.json           its architecture, preprocessing and provenance
+
+    The defaults are the published ones of MoCo-CXR, but for --mask-same-image and --batch-norm.
 
     Started by srun or torchrun in several processes, one for each GPU, these train one run together: batch, learning
     rate and queue are those of the run, whatever the number of processes.

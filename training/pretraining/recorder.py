@@ -164,6 +164,5 @@ class Recorder:
         write_last(self._run, self._trainer.steps, description["provenance"]["epochs"], finished=True)
 
     def _description(self) -> dict[str, Any]:
-        steps = self._trainer.steps
-        done = {"epochs": steps // self._trainer.steps_per_epoch, "steps": steps}
+        done = {"epochs": self._trainer.epochs, "steps": self._trainer.steps}
         return {**self._plan, "provenance": {**self._plan["provenance"], **done}}

@@ -1,41 +1,32 @@
 """Train one run in this process: build its parts, start or resume it, step until the end or a stop request, finish."""
 
 import enum
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-import pandas as pd
 import torch
 
 from shards.format.pixel_statistics import pooled_statistics
 from shards.loading.loaders import TwoViewBatch
 from shards.terminal.logs import NOTE
 from shards.terminal.progress import progress
-from training.backbones.backbone import init_name, init_patients
-from training.errors import RunError
 from training.pretraining.build import build_loader, build_trainer, describe_run, loader_device, run_datasets
 from training.pretraining.knn import OnlineKnn
+from training.pretraining.options import PretrainOptions
 from training.pretraining.recorder import Recorder
-from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup
-from training.pretraining.resumption import Start
 from training.pretraining.two_views_sheet import write_two_views
 from training.processes.ranks import Ranks
 from training.processes.signals import StopRequest
 from training.processes.time_limit import TimeLimit
-from training.runs.checkpoints import load_checkpoint, prune_checkpoints
-from training.runs.directory import read_config, write_config, write_last
+from training.runs.checkpoints import load_checkpoint
 from training.runs.files import BACKBONE_WEIGHTS
-from training.runs.lock import RunLock
-from training.runs.start import START_DIGEST, start_digest, write_start
+from training.runs.start import START_DIGEST, start_digest
 from training.runs.throughput import Stopwatch
-from training.seen_patients import train_patients, write_patients
 
 AGREE_EVERY = 4
 """Steps after which several processes tell each other whether one of them was asked to stop."""
-
-_log = logging.getLogger(__name__)
 
 
 class Outcome(enum.Enum):
@@ -48,33 +39,43 @@ class Outcome(enum.Enum):
 class Run:
     """A run in this process: the trainer and the loader that feeds it, new or as a checkpoint has them.
 
-    Until `start_or_resume` nothing is written and no other process is waited for.
+    Making it writes nothing and waits for no other process. Leaving its block closes the datasets.
+
+    State: beside trainer and loader, `seconds` trained before this start of the run, in `processes_before` processes,
+    and `start_digest`, the digest of the weights that it began with; None for an imported run, which began elsewhere.
     """
 
-    def __init__(self, start: Start, ranks: Ranks, init: str | None = None) -> None:
-        """init: the initial weights of a new run that is imported, in place of the options' own."""
-        self.options, self.ranks = start.options, ranks
-        self._start, options = start, start.options
+    def __init__(
+        self, options: PretrainOptions, ranks: Ranks, resume_from: int | None = None, *, imported: bool = False
+    ) -> None:
+        """options: resolved. resume_from: step of a checkpoint. imported: its state is put in place by the caller."""
+        self.options, self.ranks = options, ranks
         self.datasets = run_datasets(options)
         self.loader = build_loader(options, self.datasets, ranks)
         self.knn = OnlineKnn(self.datasets, options.knn_label, options.knn_images) if options.knn_label else None
         self.pixels = pooled_statistics(self.datasets)
         self.total_steps = options.epochs * len(self.loader)
-        self.seconds, self._processes_before = 0.0, ranks.world_size
+        self.seconds, self.processes_before = 0.0, ranks.world_size
+        self.start_digest: str | None = None
         # A run that resumes takes its weights from the checkpoint, and no longer needs the file that it began with.
-        weights = (init or options.init) if start.step is None else "random"
-        self.trainer = build_trainer(options, weights, self.pixels, len(self.loader), ranks)
-        self._start_digest: str | None = None  # an imported run began elsewhere
-        if start.step is not None:
-            self._load(start.step)
-        elif init is None:
-            self._start_digest = start_digest(self.trainer.moco.query_encoder, options.backbone)
+        new = resume_from is None and not imported
+        init = options.init if new else "random"
+        self.trainer = build_trainer(options, init, self.pixels, len(self.loader), ranks)
+        if new:
+            self.start_digest = start_digest(self.trainer.moco.query_encoder, options.backbone)
+        if resume_from is not None:
+            self._load(load_checkpoint(options.output, resume_from))
 
-    def start_or_resume(self, lock: RunLock) -> None:
-        """Take the run directory, once all processes are found to hold the same.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises RunError or TrainingError where they do not, or where the run's plan makes no sense.
-        """
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.loader.close()
+
+    def agree(self) -> None:
+        """Raise RunError where the processes of the run do not hold the same; log what all of them leave out."""
         if self.ranks.world_size > 1:
             self.ranks.agree(
                 {
@@ -87,7 +88,6 @@ class Run:
             )
         if self.loader.quarantined:
             self.ranks.say(f"{self.loader.quarantined} quarantined images are left out.", NOTE)
-        self.ranks.of_leader(lambda: self._begin(lock) if self._start.step is None else self._resume())
 
     def train(self, stop: StopRequest, limit: TimeLimit) -> Outcome:
         """Step to the end, or to the first step boundary after a stop request or before the time limit."""
@@ -124,61 +124,19 @@ class Run:
         assert path is not None
         return path
 
-    def close(self) -> None:
-        """Close the datasets."""
-        self.loader.close()
-
-    def _load(self, step: int) -> None:
-        state = load_checkpoint(self.options.output, step)
+    def _load(self, state: Mapping[str, Any]) -> None:
         self.loader.load_state_dict(state["loader"])
         self.trainer.load_state_dict(state)
         self.seconds = state["seconds"]
-        self._processes_before = state["processes"]
-        self._start_digest = state["backbone"].get(START_DIGEST)
+        self.processes_before = state["processes"]
+        self.start_digest = state["backbone"].get(START_DIGEST)
 
     def _recorder(self) -> Recorder:
         return Recorder(self.options.output, self.trainer, self.loader, self._description(), self.seconds, self.ranks)
 
     def _description(self) -> dict[str, Any]:
-        start = {} if self._start_digest is None else {START_DIGEST: self._start_digest}
+        start = {} if self.start_digest is None else {START_DIGEST: self.start_digest}
         return start | describe_run(self.options, self.datasets, self.pixels, self.total_steps)
-
-    def _begin(self, lock: RunLock) -> None:
-        options, samples, begun = self.options, self.loader.samples, self._start.begun
-        refuse_long_queue(options, samples)
-        refuse_long_warmup(options)
-        options.output.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        if not begun and read_config(options.output) is not None:
-            raise RunError(
-                f"{options.output} has been started by another process just now. Run the same command again."
-            )
-        remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in self.datasets]
-        write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
-        write_patients(options.output, pd.concat([init_patients(options.init), train_patients(self.datasets)]))
-        if self._start_digest is not None:
-            write_start(options.output, self.trainer.moco.query_encoder, options.backbone, options.init)
-        if begun:
-            _log.info("%s was started but has no checkpoint yet: starting at step 0.", options.output)
-        _log.info(
-            f"{options.backbone} from {init_name(options.init)} weights, {samples} images of "
-            f"{', '.join(dataset.name for dataset in self.datasets)}: {options.epochs} epochs of "
-            f"{len(self.loader)} steps, {options.device}, {options.precision}, {options.threads} threads{self._of()}."
-        )
-
-    def _resume(self) -> None:
-        steps, epoch = self.trainer.steps, self.trainer.steps // self.trainer.steps_per_epoch
-        prune_checkpoints(self.options.output, newest=steps)
-        write_last(self.options.output, steps, epoch, finished=False)
-        _log.info(f"{self.options.output}: resumes after step {steps} of {self.total_steps}{self._of()}.")
-        if self._processes_before != self.ranks.world_size:
-            _log.info(
-                f"It was trained in {self._processes_before} processes so far. Batches and views stay as they would "
-                "be; sums are rounded otherwise, so the weights will not be the same to the last bit."
-            )
-
-    def _of(self) -> str:
-        return f" in each of {self.ranks.world_size} processes" if self.ranks.world_size > 1 else ""
 
     def _batches_left(self) -> Iterator[TwoViewBatch]:
         """Yield this rank's batches up to the last step, epoch after epoch."""

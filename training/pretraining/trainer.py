@@ -64,6 +64,11 @@ class Trainer:
         self.steps_per_epoch = steps_per_epoch
         self._options, self._mean, self._std = options, mean, std
 
+    @property
+    def epochs(self) -> int:
+        """Number of epochs that are done."""
+        return self.steps // self.steps_per_epoch
+
     def learning_rate(self, step: int) -> float:
         """Compute the learning rate of step 0, 1, ... of this run."""
         return learning_rate(
@@ -160,7 +165,7 @@ class Trainer:
         """
         return {
             "step": self.steps,
-            "epoch": self.steps // self.steps_per_epoch,
+            "epoch": self.epochs,
             "threads": torch.get_num_threads(),
             "moco": self.moco.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -29,6 +29,49 @@ class Last:
     finished: bool
 
 
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run that was started before, as its directory records it. config: its options under their names."""
+
+    path: Path
+    config: Mapping[str, Any]
+    last: Last | None
+
+    @property
+    def threads(self) -> int | None:
+        """Number of threads that the run was started with."""
+        return self.config.get("threads")
+
+    def refuse_other(self, wanted: Mapping[str, Any], free: frozenset[str]) -> None:
+        """Raise ResumeError naming each option that differs from the recorded one, with both values.
+
+        free: options that may differ, since they change no weight.
+        """
+        keys = [*self.config, *(key for key in wanted if key not in self.config)]
+        differing = [
+            f"--{key.replace('_', '-')}: the run has {_shown(self.config.get(key))}, asked for is "
+            f"{_shown(wanted.get(key))}"
+            for key in keys
+            if key not in free and self.config.get(key) != wanted.get(key)
+        ]
+        if differing:
+            way_out = "" if checkpoint_steps(self.path) else " It has no checkpoint yet: the folder may be removed."
+            raise ResumeError(
+                f"{self.path} holds a run with other options, which this command cannot resume. "
+                f"{'; '.join(differing)}. Give the run's own options (they are in {CONFIG}) or another --output."
+                f"{way_out}"
+            )
+
+
+def read_run(run: Path, earlier: Mapping[str, Any]) -> RecordedRun | None:
+    """Read what a run directory records, or None where no run was started. Raises RunError as the parts do.
+
+    earlier: values of options that a run of an earlier release does not record.
+    """
+    config = read_config(run)
+    return None if config is None else RecordedRun(run, {**earlier, **config}, read_last(run))
+
+
 def read_last(run: Path) -> Last | None:
     """Read last.json of a run, or None before its first checkpoint. Raises RunError if it is not what it should be."""
     path = run / LAST
@@ -68,33 +111,6 @@ def write_config(run: Path, config: Mapping[str, Any], remarks: list[str]) -> No
     head = "".join(f"# {remark}\n" for remark in remarks)
     with write_atomically(run / CONFIG) as file:
         file.write((head + yaml.safe_dump(dict(config), sort_keys=False)).encode())
-
-
-def refuse_other_config(
-    run: Path, recorded: Mapping[str, Any], wanted: Mapping[str, Any], free: frozenset[str]
-) -> None:
-    """Raise ResumeError naming each option that differs from the recorded one, with both values.
-
-    free: options that may differ, since they change no weight.
-    """
-    keys = [*recorded, *(key for key in wanted if key not in recorded)]
-    differing = [
-        f"--{key.replace('_', '-')}: the run has {_shown(recorded.get(key))}, asked for is {_shown(wanted.get(key))}"
-        for key in keys
-        if key not in free and recorded.get(key) != wanted.get(key)
-    ]
-    if differing:
-        way_out = "" if newest_step(run) is not None else " It has no checkpoint yet: the folder may be removed."
-        raise ResumeError(
-            f"{run} holds a run with other options, which this command cannot resume. "
-            f"{'; '.join(differing)}. Give the run's own options (they are in {CONFIG}) or another --output.{way_out}"
-        )
-
-
-def newest_step(run: Path) -> int | None:
-    """Find the step to resume from: that of the newest checkpoint, or None if the run has none yet."""
-    steps = checkpoint_steps(run)
-    return steps[-1] if steps else None
 
 
 def _is_of_a_killed_beginning(entry: Path) -> bool:

@@ -62,7 +62,7 @@ class RunLock:
         for leftover in (path for folder in (self._run, self._run / "checkpoints") for path in folder.glob(".*.tmp")):
             leftover.unlink(missing_ok=True)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let another process have the run."""
         if self._file is not None:
             os.close(self._file)

@@ -8,7 +8,7 @@ from shards.errors import ResumeError
 from training.errors import RunError
 from training.pretraining.options import FREE_OPTIONS, PretrainOptions
 from training.runs.checkpoints import save_checkpoint
-from training.runs.directory import Last, read_config, read_last, refuse_other_config, write_config, write_last
+from training.runs.directory import Last, RecordedRun, read_config, read_last, read_run, write_config, write_last
 from training.seen_patients import read_patients, write_patients
 
 CONFIG = PretrainOptions(shards=(Path("data/a"),), output=Path("runs/x"), threads=2, device="cpu").as_config()
@@ -48,7 +48,7 @@ def test_another_config_is_refused_with_each_differing_option_and_both_values(tm
     save_checkpoint(tmp_path, 5, {})
     wanted = CONFIG | {"lr": 0.03, "queue_size": 64}
     with pytest.raises(ResumeError) as refusal:
-        refuse_other_config(tmp_path, CONFIG, wanted, FREE_OPTIONS)
+        RecordedRun(tmp_path, CONFIG, None).refuse_other(wanted, FREE_OPTIONS)
     text = str(refusal.value)
     assert "--lr: the run has 0.0001, asked for is 0.03" in text
     assert "--queue-size: the run has 24576, asked for is 64" in text
@@ -58,22 +58,33 @@ def test_another_config_is_refused_with_each_differing_option_and_both_values(tm
 
 def test_a_run_without_a_checkpoint_may_be_removed_the_refusal_says(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match=r"no checkpoint yet: the folder may be removed"):
-        refuse_other_config(tmp_path, CONFIG, CONFIG | {"seed": 1}, FREE_OPTIONS)
+        RecordedRun(tmp_path, CONFIG, None).refuse_other(CONFIG | {"seed": 1}, FREE_OPTIONS)
 
 
 def test_an_option_that_an_older_run_did_not_know_is_named(tmp_path: Path) -> None:
     recorded = {key: value for key, value in CONFIG.items() if key != "optimizer"}
     with pytest.raises(ResumeError, match="--optimizer: the run has nothing, asked for is adam"):
-        refuse_other_config(tmp_path, recorded, CONFIG, FREE_OPTIONS)
+        RecordedRun(tmp_path, recorded, None).refuse_other(CONFIG, FREE_OPTIONS)
 
 
 def test_moved_shards_and_another_rhythm_of_checkpoints_are_the_same_run(tmp_path: Path) -> None:
     moved = CONFIG | {"shards": ["elsewhere/a"], "output": "elsewhere/x", "checkpoint_every": 7}
-    refuse_other_config(tmp_path, CONFIG, moved, FREE_OPTIONS)
+    RecordedRun(tmp_path, CONFIG, None).refuse_other(moved, FREE_OPTIONS)
 
 
 def test_the_config_survives_yaml_as_plain_values() -> None:
     assert yaml.safe_load(yaml.safe_dump(CONFIG)) == CONFIG
+
+
+def test_a_run_is_read_with_its_options_and_its_newest_checkpoint(tmp_path: Path) -> None:
+    assert read_run(tmp_path, {"later": 1}) is None
+    write_config(tmp_path, CONFIG, [])
+    assert read_run(tmp_path, {"later": 1}) == RecordedRun(tmp_path, CONFIG | {"later": 1}, None)
+    write_last(tmp_path, 12, 3, finished=True)
+    recorded = read_run(tmp_path, {"later": 1})
+    assert recorded is not None
+    assert recorded.last == Last("checkpoints/step-00000012.pt", 12, 3, True)
+    assert recorded.threads == 2
 
 
 def test_last_names_the_checkpoint_relative_to_the_run(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_run_is_locked_once_and_the_lock_of_a_killed_process_does_not_block(tm
     lock.acquire()
     with pytest.raises(RunError, match=f"process {os.getpid()} on"):
         RunLock(tmp_path).acquire()
-    lock.release()
+    lock.close()
     RunLock(tmp_path).acquire()
 
 

@@ -1,0 +1,119 @@
+"""Open the directory of a run to train it: find out whether the run starts, resumes or is finished, and lock it."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+
+from training.backbones.backbone import init_name, init_patients
+from training.errors import RunError
+from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
+from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup
+from training.pretraining.run import Run
+from training.processes.devices import available_threads
+from training.processes.ranks import Ranks
+from training.runs.checkpoints import prune_checkpoints
+from training.runs.directory import read_config, read_run, write_config, write_last
+from training.runs.full_disk import told_plainly
+from training.runs.lock import RunLock
+from training.runs.newest_checkpoint import newest_whole
+from training.runs.start import write_start
+from training.seen_patients import train_patients, write_patients
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """State of the run directory as the first process has found it.
+
+    options: with what was left open filled in. begun: the directory holds a config. step: of the checkpoint to resume
+    from. finished: what a finished run has done, in words.
+    """
+
+    options: PretrainOptions
+    begun: bool = False
+    step: int | None = None
+    finished: str | None = None
+
+
+@contextlib.contextmanager
+def opened(options: PretrainOptions, ranks: Ranks) -> Iterator["RunDirectory"]:
+    """Open the run directory of the options for the processes that train the run; rank 0 reads and locks it.
+
+    A run that was started before is locked from here to the end of the block, a new one from `start_or_resume` on. An
+    error of its disk in the block becomes a RunError that says what to do. Raises ResumeError for a run with other
+    options, RunError for a folder that is no run or that is in use.
+    """
+    lock = RunLock(options.output)
+    with told_plainly(options.output), contextlib.closing(lock):
+        yield RunDirectory(ranks.of_leader(lambda: _find(options, lock)), lock)
+
+
+def _find(options: PretrainOptions, lock: RunLock) -> Found:
+    """Read the run directory; a run keeps the number of threads that its config records."""
+    recorded = read_run(options.output, EARLIER_VALUES)
+    options = replace(options, threads=options.threads or (recorded and recorded.threads) or available_threads())
+    if recorded is None:
+        return Found(options)
+    recorded.refuse_other(options.as_config(), FREE_OPTIONS)
+    if recorded.last is not None and recorded.last.finished:
+        done = f"{recorded.last.step} steps, {recorded.last.epoch} epochs"
+        return Found(options, begun=True, finished=done)
+    lock.acquire()
+    return Found(options, begun=True, step=newest_whole(options.output))
+
+
+class RunDirectory:
+    """An opened run directory. found: what it held. State: the lock, which rank 0 holds while the run is trained."""
+
+    def __init__(self, found: Found, lock: RunLock) -> None:
+        self.found, self._lock = found, lock
+
+    def start_or_resume(self, run: Run) -> None:
+        """Take the directory for the run on rank 0: write what a new run begins with, or go back to its checkpoint.
+
+        Raises RunError where another process has started the run just now, TrainingError where its plan makes no sense.
+        """
+        run.ranks.of_leader(lambda: self._start(run) if self.found.step is None else self._resume(run))
+
+    def _start(self, run: Run) -> None:
+        options, begun = run.options, self.found.begun
+        refuse_long_queue(options, run.loader.samples)
+        refuse_long_warmup(options)
+        options.output.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
+        if not begun and read_config(options.output) is not None:
+            raise RunError(
+                f"{options.output} has been started by another process just now. Run the same command again."
+            )
+        remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in run.datasets]
+        write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
+        write_patients(options.output, pd.concat([init_patients(options.init), train_patients(run.datasets)]))
+        if run.start_digest is not None:
+            write_start(options.output, run.trainer.moco.query_encoder, options.backbone, options.init)
+        if begun:
+            _log.info("%s was started but has no checkpoint yet: starting at step 0.", options.output)
+        _log.info(
+            f"{options.backbone} from {init_name(options.init)} weights, {run.loader.samples} images of "
+            f"{', '.join(dataset.name for dataset in run.datasets)}: {options.epochs} epochs of {len(run.loader)} "
+            f"steps, {options.device}, {options.precision}, {options.threads} threads{_in_each(run.ranks)}."
+        )
+
+    def _resume(self, run: Run) -> None:
+        output, steps = run.options.output, run.trainer.steps
+        prune_checkpoints(output, newest=steps)
+        write_last(output, steps, run.trainer.epochs, finished=False)
+        _log.info(f"{output}: resumes after step {steps} of {run.total_steps}{_in_each(run.ranks)}.")
+        if run.processes_before != run.ranks.world_size:
+            _log.info(
+                f"It was trained in {run.processes_before} processes so far. Batches and views stay as they would be; "
+                "sums are rounded otherwise, so the weights will not be the same to the last bit."
+            )
+
+
+def _in_each(ranks: Ranks) -> str:
+    return f" in each of {ranks.world_size} processes" if ranks.world_size > 1 else ""
