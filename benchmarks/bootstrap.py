@@ -28,7 +28,7 @@ from benchmarks.pairs import (
     report_figures,
     seconds,
 )
-from evaluation.statistics.auroc import WeightedAuroc
+from evaluation.metrics.auroc import WeightedAuroc
 from evaluation.statistics.bootstrap import replicate_arms, resampled_counts
 
 REPLICATES = 500
@@ -158,7 +158,7 @@ import sys, time
 import numpy as np
 from benchmarks.bootstrap import Case, simulate
 from benchmarks.pairs import own_megabytes
-from evaluation.statistics.auroc import WeightedAuroc
+from evaluation.metrics.auroc import WeightedAuroc
 from evaluation.statistics.bootstrap import replicate_arms
 arms, truth = simulate(Case("large", 25_000, 14, 1, 0, 0))
 started = time.perf_counter()

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.metrics.metrics import METRICS
 from evaluation.statistics.analysis import bootstrap_result
-from evaluation.statistics.metrics import METRICS
 from evaluation.statistics.options import BootstrapOptions
 from evaluation.statistics.remarks import fewest_replicates
 from evaluation.statistics.result import BootstrapResult

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.metrics.influence import effective_df
+from evaluation.metrics.metrics import METRICS
 from evaluation.statistics.bootstrap import ArmSample, replicate_arms
 from evaluation.statistics.draws import Design, components, design, difference_components, resampling_weights
 from evaluation.statistics.estimates import Sample, Sizes, difference_estimate, mean_estimate, value_estimate
 from evaluation.statistics.holm import holm
-from evaluation.statistics.influence import effective_df
-from evaluation.statistics.metrics import METRICS
 from evaluation.statistics.options import AnalysisOptions
 from evaluation.statistics.remarks import check_options, remarks, vary_over
 from evaluation.statistics.result import (

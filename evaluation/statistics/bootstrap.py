@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.influence import Influence
-from evaluation.statistics.metrics import Metric, ReplicatedMetric
+from evaluation.metrics.influence import Influence
+from evaluation.metrics.metrics import Metric, ReplicatedMetric
 
 CHUNK_ELEMENTS = 2**21  # rows x replicates held at once; about 20 bytes each, so some 40 MB whatever the size
 _BLOCK_ELEMENTS = 2**14

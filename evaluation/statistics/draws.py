@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.influence import Component
+from evaluation.metrics.influence import Component
 from evaluation.tables.comparison import Draw
 
 FEWEST = 3

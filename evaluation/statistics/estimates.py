@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.influence import Component, satterthwaite
+from evaluation.metrics.influence import Component, satterthwaite
 from evaluation.statistics.intervals import (
     acceleration,
     bca,

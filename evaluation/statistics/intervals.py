@@ -8,7 +8,7 @@ import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
-from evaluation.statistics.influence import Component
+from evaluation.metrics.influence import Component
 
 Interval = tuple[float, float]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from evaluation.statistics.metrics import METRICS
+from evaluation.metrics.metrics import METRICS
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles, ArmFilesType, FilesType
 from shards.terminal.options import NamesOf, Number, option

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.compare_files import bootstrap
+from evaluation.metrics.metrics import METRICS
 from evaluation.report.page import write_report
 from evaluation.statistics.holm import holm
-from evaluation.statistics.metrics import METRICS
 from evaluation.statistics.options import BootstrapOptions
 from evaluation.statistics.result import BootstrapResult, Difference, result_from_json
 from evaluation.studies.cell_predictions import predict_cell, predictions_path

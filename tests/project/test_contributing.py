@@ -163,7 +163,7 @@ def test_a_metric_is_a_class_and_an_entry_that_the_bootstrap_offers(tree: Path) 
     content = table.read_text(encoding="utf-8")
     assert content.count("] = {") == 1
     content = content.replace("] = {", f'] = {{"{name}": {metric}, ').replace(
-        "from evaluation.statistics.auroc", f"from {module} import {metric}\nfrom evaluation.statistics.auroc"
+        "from evaluation.metrics.auroc", f"from {module} import {metric}\nfrom evaluation.metrics.auroc"
     )
     table.write_text(content, encoding="utf-8")
     python(

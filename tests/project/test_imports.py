@@ -71,16 +71,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
-        *("evaluation.tables", "evaluation.statistics"),
+        *("evaluation.metrics", "evaluation.tables", "evaluation.statistics"),
     },
+    "evaluation.metrics": set(),
     "evaluation.tables": _FORMAT,
-    "evaluation.statistics": {"shards", "shards.terminal", "evaluation.tables"},
+    "evaluation.statistics": {"shards", "shards.terminal", "evaluation.metrics", "evaluation.tables"},
     "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics"},
     "evaluation.studies": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
-        *("training.downstream", "training.studies", "evaluation", "evaluation.tables", "evaluation.statistics"),
-        "evaluation.report",
+        *("training.downstream", "training.studies", "evaluation", "evaluation.metrics", "evaluation.tables"),
+        *("evaluation.statistics", "evaluation.report"),
     },
     "evaluation.cli": {
         *_FORMAT,

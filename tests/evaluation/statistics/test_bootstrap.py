@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from evaluation.metrics.auroc import WeightedAuroc
 from evaluation.statistics import bootstrap
-from evaluation.statistics.auroc import WeightedAuroc
 from evaluation.statistics.bootstrap import replicate_arms, resampled_counts
 
 

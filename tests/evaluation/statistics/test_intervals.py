@@ -9,9 +9,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.statistics.auroc import WeightedAuroc, auroc
+from evaluation.metrics.auroc import WeightedAuroc, auroc
+from evaluation.metrics.influence import Component
 from evaluation.statistics.bootstrap import resampled_counts
-from evaluation.statistics.influence import Component
 from evaluation.statistics.intervals import acceleration, bca, logit_t, newcombe, percentile, t_interval, wider, wilson
 
 

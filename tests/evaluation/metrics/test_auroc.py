@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from evaluation.statistics.auroc import WeightedAuroc, auroc
+from evaluation.metrics.auroc import WeightedAuroc, auroc
 
 
 def reference(

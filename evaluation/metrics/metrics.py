@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.auroc import WeightedAuroc
-from evaluation.statistics.influence import Influence
+from evaluation.metrics.auroc import WeightedAuroc
+from evaluation.metrics.influence import Influence
 
 
 class ReplicatedMetric(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from evaluation.statistics.influence import Influence
+from evaluation.metrics.influence import Influence
 
 
 class WeightedAuroc:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from evaluation.statistics.auroc import WeightedAuroc, auroc
-from evaluation.statistics.influence import Component, effective_df, satterthwaite
+from evaluation.metrics.auroc import WeightedAuroc, auroc
+from evaluation.metrics.influence import Component, effective_df, satterthwaite
 
 # Ovarian cancer with intestinal obstruction: albumin, total protein, K-G score, event (0 is the event); the 43
 # complete of the 49 patients of DeLong, DeLong and Clarke-Pearson (1988). The SAS/STAT User's Guide prints them,
