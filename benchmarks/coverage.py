@@ -25,6 +25,7 @@ from evaluation.statistics.intervals import wilson
 from evaluation.statistics.options import AnalysisOptions
 from evaluation.statistics.result import BootstrapResult
 from evaluation.tables.comparison import Arm, Comparison, Draw, Input, LeftOut
+from evaluation.tables.truth import TruthOrigin
 
 QUICK, FULL = 1_000, 4_000
 OPTIONS = AnalysisOptions(replicates=400)
@@ -193,7 +194,7 @@ def analysed(data: Data, seed: int) -> BootstrapResult:
         different=(),
         left_out=LeftOut(),
         warnings=(),
-        truth_origin={},
+        truth_origin=TruthOrigin("simulated", len(data.truth)),
     )
     replicates = 1 if seed % BOOTSTRAPPED else OPTIONS.replicates
     return analyse(comparison, replace(OPTIONS, replicates=replicates, seed=seed), MODEL)

@@ -5,7 +5,7 @@ The only file that is read here is the two-view sheet, on request.
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from evaluation.report.figures import Axis, Panel, curve_figure, percent
 from evaluation.report.gains import arm_name
@@ -29,38 +29,54 @@ _LAST_FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 _TUNING_CURVES = (("loss", "loss"), ("valid_auroc", "validation AUROC"))
 
 
-def run_view(run: Run, identity: str, *, with_images: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunView:
+    """A pretraining run as the template shows it: finished strings. image: its two-view sheet as a data URL.
+
+    image_left_out: whether there is a sheet that was not asked for.
+    """
+
+    name: str
+    status: str
+    finished: bool
+    facts: list[tuple[str, str]]
+    settings: list[tuple[str, str]]
+    versions: list[str]
+    figures: list[Panel]
+    image: str | None
+    image_left_out: bool
+
+
+def run_view(run: Run, identity: str, *, with_images: bool) -> RunView:
     """A run as the template shows it. identity: prefix of its figures' ids. with_images: embed its two-view sheet."""
     last = run.metrics[-1] if run.metrics else {}
-    facts = [
-        ("start", str(run.config.get("init", "unknown")).rsplit("/", 1)[-1]),
-        ("backbone", f"{run.config.get('backbone', 'unknown')}, {run.config.get('image_size', 'unknown')} px"),
-    ]
-    cited = run.backbone.get("provenance", {}).get("datasets", []) if run.backbone else []
+    init, backbone, size = (run.config.value(option) or "unknown" for option in ("init", "backbone", "image_size"))
+    facts = [("start", init.rsplit("/", 1)[-1]), ("backbone", f"{backbone}, {size} px")]
+    cited = run.backbone.datasets if run.backbone else ()
     if cited:
-        facts.append(("images of", listed(f"{data['name']} ({data['digest'][:12]})" for data in cited)))
+        facts.append(("images of", listed(f"{one.name} ({(one.digest or 'unknown')[:12]})" for one in cited)))
     facts += [(name, spelled(last[key])) for key, name, spelled in _LAST_FIGURES if key in last]
     image = None
     if with_images and run.two_views is not None:
         image = "data:image/png;base64," + base64.b64encode(run.two_views.read_bytes()).decode()
-    return {
-        "name": run.name,
-        "status": _status(run),
-        "finished": run.finished,
-        "facts": facts,
-        "settings": settings(run.config),
-        "versions": [remark for remark in run.remarks if not remark.startswith("dataset ")],
-        "figures": _run_figures(run, identity),
-        "image": image,
-        "image_left_out": run.two_views is not None and not with_images,
-    }
+    return RunView(
+        name=run.name,
+        status=_status(run),
+        finished=run.finished,
+        facts=facts,
+        settings=settings(run.config),
+        versions=[remark for remark in run.remarks if not remark.startswith("dataset ")],
+        figures=_run_figures(run, identity),
+        image=image,
+        image_left_out=run.two_views is not None and not with_images,
+    )
 
 
 def _status(run: Run) -> str:
     if run.finished and run.last:
-        return f"finished after {run.last['step']:,} steps, {run.last['epoch']} epochs"
+        return f"finished after {run.last.step:,} steps, {run.last.epoch} epochs"
     if run.last:
-        return f"unfinished: its newest checkpoint is of step {run.last['step']:,}"
+        return f"unfinished: its newest checkpoint is of step {run.last.step:,}"
     return "unfinished: it has no checkpoint yet"
 
 
@@ -75,11 +91,11 @@ def _run_figures(run: Run, identity: str) -> list[Panel]:
 
 def tuning_figures(models: Sequence[Model]) -> list[Panel]:
     """Two figures a dataset and label fraction, a line a model, coloured by arm."""
-    tuned = [(m.description, m.metrics) for m in models if m.description and m.metrics]
+    tuned = [(model.record, model.metrics) for model in models if model.record and model.metrics]
     groups: dict[tuple[str, float], dict[str, list[tuple[Mapping[str, float], ...]]]] = {}
-    for description, metrics in tuned:
-        key = (description["dataset"]["name"], float(description["label_fraction"]))
-        groups.setdefault(key, {}).setdefault(arm_name(description), []).append(metrics)
+    for record, metrics in tuned:
+        key = (record.dataset.name, record.label_fraction)
+        groups.setdefault(key, {}).setdefault(arm_name(record.initial), []).append(metrics)
     figures = []
     for number, ((dataset, fraction), arms) in enumerate(sorted(groups.items())):
         for quantity, (figure, title) in enumerate(_TUNING_CURVES):

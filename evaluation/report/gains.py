@@ -1,10 +1,12 @@
 """Arrange results as the report's headline: AUROC by dataset, label, method and label fraction, and the gains."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evaluation.report.study import Result
 from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
+from evaluation.tables.sidecar import Sidecar
+from shards.json_value import JsonValue
 
 MOCO, RANDOM, IMAGENET = "MoCo", "Random", "ImageNet"
 ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
@@ -143,52 +145,50 @@ def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
     return arms if len(alike) == 1 and len({arm.name for arm in arms}) == len(arms) else None
 
 
-def _described(sidecar: Mapping[str, object] | None, several_inits: bool) -> tuple[str, Setting, str, float] | None:
+def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setting, str, float] | None:
     """Arm, setting, method and fraction that a sidecar tells of; None where it does not tell."""
-    model = (sidecar or {}).get("model")
-    if not sidecar or not isinstance(model, Mapping):
+    if sidecar is None:
         return None
-    tested, trained = _dataset_name(sidecar), _dataset_name(model)
+    content = sidecar.content
+    tested, trained = (_text(content.find(*path, "dataset", "name")) for path in ((), ("model",)))
+    method, fraction = _text(content.find("model", "method")), content.find("model", "label_fraction")
+    if tested is None or trained is None or method is None or fraction is None:
+        return None
     try:
-        method, fraction = str(model["method"]), float(model["label_fraction"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if tested is None or trained is None:
+        label_fraction = float(fraction.value)
+    except (TypeError, ValueError):
         return None
     setting = Setting(
         tested,
-        str(sidecar.get("split", "unknown")),
-        str(sidecar.get("aggregate", "image")),
+        _text(content.find("split")) or "unknown",
+        _text(content.find("aggregate")) or "image",
         trained if trained != tested else "",
     )
-    return arm_name(model, several_inits), setting, method, fraction
+    initial = _text(content.find("model", "initial")) or "unknown"
+    return arm_name(initial, _init(sidecar) if several_inits else None), setting, method, label_fraction
 
 
-def _dataset_name(described: Mapping[str, object]) -> str | None:
-    dataset = described.get("dataset")
-    return str(dataset["name"]) if isinstance(dataset, Mapping) and "name" in dataset else None
+def arm_name(initial: str, init: str | None = None) -> str:
+    """Name what a model started from, for a heading.
 
-
-def arm_name(model: Mapping[str, object], several_inits: bool = False) -> str:
-    """What a model started from, for a heading; MoCo names its own start where a study has several."""
-    initial = str(model.get("initial", "unknown"))
+    init: the initial weights of its pretraining, named in a study where these differ between models.
+    """
     name = _ARM_NAMES.get(initial, initial)
-    init = _init(model)
-    if name == MOCO and several_inits and init:
-        return f"{MOCO} from {_ARM_NAMES.get(str(init), str(init))}"
-    return name
+    return f"{MOCO} from {_ARM_NAMES.get(init, init)}" if name == MOCO and init else name
 
 
-def _moco_inits(result: Result) -> set[str]:
+def _moco_inits(result: Result) -> set[str | None]:
     sidecars = [file.sidecar for files in result.content.inputs.arms.values() for file in files if file.sidecar]
-    models = [s["model"] for s in sidecars if isinstance(s.get("model"), Mapping)]
-    return {str(_init(model)) for model in models if model.get("initial") == "moco"}
+    return {_init(sidecar) for sidecar in sidecars if _text(sidecar.content.find("model", "initial")) == "moco"}
 
 
-def _init(model: Mapping[str, object]) -> object:
+def _init(sidecar: Sidecar) -> str | None:
     """The initial weights of the pretraining that a model started from; None where there was none."""
-    provenance = model.get("provenance")
-    return provenance.get("init") if isinstance(provenance, Mapping) else None
+    return _text(sidecar.content.find("model", "provenance", "init"))
+
+
+def _text(found: JsonValue | None) -> str | None:
+    return None if found is None else str(found.value)
 
 
 def _method_order(method: str) -> tuple[int, str]:

@@ -6,21 +6,36 @@ Only JSON, YAML and metrics are read: no weights, no shards, no images, and torc
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import yaml
 
+from evaluation.report.records import (
+    BackboneRecord,
+    DatasetRecord,
+    LastCheckpoint,
+    ModelRecord,
+    RunConfig,
+    backbone_record,
+    dataset_record,
+    last_checkpoint,
+    model_record,
+    run_config,
+)
 from evaluation.statistics.result import BootstrapResult, result_from_json
 from shards.errors import CxrError
+from shards.json_value import JsonError, JsonValue, parse_json
 from training.runs.files import BACKBONE, CHECKPOINTS, CONFIG, LAST, METRICS, MODEL, PATIENTS, TENSORBOARD, TWO_VIEWS
 
 DATASET = "dataset.json"
 _NOT_ENTERED = frozenset({CHECKPOINTS, TENSORBOARD, "__pycache__"})
 _KEYS_OF_A_RESULT = frozenset({"metric", "replicates", "level", "unit", "labels", "mean"})
 _LARGEST_RESULT = 64 * 2**20  # bytes; a result holds a few kilobytes a label
+
+_Read = TypeVar("_Read")
 
 
 class ReportError(CxrError):
@@ -35,25 +50,25 @@ class Run:
     """
 
     name: str
-    config: Mapping[str, Any]
+    config: RunConfig
     remarks: tuple[str, ...]
-    last: Mapping[str, Any] | None
-    backbone: Mapping[str, Any] | None
+    last: LastCheckpoint | None
+    backbone: BackboneRecord | None
     metrics: tuple[Mapping[str, float], ...]
     two_views: Path | None
 
     @property
     def finished(self) -> bool:
         """Whether the run reached its last step and wrote a backbone."""
-        return bool(self.last and self.last.get("finished") and self.backbone)
+        return self.last is not None and self.last.finished and self.backbone is not None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A probed or fine-tuned model. description: model.json, None where it is unfinished."""
+    """A probed or fine-tuned model. record: model.json, None where it is unfinished."""
 
     name: str
-    description: Mapping[str, Any] | None
+    record: ModelRecord | None
     metrics: tuple[Mapping[str, float], ...]
 
 
@@ -67,10 +82,10 @@ class Result:
 
 @dataclass(frozen=True)
 class ShardsFolder:
-    """A dataset of shards. description: dataset.json; digest: its SHA-256."""
+    """A dataset of shards. record: dataset.json; digest: its SHA-256."""
 
     name: str
-    description: Mapping[str, Any]
+    record: DatasetRecord
     digest: str
 
 
@@ -117,24 +132,28 @@ def _folders(root: Path) -> Iterator[tuple[Path, set[str]]]:
 def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
     name = study.root.resolve().name if folder == study.root else folder.relative_to(study.root).as_posix()
     if DATASET in files:
-        description = _read_json(study, folder / DATASET)
-        if description is not None:
+        dataset = _read(study, folder / DATASET, dataset_record)
+        if dataset is not None:
             digest = hashlib.sha256((folder / DATASET).read_bytes()).hexdigest()
-            study.datasets.append(ShardsFolder(name, description, digest))
+            study.datasets.append(ShardsFolder(name, dataset, digest))
         return
     if MODEL not in files and CONFIG in files and files & {METRICS, LAST, BACKBONE, PATIENTS}:
         study.runs.append(_run(study, folder, name, files))
     elif MODEL in files or METRICS in files:
-        description = _read_json(study, folder / MODEL) if MODEL in files else None
-        study.models.append(Model(name, description, _read_metrics(study, folder)))
+        model = _read(study, folder / MODEL, model_record) if MODEL in files else None
+        study.models.append(Model(name, model, _read_metrics(study, folder)))
     for file in sorted(files - {MODEL, LAST, BACKBONE}):
         if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
-            content = _read_json(study, folder / file)
-            if content is not None and content.keys() >= _KEYS_OF_A_RESULT:
+            content = _read(study, folder / file, lambda whole: whole)
+            if content is not None and _is_result(content):
                 _add_result(study, (folder / file).relative_to(study.root).as_posix(), content)
 
 
-def _add_result(study: Study, name: str, content: Mapping[str, Any]) -> None:
+def _is_result(content: JsonValue) -> bool:
+    return isinstance(content.value, dict) and content.value.keys() >= _KEYS_OF_A_RESULT
+
+
+def _add_result(study: Study, name: str, content: JsonValue) -> None:
     """Read a JSON object that has the keys of a result of `cxr-eval bootstrap`, of whatever version."""
     try:
         study.results.append(Result(name, result_from_json(content)))
@@ -148,32 +167,31 @@ def _run(study: Study, folder: Path, name: str, files: set[str]) -> Run:
         name=name,
         config=config,
         remarks=remarks,
-        last=_read_json(study, folder / LAST) if LAST in files else None,
-        backbone=_read_json(study, folder / BACKBONE) if BACKBONE in files else None,
+        last=_read(study, folder / LAST, last_checkpoint) if LAST in files else None,
+        backbone=_read(study, folder / BACKBONE, backbone_record) if BACKBONE in files else None,
         metrics=_read_metrics(study, folder),
         two_views=folder / TWO_VIEWS if TWO_VIEWS in files else None,
     )
 
 
-def _read_json(study: Study, path: Path) -> dict[str, Any] | None:
-    """A JSON object; None, and noted as unreadable, where it is torn; None for JSON of another kind."""
+def _read(study: Study, path: Path, record: Callable[[JsonValue], _Read]) -> _Read | None:
+    """Read a JSON file by one of the readers of records; None, and noted as unreadable, where it cannot be."""
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, OSError):
+        return record(parse_json(path.read_bytes()))
+    except (JsonError, OSError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return None
-    return content if isinstance(content, dict) else None
 
 
-def _read_config(study: Study, path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _read_config(study: Study, path: Path) -> tuple[RunConfig, tuple[str, ...]]:
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        config = run_config(JsonValue(yaml.safe_load(text)))
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
-        return {}, ()
+        return RunConfig({}), ()
     remarks = tuple(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
-    return (content if isinstance(content, dict) else {}), remarks
+    return config, remarks
 
 
 def _read_metrics(study: Study, folder: Path) -> tuple[Mapping[str, float], ...]:

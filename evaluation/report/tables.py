@@ -3,13 +3,13 @@
 Each dataclass is a row or a table as the template shows it: finished strings.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from evaluation.report.figures import Panel, auroc_limits, fraction_figure, percent
 from evaluation.report.gains import MEAN, GainRow, GainTable, arm_name
+from evaluation.report.records import Citation, ModelRecord
 from evaluation.report.study import Model, Result, Study
 from evaluation.report.text import (
     MINUS,
@@ -211,17 +211,10 @@ def other_rows(result: Result) -> Iterator[OtherRow]:
 
 def model_rows(models: Sequence[Model]) -> list[ModelRow]:
     """Group models, one row a dataset, method, start and label fraction: over all draws and seeds, AUROC averaged."""
-    groups: dict[tuple[str, str, float, str], list[Mapping[str, Any]]] = {}
-    for model in models:
-        described = model.description
-        if described:
-            key = (
-                described["dataset"]["name"],
-                described["method"],
-                float(described["label_fraction"]),
-                arm_name(described),
-            )
-            groups.setdefault(key, []).append(described)
+    groups: dict[tuple[str, str, float, str], list[ModelRecord]] = {}
+    for record in (model.record for model in models if model.record):
+        key = (record.dataset.name, record.method, record.label_fraction, arm_name(record.initial))
+        groups.setdefault(key, []).append(record)
     return [
         ModelRow(
             dataset=dataset,
@@ -229,8 +222,8 @@ def model_rows(models: Sequence[Model]) -> list[ModelRow]:
             fraction=percent(fraction),
             arm=arm,
             models=len(members),
-            samples=_range([member["train_samples"] for member in members]),
-            labels=listed(label for member in members for label in member["labels"]),
+            samples=_range([member.train_samples for member in members]),
+            labels=listed(label for member in members for label in member.labels),
             valid=_split_auroc(members, "valid"),
             test=_split_auroc(members, "test"),
         )
@@ -238,10 +231,10 @@ def model_rows(models: Sequence[Model]) -> list[ModelRow]:
     ]
 
 
-def _split_auroc(members: Sequence[Mapping[str, Any]], split: str) -> str:
+def _split_auroc(members: Sequence[ModelRecord], split: str) -> str:
     """Mean AUROC over labels and models in a split, or why there is none."""
-    found = [result.get(split) for member in members for result in member["results"].values()]
-    values = [entry["auroc"] for entry in found if entry and entry["auroc"] is not None]
+    found = [result.get(split) for member in members for result in member.results.values()]
+    values = [entry.auroc for entry in found if entry and entry.auroc is not None]
     if values:
         return f"{sum(values) / len(values):.3f}"
     return "undefined" if any(found) else f"no {split_name(split)} split"
@@ -256,27 +249,20 @@ def dataset_rows(study: Study) -> list[DatasetRow]:
     """List the datasets found in the folder with their counts, then those that are only cited."""
     rows = []
     for dataset in study.datasets:
-        splits = dataset.description.get("splits", {})
-        rows.append(
-            DatasetRow(
-                name=dataset.description.get("name", dataset.name),
-                digest=dataset.digest,
-                splits=[splits.get(split, {}).get("samples") for split in ("train", "valid", "test")],
-                patients=sum(split.get("patients", 0) for split in splits.values()),
-                licence=dataset.description.get("licence", ""),
-            )
-        )
+        record = dataset.record
+        name = dataset.name if record.name is None else record.name
+        rows.append(DatasetRow(name, dataset.digest, list(record.samples), record.patients, record.licence))
     known = {row.digest for row in rows}
-    cited = {citation["digest"]: citation["name"] for citation in _citations(study) if "digest" in citation}
+    cited = {citation.digest: citation.name for citation in _citations(study) if citation.digest is not None}
     for digest, name in cited.items():
         if digest not in known:
             rows.append(DatasetRow(name, digest, [None] * 3, None, ""))
     return rows
 
 
-def _citations(study: Study) -> list[Mapping[str, Any]]:
-    runs = [run.backbone.get("provenance", {}).get("datasets", []) for run in study.runs if run.backbone]
-    models = [[model.description["dataset"]] for model in study.models if model.description]
+def _citations(study: Study) -> list[Citation]:
+    runs = [run.backbone.datasets for run in study.runs if run.backbone]
+    models = [(model.record.dataset,) for model in study.models if model.record]
     return [citation for group in (*runs, *models) for citation in group]
 
 

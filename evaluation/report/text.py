@@ -1,9 +1,9 @@
 """Put numbers and facts of a report in words: estimates, durations, settings, and what a reader must know."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from evaluation.report.gains import IMAGENET, GainTable
+from evaluation.report.records import RunConfig
 from evaluation.report.study import Result, Study
 from evaluation.statistics.result import Difference, Value
 
@@ -48,15 +48,13 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
-def settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+def settings(config: RunConfig) -> list[tuple[str, str]]:
     """Options of a run as (name, value), paths left out: a report is passed on, and paths say who ran it where."""
     spelled = []
-    for name, value in config.items():
-        if name in _PATHS or value is None:
-            continue
-        if isinstance(value, list | tuple):
-            value = ", ".join(map(str, value))
-        spelled.append((name.replace("_", " "), str(value).rsplit("/", 1)[-1] if name == "init" else str(value)))
+    for name in config.options:
+        value = config.value(name)
+        if name not in _PATHS and value is not None:
+            spelled.append((name.replace("_", " "), value.rsplit("/", 1)[-1] if name == "init" else value))
     return spelled
 
 
@@ -91,7 +89,7 @@ def caveats(study: Study, tables: Sequence[GainTable], missing: Sequence[str] = 
             "The ImageNet arm was not run: no result here starts from ImageNet weights, so the gain over them is open."
         )
     unfinished = [run.name for run in study.runs if not run.finished]
-    unfinished += [model.name for model in study.models if model.description is None]
+    unfinished += [model.name for model in study.models if model.record is None]
     if unfinished:
         sentences.append(f"Not finished when this page was made: {listed(unfinished)}.")
     if study.unreadable:
@@ -155,10 +153,10 @@ def _about_draws(tables: Sequence[GainTable], results: Sequence[Result]) -> list
 
 def _about_seeds(study: Study) -> list[str]:
     """Of the pretraining runs, or where the folder has none, of those that the models name."""
-    seeds = [run.config.get("seed") for run in study.runs]
+    seeds = [run.config.value("seed") for run in study.runs]
     if not seeds:
-        described = [model.description for model in study.models if model.description]
-        seeds = [model["provenance"].get("seed") for model in described if model["initial"] == "moco"]
+        records = [model.record for model in study.models if model.record and model.record.initial == "moco"]
+        seeds = [None if record.seed is None else str(record.seed) for record in records]
     if len(set(seeds)) != 1 or seeds[0] is None:  # an imported checkpoint does not say its seed
         return []
     return [
@@ -175,10 +173,9 @@ def _about_splits(study: Study, tables: Sequence[GainTable]) -> list[str]:
     for dataset, split in other.items():
         sentences.append(f"{dataset}: measured on the {split} split, not on a test split. Such figures are optimistic.")
     without = [
-        model.description["dataset"]["name"]
+        model.record.dataset.name
         for model in study.models
-        if model.description
-        and any(of_label.get("test") is None for of_label in model.description.get("results", {}).values())
+        if model.record and any("test" not in of_label for of_label in model.record.results.values())
     ]
     if without:
         sentences.append(
@@ -193,7 +190,7 @@ def _about_seen(results: Sequence[Result]) -> list[str]:
         for result in results
         for files in result.content.inputs.arms.values()
         for file in files
-        if file.sidecar and file.sidecar.get("seen_patients")
+        if file.sidecar and (count := file.sidecar.content.find("seen_patients")) and count.value
     ]
     if not seen:
         return []

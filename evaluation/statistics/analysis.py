@@ -256,7 +256,7 @@ def _inputs(comparison: Comparison) -> Inputs:
         )
         for arm in comparison.arms
     }
-    return Inputs(dict(comparison.truth_origin), arms)
+    return Inputs(comparison.truth_origin, arms)
 
 
 @functools.cache

@@ -3,16 +3,20 @@
 docs/statistics.md lists the keys. What cannot be estimated is None with the counts beside it, never a number.
 """
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 from evaluation.tables.comparison import LeftOut
+from evaluation.tables.sidecar import Sidecar
+from evaluation.tables.truth import TruthOrigin
+from shards.json_value import JsonValue
 
 FORMAT_VERSION = 2
 
 Interval = tuple[float, float]
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,23 @@ class MeanResult:
 
 
 @dataclass(frozen=True)
+class MetricResult:
+    """All arms by a further metric, label by label and on the mean over labels."""
+
+    labels: dict[str, LabelResult]
+    mean: MeanResult
+
+
+@dataclass(frozen=True)
+class SubgroupResult:
+    """All arms on the rows of one subgroup. n: how many these are."""
+
+    n: int
+    labels: dict[str, LabelResult]
+    mean: MeanResult
+
+
+@dataclass(frozen=True)
 class ArmInput:
     """A file of predictions as the result records it: with the draw it counts as, and all of its sidecar."""
 
@@ -80,14 +101,14 @@ class ArmInput:
     sha256: str | None
     draw: int
     pretraining_seed: int | None
-    sidecar: dict[str, Any] | None
+    sidecar: Sidecar | None
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where all of it came from. labels: path, digest and rows of the truth."""
+    """Where all of it came from. labels: the truth."""
 
-    labels: dict[str, Any]
+    labels: TruthOrigin
     arms: dict[str, tuple[ArmInput, ...]]
 
 
@@ -116,12 +137,16 @@ class BootstrapResult:
     inputs: Inputs
     versions: dict[str, str]
     allowed_different: tuple[str, ...] = ()
-    metrics: dict[str, Any] = field(default_factory=dict)
-    subgroups: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, MetricResult] = field(default_factory=dict)
+    subgroups: dict[str, dict[str, SubgroupResult]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The mapping that is written, its keys in the order of docs/statistics.md."""
-        content = dataclasses.asdict(self)
+        content = asdict(self)
+        content["inputs"] = {
+            "labels": self.inputs.labels.as_json(),
+            "arms": {arm: [_input_as_json(one) for one in files] for arm, files in self.inputs.arms.items()},
+        }
         order = [
             *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
             *("allowed_different", "left_out"),
@@ -130,63 +155,139 @@ class BootstrapResult:
         return {"format_version": FORMAT_VERSION, **{key: content[key] for key in order}}
 
 
-def result_from_json(content: Mapping[str, Any]) -> BootstrapResult:
+def _input_as_json(file: ArmInput) -> dict[str, Any]:
+    return asdict(file) | {"sidecar": None if file.sidecar is None else file.sidecar.content.value}
+
+
+def result_from_json(content: JsonValue) -> BootstrapResult:
     """Read what as_json wrote. Raises ValueError where it is of another version, or not such a result.
 
     Keys of a later writer that this version does not name are passed over.
     """
-    version = content.get("format_version", 1)
-    if version != FORMAT_VERSION:
-        raise ValueError(f"result format version {version!r}, this program reads version {FORMAT_VERSION}")
-    try:
-        return BootstrapResult(
-            **{
-                **_known(BootstrapResult, content),
-                "over": tuple(content["over"]),
-                "different": tuple(content["different"]),
-                "allowed_different": tuple(content.get("allowed_different", ())),
-                "warnings": tuple(content["warnings"]),
-                "left_out": LeftOut(**_known(LeftOut, content["left_out"])),
-                "labels": {str(label): _label(entry) for label, entry in content["labels"].items()},
-                "mean": _mean(content["mean"]),
-                "holm_family": _tuple(content.get("holm_family")),
-                "inputs": _inputs(content["inputs"]),
-            }
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"a key is missing or of another kind: {error}") from error
+    version = content.find("format_version")
+    found = 1 if version is None else version.value
+    if found != FORMAT_VERSION:
+        raise ValueError(f"result format version {found!r}, this program reads version {FORMAT_VERSION}")
+    return BootstrapResult(
+        metric=content.at("metric").text(),
+        replicates=content.at("replicates").whole(),
+        level=content.at("level").number(),
+        seed=content.at("seed").whole(),
+        reference=content.nullable("reference", JsonValue.text),
+        unit=content.at("unit").text(),
+        units=content.at("units").whole(),
+        over=content.at("over").texts(),
+        different=content.at("different").texts(),
+        allowed_different=content.optional("allowed_different", JsonValue.texts) or (),
+        left_out=_left_out(content.at("left_out")),
+        warnings=content.at("warnings").texts(),
+        labels=_each(content.at("labels"), _label),
+        mean=_mean(content.at("mean")),
+        holm_family=content.optional("holm_family", JsonValue.texts),
+        inputs=_inputs(content.at("inputs")),
+        versions=_each(content.at("versions"), JsonValue.text),
+        metrics=content.optional("metrics", lambda metrics: _each(metrics, _metric)) or {},
+        subgroups=content.optional("subgroups", _subgroups) or {},
+    )
 
 
-def _label(entry: Mapping[str, Any]) -> LabelResult:
-    return LabelResult(**{**_known(LabelResult, entry), **_estimates(entry)})
+def _each(entry: JsonValue, read: Callable[[JsonValue], _Read]) -> dict[str, _Read]:
+    return {key: read(one) for key, one in entry.fields().items()}
 
 
-def _mean(entry: Mapping[str, Any]) -> MeanResult:
-    return MeanResult(**{**_known(MeanResult, entry), **_estimates(entry), "labels": tuple(entry["labels"])})
+def _label(entry: JsonValue) -> LabelResult:
+    return LabelResult(
+        n=entry.at("n").whole(),
+        positives=entry.at("positives").whole(),
+        negatives=entry.at("negatives").whole(),
+        undefined_replicates=entry.at("undefined_replicates").whole(),
+        arms=_each(entry.at("arms"), _value),
+        differences=_each(entry.at("differences"), _difference),
+    )
 
 
-def _estimates(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "arms": {name: Value(**_with_tuples(Value, value)) for name, value in entry["arms"].items()},
-        "differences": {
-            name: Difference(**_with_tuples(Difference, value)) for name, value in entry["differences"].items()
-        },
-    }
+def _mean(entry: JsonValue) -> MeanResult:
+    return MeanResult(
+        labels=entry.at("labels").texts(),
+        undefined_replicates=entry.at("undefined_replicates").whole(),
+        arms=_each(entry.at("arms"), _value),
+        differences=_each(entry.at("differences"), _difference),
+    )
 
 
-def _inputs(content: Mapping[str, Any]) -> Inputs:
-    arms = {name: tuple(ArmInput(**_known(ArmInput, one)) for one in files) for name, files in content["arms"].items()}
-    return Inputs(dict(content["labels"]), arms)
+def _metric(entry: JsonValue) -> MetricResult:
+    return MetricResult(_each(entry.at("labels"), _label), _mean(entry.at("mean")))
 
 
-def _with_tuples(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _tuple(value) if isinstance(value, list) else value for key, value in _known(kind, content).items()}
+def _subgroups(entry: JsonValue) -> dict[str, dict[str, SubgroupResult]]:
+    return {column: _each(groups, _subgroup) for column, groups in entry.fields().items()}
 
 
-def _known(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    names = {one.name for one in dataclasses.fields(kind)}
-    return {key: value for key, value in content.items() if key in names}
+def _subgroup(entry: JsonValue) -> SubgroupResult:
+    return SubgroupResult(entry.at("n").whole(), _each(entry.at("labels"), _label), _mean(entry.at("mean")))
 
 
-def _tuple(value: Any) -> Any:  # noqa: ANN401 - a JSON list or null
-    return None if value is None else tuple(value)
+def _value(entry: JsonValue) -> Value:
+    draws = entry.optional("draws", JsonValue.items) or ()
+    return Value(
+        value=entry.nullable("value", JsonValue.number),
+        ci=entry.optional("ci", _interval),
+        method=entry.optional("method", JsonValue.text),
+        draws=tuple(None if draw.value is None else draw.number() for draw in draws),
+        conditional_ci=entry.optional("conditional_ci", _interval),
+        bootstrap_ci=entry.optional("bootstrap_ci", _interval),
+    )
+
+
+def _difference(entry: JsonValue) -> Difference:
+    return Difference(
+        value=entry.nullable("value", JsonValue.number),
+        ci=entry.optional("ci", _interval),
+        p_value=entry.optional("p_value", JsonValue.number),
+        method=entry.optional("method", JsonValue.text),
+        df=entry.optional("df", JsonValue.number),
+        bootstrap_ci=entry.optional("bootstrap_ci", _interval),
+        bootstrap_p_value=entry.optional("bootstrap_p_value", JsonValue.number),
+        holm_p_value=entry.optional("holm_p_value", JsonValue.number),
+        conditional_ci=entry.optional("conditional_ci", _interval),
+    )
+
+
+def _interval(entry: JsonValue) -> Interval:
+    bounds = entry.items()
+    if len(bounds) != 2:
+        raise entry.wrong("two numbers")
+    return bounds[0].number(), bounds[1].number()
+
+
+def _left_out(entry: JsonValue) -> LeftOut:
+    labels = entry.optional("labels", lambda labels: _each(labels, lambda names: list(names.texts())))
+    return LeftOut(labels or {}, entry.optional("rows", lambda rows: _each(rows, JsonValue.wholes)) or {})
+
+
+def _inputs(entry: JsonValue) -> Inputs:
+    arms = _each(entry.at("arms"), lambda files: tuple(_arm_input(file) for file in files.items()))
+    return Inputs(_truth_origin(entry.at("labels")), arms)
+
+
+def _truth_origin(entry: JsonValue) -> TruthOrigin:
+    return TruthOrigin(
+        path=entry.at("path").text(),
+        rows=entry.at("rows").whole(),
+        sha256=entry.optional("sha256", JsonValue.text),
+        name=entry.optional("name", JsonValue.text),
+        digest=entry.optional("digest", JsonValue.text),
+        split=entry.optional("split", JsonValue.text),
+        images=entry.optional("images", JsonValue.whole),
+    )
+
+
+def _arm_input(entry: JsonValue) -> ArmInput:
+    sidecar = entry.nullable("sidecar", JsonValue.fields)
+    return ArmInput(
+        path=entry.at("path").text(),
+        sha256=entry.nullable("sha256", JsonValue.text),
+        draw=entry.at("draw").whole(),
+        pretraining_seed=entry.nullable("pretraining_seed", JsonValue.whole),
+        sidecar=None if sidecar is None else Sidecar(JsonValue(entry.at("sidecar").value)),
+    )

@@ -1,9 +1,7 @@
 """Predict the split that a study judges with each finished cell, unless its predictions are there and up to date."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from evaluation.model_options import PredictOptions
 from evaluation.predictions import predict_with
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
+from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.networks import head_name
 from training.claims import waited_for
 from training.downstream.model_directory import Model, load_model
@@ -52,20 +51,28 @@ def predict_cell(folder: StudyFolder, cell: Cell, inputs: SharedInputs, *, devic
 
 
 def _is_current(path: Path, directory: Path, dataset: Dataset, aggregate: str) -> bool:
-    sidecar = _json(path.with_name(path.name + ".json"))
-    if sidecar is None or not path.is_file():
+    sidecar = _parsed(path.with_name(path.name + ".json"))
+    if not path.is_file():
         return False
-    recorded = (sidecar["model"]["digest"], sidecar["dataset"]["digest"], sidecar["aggregate"])
-    described = _json(directory / MODEL) or {}
-    return recorded == (described.get("digest"), dataset.digest, aggregate)
+    recorded = (
+        _text(sidecar, "model", "digest"),
+        _text(sidecar, "dataset", "digest"),
+        _text(sidecar, "aggregate"),
+    )
+    return recorded == (_text(_parsed(directory / MODEL), "digest"), dataset.digest, aggregate)
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _parsed(path: Path) -> JsonValue | None:
+    """A file's JSON, None where there is none or it is torn: then the predictions are made again."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return parse_json(path.read_bytes())
+    except (OSError, JsonError):
         return None
-    return content if isinstance(content, dict) else None
+
+
+def _text(content: JsonValue | None, *keys: str) -> str | None:
+    found = None if content is None else content.find(*keys)
+    return None if found is None else str(found.value)
 
 
 def _logits_of_embeddings(

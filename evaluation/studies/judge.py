@@ -5,7 +5,6 @@ Safe at any time: what is finished is judged, what is missing is listed, and not
 
 import dataclasses
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from evaluation.studies.tables import write_cells, write_gains
 from evaluation.tables.arm_files import ArmFiles
 from shards.durable import write_json_atomically
 from shards.errors import CxrError
+from shards.json_value import parse_json
 from training.errors import StudyError
 from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of
 from training.studies.records import FINISHED, CellState, cell_record, cell_state
@@ -146,7 +146,7 @@ def _result(
 def _existing(options: BootstrapOptions) -> BootstrapResult | None:
     """The result that is there, if it is of these files, unchanged, and of these options."""
     try:
-        result = result_from_json(json.loads(options.output.read_bytes()))
+        result = result_from_json(parse_json(options.output.read_bytes()))
     except (OSError, ValueError):
         return None
     asked = (options.metric, options.replicates, options.level, options.seed, options.reference)

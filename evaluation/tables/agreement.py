@@ -6,8 +6,10 @@ A gain is the effect of pretraining only where nothing else differs. What a side
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluation.tables.provenance import ArmTables, stated
+from evaluation.tables.provenance import ArmTables
+from evaluation.tables.sidecar import Sidecar, stated
 from evaluation.tables.table import Table, TableError
+from evaluation.tables.truth import TruthOrigin
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "architecture": ("architecture",),
@@ -41,18 +43,16 @@ class Agreement:
     remarks: tuple[str, ...]
 
 
-def agreement(
-    arms: Sequence[ArmTables], truth_origin: Mapping[str, object], allowed: Collection[str] = ()
-) -> Agreement:
+def agreement(arms: Sequence[ArmTables], truth: TruthOrigin, allowed: Collection[str] = ()) -> Agreement:
     """Compare the arms' sidecars with each other and with the truth.
 
-    truth_origin: what the result says of the truth; the digest of a dataset of shards is compared with the one that
-    each file was predicted on. Raises TableError for files of one arm that differ in more than draw and seeds, and for
+    truth: where it is of a dataset of shards, its digest is compared with the one that each file was predicted on.
+    Raises TableError for files of one arm that differ in more than draw and seeds, and for
     arms that differ in anything else than `initial` that is not allowed.
     """
     for arm in arms:
         _refuse_mixed(arm)
-    found = {name: told for name in DIFFERENCES if (told := _difference(name, arms, truth_origin))}
+    found = {name: told for name in DIFFERENCES if (told := _difference(name, arms, truth))}
     refused = {name: told for name, told in found.items() if name != INITIAL and name not in allowed}
     if refused:
         raise TableError(
@@ -64,13 +64,13 @@ def agreement(
     return Agreement(tuple(found), was_allowed, tuple(_remarks(arms, found, allowed)))
 
 
-def _difference(name: str, arms: Sequence[ArmTables], truth_origin: Mapping[str, object]) -> str | None:
+def _difference(name: str, arms: Sequence[ArmTables], truth: TruthOrigin) -> str | None:
     """What differs, in words, or None."""
     by_arm = {arm.name: _values(name, arm.tables) for arm in arms}
     if name == DRAWS:
         by_arm = {arm.name: _draws(arm) for arm in arms}
     known = {arm: values for arm, values in by_arm.items() if values}
-    if name == DATASET and (mismatch := _other_truth(arms, truth_origin)):
+    if name == DATASET and (mismatch := _other_truth(arms, truth)):
         return mismatch
     first = next(iter(known.values()), None)
     if all(values == first for values in known.values()):
@@ -85,49 +85,49 @@ def _values(name: str, tables: Sequence[Table]) -> set[str]:
     for table in tables:
         parts = list(_parts(name, table))
         if any(part is not None for part in parts):
-            found.add(" and ".join("unknown" if part is None else str(part) for part in parts))
+            found.add(" and ".join("unknown" if part is None else part for part in parts))
     return found
 
 
-def _parts(name: str, table: Table) -> Iterator[object]:
+def _parts(name: str, table: Table) -> Iterator[str | None]:
     if name == DATASET:
-        trained = stated(table.sidecar, "model")
-        yield _digest(stated(table.sidecar, "dataset"))
-        yield _digest(trained.get("dataset")) if isinstance(trained, Mapping) else None
+        yield _predicted_on(table.sidecar)
+        yield _digest(_said(table.sidecar, "model", "dataset", "digest"))
     elif name == INITIAL:
         yield _began_from(table)
     else:
         for key in _KEYS.get(name, ()):
-            value = stated(table.sidecar, key)
+            value = _said(table.sidecar, key)
             yield _ABSENT.get(key) if value is None and table.sidecar is not None else value
 
 
-def _began_from(table: Table) -> object:
+def _said(sidecar: Sidecar | None, key: str, *below: str) -> str | None:
+    """What a sidecar states, as text."""
+    found = stated(sidecar, key, *below)
+    return None if found is None else str(found.value)
+
+
+def _began_from(table: Table) -> str | None:
     """The weights before any pretraining (random, imagenet, a file's name), or the model's where there was none."""
-    provenance = stated(table.sidecar, "provenance")
-    init = provenance.get("init") if isinstance(provenance, Mapping) else None
-    return init if init is not None else stated(table.sidecar, "initial")
+    return _said(table.sidecar, "provenance", "init") or _said(table.sidecar, "initial")
 
 
 def _draws(arm: ArmTables) -> set[str]:
     """The arm's draws as one value, so that sets are compared; none where a file does not say."""
-    numbers = [stated(table.sidecar, "draw") for table in arm.tables]
-    if any(number is None for number in numbers):
-        return set()
-    return {", ".join(str(number) for number in sorted({int(str(number)) for number in numbers}))}
+    numbers = [_said(table.sidecar, "draw") for table in arm.tables]
+    known = {int(number) for number in numbers if number is not None}
+    return set() if None in numbers else {", ".join(str(number) for number in sorted(known))}
 
 
-def _other_truth(arms: Sequence[ArmTables], truth_origin: Mapping[str, object]) -> str | None:
+def _other_truth(arms: Sequence[ArmTables], truth: TruthOrigin) -> str | None:
     """Whether a file was predicted on another build of the dataset than the truth is of."""
-    digest = truth_origin.get("digest")
+    digest = _digest(truth.digest)
     if digest is None:  # a table: nothing is known of its dataset
         return None
     for table in (table for arm in arms for table in arm.tables):
-        predicted = _digest(stated(table.sidecar, "dataset"))
-        if predicted is not None and predicted != _short(digest):
-            return (
-                f"dataset ({table.path} was predicted on that of digest {predicted}, the truth is of {_short(digest)})"
-            )
+        predicted = _predicted_on(table.sidecar)
+        if predicted is not None and predicted != digest:
+            return f"dataset ({table.path} was predicted on that of digest {predicted}, the truth is of {digest})"
     return None
 
 
@@ -160,9 +160,9 @@ def _remarks(arms: Sequence[ArmTables], found: Mapping[str, str], allowed: Colle
         yield f"No sidecar says how these were made, so that it is not known whether arms differ in it: {shown}."
     for arm in arms:
         counts = [
-            sum(int(str(stated(table.sidecar, name) or 0)) for name in ("seen_patients", "run_patients"))
+            sum(int(_said(table.sidecar, name) or 0) for name in ("seen_patients", "run_patients"))
             for table in arm.tables
-            if stated(table.sidecar, "allow_seen_patients")
+            if (was_allowed := stated(table.sidecar, "allow_seen_patients")) is not None and was_allowed.value
         ]
         if any(counts):
             yield (
@@ -171,9 +171,11 @@ def _remarks(arms: Sequence[ArmTables], found: Mapping[str, str], allowed: Colle
             )
 
 
-def _digest(citation: object) -> str | None:
-    return _short(citation["digest"]) if isinstance(citation, Mapping) and "digest" in citation else None
+def _predicted_on(sidecar: Sidecar | None) -> str | None:
+    """The digest of the dataset that predictions were made on."""
+    return _digest(_said(sidecar, "dataset", "digest"))
 
 
-def _short(digest: object) -> str:
-    return str(digest)[:12]
+def _digest(digest: str | None) -> str | None:
+    """A digest as messages show it."""
+    return None if digest is None else digest[:12]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,9 @@ from evaluation.tables.agreement import agreement
 from evaluation.tables.identifiers import quoted, some
 from evaluation.tables.patients import PATIENT
 from evaluation.tables.provenance import ArmTables, Draw, draws_of
+from evaluation.tables.sidecar import Sidecar
 from evaluation.tables.table import Table, TableError
-from evaluation.tables.truth import Truth
+from evaluation.tables.truth import Truth, TruthOrigin
 
 __all__ = ["Arm", "ArmTables", "Comparison", "Draw", "Input", "LeftOut", "compare"]
 
@@ -26,7 +26,7 @@ class Input:
 
     path: str
     sha256: str | None
-    sidecar: dict[str, Any] | None
+    sidecar: Sidecar | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Comparison:
     different: tuple[str, ...]
     left_out: LeftOut
     warnings: tuple[str, ...]
-    truth_origin: dict[str, object]
+    truth_origin: TruthOrigin
     allowed: tuple[str, ...] = ()
 
     @property

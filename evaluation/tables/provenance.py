@@ -1,12 +1,11 @@
 """Read from sidecars which draw and pretraining seed a file of predictions is of."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.tables.sidecar import Sidecar, stated
 from evaluation.tables.table import Table, TableError
-
-Sidecar = Mapping[str, object]
+from shards.json_value import JsonValue
 
 
 @dataclass(frozen=True, order=True)
@@ -31,7 +30,7 @@ def draws_of(arm: ArmTables) -> tuple[Draw, ...]:
     Raises TableError where a file, or a draw of one pretraining seed, is given twice: it would count as evidence twice.
     """
     _refuse_same_file(arm)
-    numbers = [_integer(table.sidecar, "draw") for table in arm.tables]
+    numbers = [_integer(stated(table.sidecar, "draw")) for table in arm.tables]
     seeds = [_pretraining_seed(table.sidecar) for table in arm.tables]
     if any(number is None for number in numbers):
         return tuple(Draw(number, seed) for number, seed in enumerate(seeds))
@@ -52,28 +51,20 @@ def draws_of(arm: ArmTables) -> tuple[Draw, ...]:
     return tuple(draws)
 
 
-def stated(sidecar: Sidecar | None, key: str) -> object:
-    """What a sidecar says of the predictions, else of their model; None where it says nothing."""
-    if sidecar is None:
-        return None
-    model = sidecar.get("model")
-    return sidecar[key] if key in sidecar else model.get(key) if isinstance(model, Mapping) else None
-
-
 def _pretraining_seed(sidecar: Sidecar | None) -> int | None:
     """The seed of the pretraining, or of the random initial weights where there was none."""
-    recorded = _integer(sidecar, "pretraining_seed")
+    recorded = _integer(stated(sidecar, "pretraining_seed"))
     if recorded is not None:
         return recorded
-    provenance = stated(sidecar, "provenance")
-    seed = provenance.get("seed") if isinstance(provenance, Mapping) else None
-    if isinstance(seed, int):
+    seed = _integer(stated(sidecar, "provenance", "seed"))
+    if seed is not None:
         return seed
-    return _integer(sidecar, "seed") if stated(sidecar, "initial") == "random" else None
+    initial = stated(sidecar, "initial")
+    return _integer(stated(sidecar, "seed")) if initial is not None and initial.value == "random" else None
 
 
-def _integer(sidecar: Sidecar | None, key: str) -> int | None:
-    value = stated(sidecar, key)
+def _integer(found: JsonValue | None) -> int | None:
+    value = None if found is None else found.value
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -1,17 +1,16 @@
 """Read tables whose first column is an id: predictions with their sidecars, and truth, checked value by value."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.tables.identifiers import comparable
+from evaluation.tables.sidecar import Sidecar, read_sidecar
 from evaluation.tables.table_files import TableError, as_text, read_raw_table
 from evaluation.tables.zarr_scores import read_zarr_scores
 
@@ -31,7 +30,7 @@ class Table:
     ids: tuple[str, ...]
     columns: pd.DataFrame
     first_line: int
-    sidecar: dict[str, Any] | None
+    sidecar: Sidecar | None
     sha256: str | None
 
     @property
@@ -102,7 +101,7 @@ def read_table(path: Path) -> Table:
         ids=tuple(comparable(names[0], written)),
         columns=raw.columns[names[1:]],
         first_line=raw.first_line,
-        sidecar=_read_sidecar(path),
+        sidecar=read_sidecar(path),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     _refuse_repeated(table, written)
@@ -128,19 +127,6 @@ def read_predictions(path: Path) -> list[Table]:
     ]
     _refuse_repeated(tables[0], group.ids)
     return tables
-
-
-def _read_sidecar(path: Path) -> dict[str, Any] | None:
-    sidecar = path.with_name(path.name + ".json")
-    if not sidecar.is_file():
-        return None
-    try:
-        content = json.loads(sidecar.read_bytes())
-    except ValueError as error:
-        raise TableError(f"{sidecar} is not JSON: {error}. Write the predictions again, or remove it.") from error
-    if not isinstance(content, dict):
-        raise TableError(f"{sidecar} holds no JSON object. Write the predictions again, or remove it.")
-    return content
 
 
 def _refuse_repeated(table: Table, written: Sequence[str]) -> None:

@@ -23,6 +23,28 @@ STUDY_COLUMN = "study_id"
 
 
 @dataclass(frozen=True)
+class TruthOrigin:
+    """What a result says of the truth. sha256: of a table; name, digest, split: of a dataset of shards.
+
+    rows: of the comparison; images: how many the studies were made from, None where rows are not studies.
+    """
+
+    path: str
+    rows: int
+    sha256: str | None = None
+    name: str | None = None
+    digest: str | None = None
+    split: str | None = None
+    images: int | None = None
+
+    def as_json(self) -> dict[str, str | int]:
+        """The keys that are known, in the order in which results have always had them."""
+        order = ("path", "sha256", "name", "digest", "split", "rows", "images")
+        known = {key: getattr(self, key) for key in order}
+        return {key: value for key, value in known.items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Truth:
     """source: the path as given. id_name: what a row is (`Study`, `key`, ...). ids: [rows], as compared.
 
@@ -36,7 +58,7 @@ class Truth:
     labels: pd.DataFrame
     groups: pd.DataFrame
     unused: tuple[str, ...]
-    origin: dict[str, object]
+    origin: TruthOrigin
 
 
 def read_truth(path: Path, predictions: Sequence[Table]) -> Truth:
@@ -58,7 +80,7 @@ def _from_table(path: Path, column: str, shared: set[str]) -> Truth:
     groups = _groups(table.columns.drop(columns=names))
     unused = tuple(str(name) for name in groups if name != PATIENT and _is_label(table, str(name)))
     groups = patients_of_ids(table, groups)
-    origin: dict[str, object] = {"path": str(path), "sha256": table.sha256, "rows": len(table.ids)}
+    origin = TruthOrigin(str(path), len(table.ids), sha256=table.sha256)
     truth = Truth(path, table.id_column, table.ids, labels, groups, unused, origin)
     wanted, given = kind_of(column), kind_of(table.id_column)
     if wanted == given:
@@ -84,7 +106,7 @@ def _from_shards(root: Path, predictions: Sequence[Table], column: str, shared: 
     names = _shared_labels(root, list(dataset.label_names), shared)
     labels = rows[names].astype(np.float64)
     groups = _groups(rows.drop(columns=list(dataset.label_names)))
-    origin: dict[str, object] = {"path": str(root), **dataset.citation, "split": split, "rows": len(rows)}
+    origin = TruthOrigin(str(root), len(rows), name=dataset.name, digest=dataset.digest, split=split)
     kind = kind_of(column)
     source = "source_path" if kind == PATH else "sample_id" if column == "sample_id" else "key"
     ids = comparable(column, [str(value) for value in rows[source]])
@@ -106,7 +128,7 @@ def _by_study(truth: Truth, studies: Sequence[str]) -> Truth:
     by_study = truth.groups.groupby(codes)
     constant = [str(name) for name in truth.groups if (by_study[str(name)].nunique() == 1).all()]
     groups = by_study[constant].first().reset_index(drop=True)
-    origin = {**truth.origin, "rows": len(unique), "images": len(studies)}
+    origin = replace(truth.origin, rows=len(unique), images=len(studies))
     return Truth(truth.source, STUDY, tuple(map(str, unique)), labels, groups, truth.unused, origin)
 
 
@@ -150,17 +172,18 @@ def _shared_labels(path: Path, columns: Sequence[str], shared: set[str]) -> list
 
 def _refuse_other_dataset(dataset: Dataset, predictions: Sequence[Table]) -> None:
     for table in predictions:
-        named = (table.sidecar or {}).get("dataset", {}).get("name")
-        if named is not None and named != dataset.name:
+        named = table.sidecar.content.find("dataset", "name") if table.sidecar else None
+        if named is not None and named.value != dataset.name:
             raise TableError(
-                f"{table.path} predicts the dataset {named!r}, {dataset.root} is {dataset.name!r}: give the shards "
-                "that the predictions were made on"
+                f"{table.path} predicts the dataset {named.value!r}, {dataset.root} is {dataset.name!r}: give the "
+                "shards that the predictions were made on"
             )
 
 
 def _split(dataset: Dataset, predictions: Sequence[Table]) -> str:
     """The one split that all sidecars name; without a sidecar, the split of the first id."""
-    named = {str(table.sidecar["split"]) for table in predictions if table.sidecar and "split" in table.sidecar}
+    splits = [table.sidecar.content.find("split") for table in predictions if table.sidecar]
+    named = {str(split.value) for split in splits if split is not None}
     if len(named) > 1:
         raise TableError(f"the predictions are of different splits: {', '.join(sorted(named))}")
     if named:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.tables.sidecar import Sidecar
 from evaluation.tables.table_files import TableError
+from shards.json_value import JsonValue
 
 if TYPE_CHECKING:
     import zarr
@@ -29,7 +31,7 @@ class ZarrScores:
     labels: tuple[str, ...]
     id_column: str
     ids: tuple[str, ...]
-    sidecars: tuple[dict[str, Any] | None, ...]
+    sidecars: tuple[Sidecar | None, ...]
 
 
 def read_zarr_scores(path: Path) -> ZarrScores:
@@ -56,7 +58,7 @@ def read_zarr_scores(path: Path) -> ZarrScores:
         raise TableError(f"{path}: label {repeated[0]!r} occurs more than once")
     models = attributes.get("models")
     described = models if isinstance(models, list) and len(models) == len(scores) else [None] * len(scores)
-    sidecars = tuple(one if isinstance(one, dict) else None for one in described)
+    sidecars = tuple(Sidecar(JsonValue(one)) if isinstance(one, dict) else None for one in described)
     return ZarrScores(scores.astype(np.float64), labels, id_column, ids, sidecars)
 
 

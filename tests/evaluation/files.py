@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from evaluation.tables.sidecar import Sidecar
 from shards.format.dataset import Dataset, open_dataset, write_dataset
 from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.format.shard_writer import ShardWriter
+from shards.json_value import JsonValue
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
@@ -27,6 +29,11 @@ def write_sidecar(predictions: Path, **content: object) -> dict[str, Any]:
     path = predictions.with_name(predictions.name + ".json")
     path.write_text(json.dumps(content))
     return dict(content)
+
+
+def sidecar_of(content: dict[str, Any] | None) -> Sidecar | None:
+    """A sidecar of this content, None where there is none."""
+    return None if content is None else Sidecar(JsonValue(content))
 
 
 def build_dataset(

@@ -76,7 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation.metrics": set(),
     "evaluation.tables": _FORMAT,
     "evaluation.statistics": {"shards", "shards.terminal", "evaluation.metrics", "evaluation.tables"},
-    "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics"},
+    "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics", "evaluation.tables"},
     "evaluation.studies": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from evaluation.cli.bootstrap import bootstrap
 from evaluation.statistics.holm import holm
 from evaluation.statistics.result import result_from_json
+from shards.json_value import JsonValue
 from shards.terminal.group import Group
 from tests.evaluation.files import write_csv, write_sidecar
 
@@ -97,7 +98,7 @@ def test_the_json_has_the_documented_keys_in_their_order(folder: Path) -> None:
 
 def test_what_is_written_is_read_again_as_it_was(folder: Path) -> None:
     result = result_of(folder, "--model", folder / "a.csv", "--baseline", folder / "c.csv", "--holm", *QUICK)
-    assert json.loads(json.dumps(result_from_json(result).as_json())) == result
+    assert json.loads(json.dumps(result_from_json(JsonValue(result)).as_json())) == result
 
 
 def test_without_a_baseline_there_is_neither_baseline_nor_difference(folder: Path) -> None:

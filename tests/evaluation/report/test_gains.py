@@ -17,6 +17,8 @@ from evaluation.statistics.result import (
     Value,
 )
 from evaluation.tables.comparison import LeftOut
+from evaluation.tables.truth import TruthOrigin
+from tests.evaluation.files import sidecar_of
 
 Sidecars = Sequence[dict[str, Any] | None]
 
@@ -51,7 +53,9 @@ def result(
     entry = LabelResult(50, 9, 41, 0, values, differences)
     arms = {"model": model} | ({"baseline": baseline} if baseline is not None else {})
     files = {
-        arm: tuple(ArmInput(f"{arm}{place}.csv", None, place, None, one) for place, one in enumerate(sidecars))
+        arm: tuple(
+            ArmInput(f"{arm}{place}.csv", None, place, None, sidecar_of(one)) for place, one in enumerate(sidecars)
+        )
         for arm, sidecars in arms.items()
     }
     content = BootstrapResult(
@@ -69,7 +73,7 @@ def result(
         labels=dict.fromkeys(labels, entry),
         mean=MeanResult(labels, 0, values, differences),
         holm_family=None,
-        inputs=Inputs({}, files),
+        inputs=Inputs(TruthOrigin("truth.csv", 50), files),
         versions={},
     )
     return Result(name, content)

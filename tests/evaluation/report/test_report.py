@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from evaluation.cli.report import report
 from evaluation.report.page import write_report
+from evaluation.report.records import run_config
 from evaluation.report.study import ReportError, collect
 from evaluation.report.text import duration, p_value_text, settings
+from shards.json_value import JsonValue
 from shards.terminal.group import Group
 from tests.evaluation.files import write_csv
 from tests.evaluation.study import DRAWS
@@ -239,6 +241,18 @@ def test_a_torn_result_is_named_and_the_rest_is_shown(study_folder: Path, tmp_pa
     )
 
 
+@pytest.mark.parametrize("file", ["model.json", "last.json", "backbone.json"])
+def test_a_record_of_another_kind_is_named_and_the_rest_is_shown(study_folder: Path, tmp_path: Path, file: str) -> None:
+    for name in ("models/shenzhen-probe-moco-100-draw0", "pretrain/moco"):
+        shutil.copytree(study_folder / name, tmp_path / "study" / name)
+    (path,) = (tmp_path / "study").rglob(file)
+    content = json.loads(path.read_text()) | {"train_samples": "many", "step": "last", "provenance": {"datasets": 3}}
+    path.write_text(json.dumps(content))
+    write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
+    shown = path.relative_to(tmp_path / "study")
+    assert f"Could not be read and are left out: {shown}." in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize("version", [None, 3])
 def test_a_result_of_another_version_is_listed_and_not_read(
     study_folder: Path, tmp_path: Path, version: int | None
@@ -301,7 +315,7 @@ def test_durations_are_said_as_people_do(seconds: float, spelled: str) -> None:
 
 def test_settings_name_no_path() -> None:
     config = {"shards": ["/x/y"], "output": "/x", "init": "/home/someone/weights.pth", "steps": [12, 18], "cap": None}
-    assert settings(config) == [("init", "weights.pth"), ("steps", "12, 18")]
+    assert settings(run_config(JsonValue(config))) == [("init", "weights.pth"), ("steps", "12, 18")]
 
 
 @pytest.mark.parametrize(("p_value", "spelled"), [(None, ""), (0.0004, "< 0.001"), (0.0249, "0.025"), (1.0, "1.000")])

@@ -14,6 +14,7 @@ from evaluation.statistics.options import AnalysisOptions
 from evaluation.statistics.remarks import StatisticsError, fewest_replicates
 from evaluation.statistics.result import BootstrapResult
 from evaluation.tables.comparison import Arm, Comparison, Draw, Input, LeftOut
+from evaluation.tables.truth import TruthOrigin
 
 OPTIONS = AnalysisOptions(replicates=400)
 
@@ -37,7 +38,7 @@ def comparison(
         different=(),
         left_out=LeftOut(),
         warnings=(),
-        truth_origin={},
+        truth_origin=TruthOrigin("truth.csv", len(truth)),
     )
 
 

@@ -173,7 +173,7 @@ def test_shards_are_the_truth_of_the_split_that_the_sidecar_names(tmp_path: Path
     np.testing.assert_array_equal(comparison.unit, [0, 0, 0, 1, 1])
     assert comparison.unit_name == "patient_id"
     assert comparison.labels == ("Edema",)
-    assert comparison.truth_origin["digest"] == dataset.digest
+    assert comparison.truth_origin.digest == dataset.digest
 
 
 def test_shards_are_taken_by_study_where_the_predictions_are(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_shards_are_taken_by_study_where_the_predictions_are(tmp_path: Path) -> 
     comparison = join(tmp_path / "shards", given)
     np.testing.assert_array_equal(comparison.truth[:, 0], [1, 0, np.nan, np.nan])
     np.testing.assert_array_equal(comparison.unit, [0, 0, 1, 1])
-    assert comparison.truth_origin["images"] == 5
+    assert comparison.truth_origin.images == 5
 
 
 def test_sample_ids_of_a_zarr_group_meet_shards(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def _as_text(column: "pd.Series[Any]") -> "pd.Series[Any]":
 def test_without_a_sidecar_the_split_is_that_of_the_first_key(tmp_path: Path) -> None:
     build_dataset(tmp_path / "shards", shards_rows(), ["Edema"])
     comparison = join(tmp_path / "shards", predictions(tmp_path, ["p3_study1_v1", "p4_study1_v1"]))
-    assert comparison.truth_origin["split"] == "train"
+    assert comparison.truth_origin.split == "train"
     with pytest.raises(TableError, match="its first id zzz is no key"):
         join(tmp_path / "shards", predictions(tmp_path, ["zzz"]))
 

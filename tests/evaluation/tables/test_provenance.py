@@ -8,12 +8,13 @@ import pytest
 
 from evaluation.tables.provenance import ArmTables, Draw, draws_of
 from evaluation.tables.table import Table, TableError
+from tests.evaluation.files import sidecar_of
 
 
 def arm(*sidecars: dict[str, Any] | None, name: str = "moco", same: bool = False) -> ArmTables:
     tables = [
         Table(Path(f"{name}{i}.csv"), "key", ("a",), pd.DataFrame(), 2, one, "0" if same else f"{name}{i}")
-        for i, one in enumerate(sidecars)
+        for i, one in enumerate(map(sidecar_of, sidecars))
     ]
     return ArmTables(name, tuple(tables))
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 import zarr
 
+from evaluation.tables.sidecar import Sidecar
 from evaluation.tables.table import Table, TableError, read_predictions, read_table
+from shards.json_value import JsonValue
 from tests.evaluation.files import write_csv, write_sidecar
 
 
@@ -108,7 +110,7 @@ def test_the_sidecar_is_read_where_there_is_one_and_refused_where_it_is_torn(tmp
     path = write_csv(tmp_path / "p.csv", ["key", "x"], [["a", 0.5]])
     assert read_table(path).sidecar is None
     content = write_sidecar(path, split="test")
-    assert read_table(path).sidecar == content
+    assert read_table(path).sidecar == Sidecar(JsonValue(content))
     (tmp_path / "p.csv.json").write_text('{"split": ')
     with pytest.raises(TableError, match=r"p\.csv\.json is not JSON"):
         read_table(path)
