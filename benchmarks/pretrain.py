@@ -99,6 +99,7 @@ class OurLoop:
             seed=0,
             mask_same_image=options.mask_same_image,
             bn_groups=batch_norm_groups(options, options.batch_size),
+            ema=options.batch_norm == "ema",
         )
         self.trainer = Trainer(moco, options, mean=_MEAN, std=_STD, steps_per_epoch=len(self.loader))
         options.output.mkdir()
@@ -214,6 +215,21 @@ def compare(dataset: Dataset, case: Case, run: Path, *, lightly: bool) -> list[C
     return comparisons
 
 
+def compare_ema(dataset: Dataset, architecture: str, folder: Path, *, image_size: int, rounds: int) -> Comparison:
+    """A step with `--batch-norm ema` and one with none, in turn, by CPU time: eval mode costs no statistics."""
+    cpu: dict[str, list[float]] = {"ema": [], "none": []}
+    loops = {
+        way: OurLoop(
+            dataset, Case(architecture, way, rounds, 10, image_size).options(folder / f"{architecture}-{way}-pair")
+        )
+        for way in cpu
+    }
+    alternate({way: partial(measured, loop.steps, 10, cpu[way]) for way, loop in loops.items()}, rounds)
+    return Comparison(
+        f"{architecture}: a step with BatchNorm none, CPU time", cpu["ema"][1:], cpu["none"][1:], "ms", False, 1.0
+    )
+
+
 def parts(ours: OurLoop) -> dict[str, float]:
     """Milliseconds a step that each part takes which the bare side has not."""
     trainer, every = ours.trainer, ours.options.log_every
@@ -269,6 +285,9 @@ def main(shards: Path | None, quick: bool, json_path: Path | None) -> None:
         for number, case in enumerate(cases):
             lightly = with_lightly and case.batch_norm == "none"
             comparisons += compare(dataset, case, Path(folder) / f"run-{number}", lightly=lightly)
+        for network in ("resnet18",) if quick else ("resnet18", "mobilenet_v2"):
+            size, rounds = (64, 3) if quick else (96, 7)
+            comparisons.append(compare_ema(dataset, network, Path(folder), image_size=size, rounds=rounds))
     report(comparisons, json_path)
 
 

@@ -1,13 +1,14 @@
-"""Measure the leakage through BatchNorm in MoCo on one device, with `--batch-norm none` and with `split`.
+"""Measure the leakage through BatchNorm in MoCo on one device, with `--batch-norm none`, `split` and `ema`.
 
     python -m experiments.batch_norm_leak SHARDS
 
-Trains a ResNet-18 from random weights both ways on the same batches, and measures every few steps what fraction of the
+Trains a ResNet-18 from random weights each way on the same batches, and measures every few steps what fraction of the
 queries is nearest to its own key: once with keys that were normalised in their own batch, and once in batches of which
 half the images are others. An encoder that recognises an image by its content gives the same fraction both times; one
 that recognises it by the statistics of its batch does not.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from training.moco.health import of_logits
 from training.moco.model import MoCo
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import batch_norm_groups
-from training.pretraining.trainer import Trainer
+from training.pretraining.trainer import STATISTICS_BATCHES, Trainer
 
 QUEUE_SIZE, MOMENTUM, RATE, PAIRS = 256, 0.99, 0.0075, 6
+WAYS = ("none", "split", "ema")
 
 
 @click.command(context_settings={"show_default": True})
@@ -36,10 +38,10 @@ QUEUE_SIZE, MOMENTUM, RATE, PAIRS = 256, 0.99, 0.0075, 6
 @click.option("--image-size", default=64, help="Side of a view in pixels.")
 @click.option("--threads", default=1, help="Number of CPU threads.")
 def main(shards: Path, steps: int, every: int, batch_size: int, image_size: int, threads: int) -> None:
-    """Print the two fractions for both ways of BatchNorm while they train on the train split of SHARDS."""
+    """Print the two fractions for each way of BatchNorm while they train on the train split of SHARDS."""
     torch.set_num_threads(threads)
     dataset = open_dataset(shards)
-    trainers = {way: new_trainer(dataset, way, batch_size, threads) for way in ("none", "split")}
+    trainers = {way: new_trainer(dataset, way, batch_size, image_size, threads) for way in WAYS}
     batches = endless(dataset, batch_size, image_size, seed=0)
     for step in range(1, steps + 1):
         batch = next(batches)
@@ -51,7 +53,7 @@ def main(shards: Path, steps: int, every: int, batch_size: int, image_size: int,
                 click.echo(f"{way:>5} step {step}: loss {loss:.2f}; in their own batch {own}, half with others {other}")
 
 
-def new_trainer(dataset: Dataset, way: str, batch_size: int, threads: int) -> Trainer:
+def new_trainer(dataset: Dataset, way: str, batch_size: int, image_size: int, threads: int) -> Trainer:
     """Make a trainer with SGD, since so short a run gets further with it than with the published Adam."""
     options = PretrainOptions(
         shards=(dataset.root,), output=Path("unused"), optimizer="sgd", lr=RATE, batch_size=batch_size,
@@ -60,9 +62,12 @@ def new_trainer(dataset: Dataset, way: str, batch_size: int, threads: int) -> Tr
     groups = batch_norm_groups(options, batch_size)
     moco = MoCo(
         build_backbone("resnet18", 0), "resnet18", queue_size=QUEUE_SIZE, momentum=MOMENTUM,
-        temperature=options.temperature, seed=0, bn_groups=groups,
+        temperature=options.temperature, seed=0, bn_groups=groups, ema=way == "ema",
     )  # fmt: skip
-    return Trainer(moco, options, mean=dataset.mean, std=dataset.std, steps_per_epoch=1)
+    trainer = Trainer(moco, options, mean=dataset.mean, std=dataset.std, steps_per_epoch=1)
+    if way == "ema":
+        trainer.set_statistics(itertools.islice(endless(dataset, batch_size, image_size, seed=0), STATISTICS_BATCHES))
+    return trainer
 
 
 def endless(dataset: Dataset, batch_size: int, image_size: int, seed: int) -> Iterator[TwoViewBatch]:

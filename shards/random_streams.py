@@ -17,6 +17,7 @@ class RandomStream(enum.Enum):
     EPOCH_PHASE = ("epoch", 3)
     VIEWS = ("epoch", 4)
     EPOCH_DEALER = ("epoch", 5)
+    PARTNERS = ("epoch", 6)
     PROJECTION_HEAD = ("weights", 1)
     QUEUE = ("weights", 2)
     CLASSIFIER = ("weights", 101)

@@ -12,7 +12,11 @@ SCHEDULES = ("step", "cosine", "constant")
 FINETUNE_SCHEDULES = ("cosine", "constant")
 """Those of `SCHEDULES` that need no milestones."""
 
-BATCH_NORMS = ("split", "none")
+BATCH_NORMS = ("split", "none", "ema")
+
+Group = Literal["image", "study", "patient"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+"""Images that belong together, from the narrowest to the widest: those of `shards.loading.positives`."""
 
 AT = ("end", "start")
 """What is taken of a pretraining run: what it was trained to, or the weights that it began with."""

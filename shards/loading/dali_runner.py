@@ -45,29 +45,37 @@ class Shrinking(enum.Enum):
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """Properties that a graph is built for. batch_size: of this process. shrinking: see `needed_shrinking`."""
+    """Properties that a graph is built for. batch_size: of this process. shrinking: see `needed_shrinking`.
+
+    own_images: each view is of an image of its own. The graph then takes all of them as one batch with one view each.
+    """
 
     image_size: int
     batch_size: int
     shrinking: Shrinking
     placement: Placement
+    own_images: bool = False
 
 
 @dataclass(frozen=True)
 class Places:
-    """Contents of one batch. places: in the reader, int64 [N]. stream: of the epoch, uint32 [D], D=0 if fixed."""
+    """Contents of one batch. places: in the reader, int64 [N]. stream: of the epoch, uint32 [D], D=0 if fixed.
+
+    partners: places of the images of the second view, int64 [N]; None where both are of one image.
+    """
 
     places: npt.NDArray[np.int64]
     stream: npt.NDArray[np.uint32]
+    partners: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class LoadedViews:
-    """One batch. views: uint8 [N, 1, H, W] each, on the device. ids: int64 [N], CPU. tones: of each view, float32 [N,
-    256], CPU, or None."""
+    """One batch. views: uint8 [N, 1, H, W] each, on the device. ids: of the images of each view, int64 [N], CPU. tones:
+    of each view, float32 [N, 256], CPU, or None."""
 
     views: tuple[Tensor, ...]
-    ids: Tensor
+    ids: tuple[Tensor, ...]
     tones: tuple[Tensor | None, ...]
 
 
@@ -115,20 +123,19 @@ class _RunningGraph:
         self._reader, self._batches, self._options = reader, batches, options
         self._view_ranges = view_ranges
         self._ahead: deque[tuple[npt.NDArray[np.int64], tuple[Tensor | None, ...]]] = deque()
+        views, images = (1, len(view_ranges)) if options.own_images else (len(view_ranges), 1)
         self._pipeline = build_pipeline(
             self._feed,
-            views=len(view_ranges),
+            views=views,
             image_size=options.image_size,
-            batch_size=options.batch_size,
-            resizes={Shrinking.NEVER: 0, Shrinking.FOR_ALL_VIEWS: 1, Shrinking.FOR_EACH_VIEW: len(view_ranges)}[
-                options.shrinking
-            ],
+            batch_size=options.batch_size * images,
+            resizes={Shrinking.NEVER: 0, Shrinking.FOR_ALL_VIEWS: 1, Shrinking.FOR_EACH_VIEW: views}[options.shrinking],
             placement=options.placement,
         )
 
     def run(self) -> LoadedViews:
         try:
-            *views, ids = self._pipeline.run(self._stream())
+            *warped, ids = self._pipeline.run(self._stream())
         except RuntimeError as error:
             broken = self._undecodable()
             if not broken:
@@ -141,8 +148,11 @@ class _RunningGraph:
             ) from error
         _, tones = self._ahead.popleft()
         # DALI's dynamic executor hands its buffers over: no copy, and they live as long as the tensors.
-        tensors = tuple(from_dlpack(view.as_tensor()).movedim(-1, 1) for view in views)
-        return LoadedViews(tensors, from_dlpack(ids.as_tensor()).reshape(-1), tones)
+        tensors = tuple(from_dlpack(view.as_tensor()).movedim(-1, 1) for view in warped)
+        of_images, views = from_dlpack(ids.as_tensor()).reshape(-1), len(tones)
+        if self._options.own_images:
+            return LoadedViews(tensors[0].chunk(views), of_images.chunk(views), tones)
+        return LoadedViews(tensors, (of_images,) * views, tones)
 
     def _stream(self) -> torch.cuda.Stream | None:
         placement = self._options.placement
@@ -150,12 +160,18 @@ class _RunningGraph:
 
     def _feed(self) -> EncodedBatch:
         batch = next(self._batches)
-        words = id_words(self._reader.sample_ids[batch.places])
-        draws = self._draws_of_views(uniform(words, batch.stream))
+        # A view's draws are those of the query's sample_id, also where it is of another image.
+        draws = self._draws_of_views(uniform(id_words(self._reader.sample_ids[batch.places]), batch.stream))
         tones = (None if view_range is None else tone_tables(own, view_range) for view_range, own in draws)
-        self._ahead.append((batch.places, tuple(None if table is None else torch.from_numpy(table) for table in tones)))
-        jpegs = self._reader.read_batch(batch.places)  # DALI copies them before it asks for more
-        sizes, matrices = self._geometry(self._reader.shapes[batch.places], draws)
+        places = batch.places if batch.partners is None else np.concatenate([batch.places, batch.partners])
+        self._ahead.append((places, tuple(None if table is None else torch.from_numpy(table) for table in tones)))
+        jpegs = self._reader.read_batch(places)  # DALI copies them before it asks for more
+        shapes = self._reader.shapes[places]
+        if batch.partners is None:
+            sizes, matrices = self._geometry(shapes, draws)
+        else:
+            sizes, matrices = self._geometry_of_own_images(np.split(shapes, len(draws)), draws)
+        words = id_words(self._reader.sample_ids[places])
         return jpegs, words, *(size.astype(np.float32) for size in sizes), *matrices
 
     def _draws_of_views(self, draws: npt.NDArray[np.float32]) -> list[_ViewDraws]:
@@ -187,6 +203,18 @@ class _RunningGraph:
             fixed_matrices(shapes, size) if view_range is None else view_matrices(shapes, size, own, view_range)
             for view_range, own in draws
         ]
+
+    def _geometry_of_own_images(
+        self, shapes: Sequence[npt.NDArray[np.float64]], draws: Sequence[_ViewDraws]
+    ) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float32]]]:
+        """Compute the same where each view has images of its own, one view after the other. shapes: of each view's."""
+        sizes, matrices = zip(
+            *(self._geometry(own_shapes, [own]) for own_shapes, own in zip(shapes, draws, strict=True)), strict=True
+        )
+        return (
+            [np.concatenate(parts) for parts in zip(*sizes, strict=True)],
+            [np.concatenate(parts) for parts in zip(*matrices, strict=True)],
+        )
 
     def _undecodable(self) -> list[Sample]:
         """Find the samples that DALI cannot have decoded. Its own message does not say which."""

@@ -4,6 +4,8 @@ Blocks of neighbouring samples are dealt to windows like cards, then samples are
 over the whole split, while a window's reads are runs of neighbours that a file system can fetch ahead.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +37,32 @@ def epoch_windows(samples: int, seed: int, epoch: int) -> list[Places]:
     window = _window_of_block(int(block[-1]) + 1 if samples else 0, -(-samples // WINDOW) or 1, seed, epoch)[block]
     order = np.lexsort((hash64(_SAMPLES, seed, epoch, places), window)).astype(np.int64)
     return np.split(order, np.cumsum(np.bincount(window, minlength=1))[:-1])
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Batches that are to come. batches: places, int64 [M, global batch]. passed: samples of the epoch's order that are
+    behind after each, int64 [M]. window: of the order that each ends in, int64 [M]."""
+
+    batches: Places
+    passed: npt.NDArray[np.int64]
+    window: npt.NDArray[np.int64]
+
+
+def plan_batches(
+    usable: npt.NDArray[np.bool_], seed: int, epoch: int, *, batch_size: int, passed: int = 0
+) -> BatchPlan:
+    """Plan the whole batches that are left of an epoch of whose order `passed` samples are behind.
+
+    usable: of each sample in storage order, bool [samples]; the others are stepped over where they stand in the order.
+    """
+    windows = epoch_windows(len(usable), seed, epoch)
+    order = np.concatenate(windows)
+    spots = np.flatnonzero(usable[order])
+    spots = spots[np.searchsorted(spots, passed) :]
+    batches = spots[: len(spots) // batch_size * batch_size].reshape(-1, batch_size)
+    ends = np.cumsum([len(window) for window in windows])
+    return BatchPlan(order[batches], batches[:, -1] + 1, np.searchsorted(ends, batches[:, -1], side="right"))
 
 
 def _window_of_block(blocks: int, windows: int, seed: int, epoch: int) -> Places:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+import torch
 from torch import Tensor
 
 from shards.errors import ResumeError, SubsetError
@@ -19,13 +19,17 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import planned
 from shards.loading.augmentation import ViewRange, draw_numbers
 from shards.loading.dali_runner import GraphOptions, LoadedViews, Places, RunningGraphs, needed_shrinking
-from shards.loading.epoch_order import epoch_windows
+from shards.loading.epoch_order import BatchPlan, plan_batches
 from shards.loading.placement import ON_CPU, WHOLE, Partition, Placement
+from shards.loading.positives import OWN_IMAGE, GroupIds, Partners, Positives
 from shards.loading.random_draws import streams
 from shards.loading.sample_reader import SampleReader
 
 _ANTIALIASED = "antialiased_for"
 """Key of a state of views with scales of their own: each view is resized for itself. Missing in earlier releases."""
+
+_POSITIVES = "positives"
+"""Key of a state whose key views are of other images than the queries. Missing where they are not."""
 
 STATE_FORMAT = 2
 """Changes with the meaning of a state, or with the order or the views that it stands for."""
@@ -37,6 +41,9 @@ class TwoViewBatch:
 
     query_tones, key_tones: the tone curves of the views, float32 [N, 256], CPU: the gray level, 0..255, that each pixel
     value stands for. Pixels come as stored: whatever uses a view looks them up. None where views have no tone curve.
+    key_sample_id: of the images of the key views, where they are others than the queries' (`Positives`), int64 [N].
+    group_id: ids of the studies or patients whose keys are no negatives of each other, where these are wider than the
+    images themselves, int64 [N].
     """
 
     query: Tensor
@@ -44,6 +51,8 @@ class TwoViewBatch:
     sample_id: Tensor
     query_tones: Tensor | None = None
     key_tones: Tensor | None = None
+    key_sample_id: Tensor | None = None
+    group_id: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ class _TrainingLoader:
         placement: Placement,
         partition: Partition,
         verify_checksums: bool,
+        positives: Positives = OWN_IMAGE,
     ) -> None:
         world_size = partition.world_size
         self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
@@ -100,13 +110,23 @@ class _TrainingLoader:
             "digests": {dataset.name: dataset.digest for dataset, _ in subsets},
             "samples": hashlib.sha256(self._reader.sample_ids.tobytes()).hexdigest(),
         }
+        self._partners = None
+        if positives.of != "image":
+            self._partners = Partners([rows for _, rows in subsets], positives, self._usable, seed)
+            self._identity[_POSITIVES] = [positives.of, positives.same_projection]
         self._own_scales = any(view.has_own_scale for view in view_ranges)
         self._shrinkings = {
             each_view: needed_shrinking(subsets, image_size, view_ranges, each_view=each_view)
             for each_view in (False, True)
         }
         self._shrinks_each_view = True
-        self._graph_options = GraphOptions(image_size, batch_size // world_size, self._shrinkings[True], placement)
+        self._graph_options = GraphOptions(
+            image_size,
+            batch_size // world_size,
+            self._shrinkings[True],
+            placement,
+            own_images=self._partners is not None,
+        )
         self._batch = 0  # batches of the epoch that were handed out
         self._passed = 0  # samples of the epoch's order that were handed out or stepped over with them
         self._graph: RunningGraphs | None = None
@@ -139,7 +159,7 @@ class _TrainingLoader:
         resized once for all of its views, is continued in that way. Raises ResumeError where the state is of another
         format, seed, batch or image size, of other views, or of other samples.
         """
-        for key, own in self._identity.items():
+        for key, own in {_POSITIVES: None, **self._identity}.items():
             if (saved := state.get(key)) != own:
                 raise ResumeError(
                     f"the loader's saved {key} is {saved!r}, here it is {own!r}: start a new run, "
@@ -171,15 +191,8 @@ class _TrainingLoader:
             yield loaded
         self.epoch, self._batch, self._passed = self.epoch + 1, 0, 0
 
-    def _plan(self, epoch: int, passed: int) -> "_Plan":
-        """Plan the whole batches that are left of an epoch of whose order `passed` samples are behind."""
-        windows = epoch_windows(len(self._usable), self.seed, epoch)
-        order = np.concatenate(windows)
-        spots = np.flatnonzero(self._usable[order])
-        spots = spots[np.searchsorted(spots, passed) :]
-        batches = spots[: len(spots) // self.batch_size * self.batch_size].reshape(-1, self.batch_size)
-        ends = np.cumsum([len(window) for window in windows])
-        return _Plan(order[batches], batches[:, -1] + 1, np.searchsorted(ends, batches[:, -1], side="right"))
+    def _plan(self, epoch: int, passed: int) -> BatchPlan:
+        return plan_batches(self._usable, self.seed, epoch, batch_size=self.batch_size, passed=passed)
 
     def _places(self) -> Iterator[Places]:
         """This rank's part of each global batch from the current place on, without end."""
@@ -188,23 +201,18 @@ class _TrainingLoader:
             plan = self._plan(epoch, passed)
             own = plan.batches[:, self._partition.rank :: self._partition.world_size]
             stream = streams(self.seed, epoch, draw_numbers(self._view_ranges))
+            partners = None if self._partners is None else np.empty_like(own)
             asked = int(plan.window[0]) if len(own) else 0
-            for places, window in zip(own, plan.window, strict=True):
+            for number, window in enumerate(plan.window):
                 while asked <= window + 1:  # the next window is fetched while this one is used
-                    self._reader.read_ahead(own[plan.window == asked].ravel())
+                    ahead = plan.window == asked
+                    self._reader.read_ahead(own[ahead].ravel())
+                    if self._partners is not None and partners is not None:
+                        partners[ahead] = self._partners.of(epoch, own[ahead].ravel()).reshape(-1, own.shape[1])
+                        self._reader.read_ahead(np.unique(partners[ahead]))
                     asked += 1
-                yield Places(places, stream)
+                yield Places(own[number], stream, None if partners is None else partners[number])
             epoch, passed = epoch + 1, 0
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Batches that are to come. batches: places, int64 [M, global batch]. passed: samples of the epoch's order that are
-    behind after each, int64 [M]. window: of the order that each ends in, int64 [M]."""
-
-    batches: npt.NDArray[np.int64]
-    passed: npt.NDArray[np.int64]
-    window: npt.NDArray[np.int64]
 
 
 class TwoViewLoader(_TrainingLoader):
@@ -213,7 +221,9 @@ class TwoViewLoader(_TrainingLoader):
     Iterating yields the rest of the current epoch as `TwoViewBatch`; iterating again the next one. image_size: side of
     a view in pixels. batch_size: global. views: None takes the paper's. verify_checksums: check the crc32c of each
     JPEG before it is decoded; a flipped bit in one decodes without an error. `state_dict` and `load_state_dict` resume
-    an epoch anywhere. Raises SubsetError for fewer samples than a batch, or a batch that does not divide by the ranks.
+    an epoch anywhere. positives: the images of the key views; `partnered` is the number of samples that have another
+    one. Raises SubsetError for fewer samples than a batch, a batch that does not divide by the ranks, or positives that
+    no sample has.
     """
 
     def __init__(
@@ -228,10 +238,13 @@ class TwoViewLoader(_TrainingLoader):
         views: ViewRange | None = None,
         split: str = "train",
         verify_checksums: bool = True,
+        positives: Positives = OWN_IMAGE,
     ) -> None:
+        # By name: --shards A --shards B and the other way round are the same run.
+        datasets = sorted(datasets, key=lambda dataset: dataset.name)
+        rows = [planned(dataset, split) for dataset in datasets]
         super().__init__(
-            # By name: --shards A --shards B and the other way round are the same run.
-            [(dataset, planned(dataset, split)) for dataset in sorted(datasets, key=lambda dataset: dataset.name)],
+            list(zip(datasets, rows, strict=True)),
             image_size=image_size,
             batch_size=batch_size,
             seed=seed,
@@ -239,12 +252,30 @@ class TwoViewLoader(_TrainingLoader):
             placement=placement,
             partition=partition,
             verify_checksums=verify_checksums,
+            positives=positives,
         )
+        self.partnered = self._partners.found if self._partners is not None else 0
+        if self._partners is not None and not self.partnered:
+            names, projection = ", ".join(one.name for one in datasets), " and projection" * positives.same_projection
+            raise SubsetError(
+                f"{names}: no image of the {split} split has another one of the same {positives.of}{projection}: "
+                "take positives of a wider group, or of the image itself"
+            )
+        mask = positives.mask or positives.of
+        self._groups = None if mask == "image" else GroupIds(rows, mask)
 
     def __iter__(self) -> Iterator[TwoViewBatch]:
         for loaded in self._rest_of_epoch():
-            (query, key), (query_tones, key_tones) = loaded.views, loaded.tones
-            yield TwoViewBatch(query, key, loaded.ids, query_tones, key_tones)
+            (query, key), (query_tones, key_tones), (ids, key_ids) = loaded.views, loaded.tones, loaded.ids
+            yield TwoViewBatch(
+                query,
+                key,
+                ids,
+                query_tones,
+                key_tones,
+                key_sample_id=key_ids if self._partners is not None else None,
+                group_id=None if self._groups is None else torch.from_numpy(self._groups.of(ids.numpy())),
+            )
 
 
 class OneViewLoader(_TrainingLoader):
@@ -277,7 +308,7 @@ class OneViewLoader(_TrainingLoader):
 
     def __iter__(self) -> Iterator[OneViewBatch]:
         for loaded in self._rest_of_epoch():
-            yield OneViewBatch(loaded.views[0], loaded.ids, loaded.tones[0])
+            yield OneViewBatch(loaded.views[0], loaded.ids[0], loaded.tones[0])
 
 
 class EvaluationLoader:
@@ -311,7 +342,7 @@ class EvaluationLoader:
         graph = RunningGraphs(self._reader, self._places(), (None,), self._graph_options)
         for _ in range(len(self)):
             loaded = graph.run()
-            yield OneViewBatch(loaded.views[0], loaded.ids)
+            yield OneViewBatch(loaded.views[0], loaded.ids[0])
         self._reader.close()
 
     def _places(self) -> Iterator[Places]:

@@ -23,6 +23,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "--optimizer": choices.OPTIMIZERS,
     "--schedule": choices.SCHEDULES,
     "--batch-norm": choices.BATCH_NORMS,
+    "--positives": choices.GROUPS,
+    "--mask": choices.GROUPS,
     "--fraction-of": choices.FRACTION_OF,
     "--uncertain": choices.UNCERTAIN,
     "--missing": choices.MISSING,

@@ -20,6 +20,7 @@ def test_a_purpose_keeps_the_number_that_earlier_releases_gave_it() -> None:
         "EPOCH_PHASE": ("epoch", 3),
         "VIEWS": ("epoch", 4),
         "EPOCH_DEALER": ("epoch", 5),
+        "PARTNERS": ("epoch", 6),
         "PROJECTION_HEAD": ("weights", 1),
         "QUEUE": ("weights", 2),
         "CLASSIFIER": ("weights", 101),

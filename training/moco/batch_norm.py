@@ -1,10 +1,15 @@
-"""Apply BatchNorm to groups of a batch, so that a query and its key are not normalised with the same images (leakage).
+"""Apply BatchNorm so that a query and its key are not normalised with the same images (leakage).
 
 Over a whole batch the statistics are a signature that a query shares with its own key and with no key of the queue, and
-the encoders can learn that instead of the image (He et al. 2020, section 3.3). So the batch is split into groups, each
-with statistics of its own, and the keys are grouped otherwise than the queries: on one device by their order, over
-several by exchanging images (shuffled_keys).
+the encoders can learn that instead of the image (He et al. 2020, section 3.3). Two ways out:
+
+split: the batch is split into groups, each with statistics of its own, and the keys are grouped otherwise than the
+queries: on one device by their order, over several by exchanging images (key_exchange).
+ema: the key encoder normalises by its running statistics, which follow the query encoder's by the momentum of the
+parameters (EMAN, Cai et al. 2021, arXiv 2101.08482, eq. 4). So a key depends on its own image alone.
 """
+
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -57,8 +62,32 @@ def split_batch_norm(network: nn.Module, groups: int) -> nn.Module:
 
 def running_statistics(network: nn.Module) -> list[Tensor]:
     """Collect the running means and variances of a network, in its order; the live ones."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+    return [value for norm in _norms(network) for value in (norm.running_mean, norm.running_var) if value is not None]
+
+
+@torch.no_grad()
+def set_statistics(network: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object]) -> int:
+    """Set the running means and variances to the average over these batches, whatever they were; returns how many.
+
+    network: in train mode; its parameters stay as they are. forward: runs it over a batch [N, 3, H, W] as training
+    does. The k-th batch counts 1 / k at its time, so that all count the same in the end.
+    """
+    norms, done = _norms(network), 0
+    momenta = [norm.momentum for norm in norms]
+    for images in batches:
+        done += 1
+        for norm in norms:
+            norm.momentum = 1 / done
+        forward(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked.zero_()
+    return done
+
+
+def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def default_groups(batch: int) -> int:

@@ -69,3 +69,32 @@ def momentum_distance(slow: Iterable[Tensor], fast: Iterable[Tensor]) -> float:
     slows, fasts = list(slow), list(fast)
     behind = torch.stack(torch._foreach_norm(torch._foreach_sub(slows, fasts))).norm()
     return float(behind / torch.stack(torch._foreach_norm(fasts)).norm())
+
+
+FALLEN = 5
+"""A rank under the start's over this number is warned of (docs/pretraining.md, "Is it healthy?")."""
+
+
+class RankWatch:
+    """Watch whether the effective rank of the keys has fallen from that of the run's start.
+
+    SGD at 0.03 let it fall from 15 to 1.2 within 300 steps from ImageNet weights: what these had learned was gone.
+    State: the rank at the start, which is the largest while the first NEWEST keys come in (fewer keys span less), and
+    whether the fall has been told.
+    """
+
+    def __init__(self, keys_per_step: int) -> None:
+        self._keys_per_step = keys_per_step
+        self._start, self._told = 0.0, False
+
+    def see(self, step: int, rank: float) -> float | None:
+        """Note the effective rank after a step; steps come in order. Returns the start's rank once it is told of.
+
+        That is the first time that the rank is under a fifth of it; None at any other.
+        """
+        if not self._start or step * self._keys_per_step <= NEWEST:
+            self._start = max(self._start, rank)
+        if self._told or not rank < self._start / FALLEN:
+            return None
+        self._told = True
+        return self._start

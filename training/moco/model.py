@@ -6,13 +6,14 @@ has been moved to.
 
 import copy
 from collections.abc import Iterable
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.backbones.networks import attach_head, feature_dimension
-from training.moco.batch_norm import split_batch_norm, transposed
+from training.moco.batch_norm import running_statistics, split_batch_norm, transposed
 from training.moco.queue import QueueOfKeys
 from training.random_streams import RandomStream, stream_seed
 
@@ -52,7 +53,8 @@ class MoCo(nn.Module):
 
     query_encoder, key_encoder: the backbone with a two-layer head in place of its linear one (`fc.0`, `fc.2` or
     `classifier.0`, `classifier.2`, the names of the reference implementation). The key encoder starts as a copy, then
-    follows by momentum in its parameters; its BatchNorm statistics are its own, as in the reference.
+    follows by momentum in its parameters; its BatchNorm statistics are its own, as in the reference, or follow as the
+    parameters do (`ema`).
     """
 
     def __init__(
@@ -66,18 +68,22 @@ class MoCo(nn.Module):
         seed: int,
         mask_same_image: bool = True,
         bn_groups: int = 1,
+        ema: bool = False,
     ) -> None:
         """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue.
 
-        mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be.
+        mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be. Where
+        `logits` gets ids of studies or patients in place of those of images, keys of its own study or patient.
         bn_groups: groups that BatchNorm normalises a batch in, consecutive ones of keys and other ones of queries; 1:
-        the whole batch.
+        the whole batch. ema: the key encoder stays in eval mode, its BatchNorm statistics follow the query encoder's by
+        the momentum, and bn_groups are of the queries alone.
         """
         super().__init__()
         self.momentum = momentum
         self.temperature = temperature
         self.mask_same_image = mask_same_image
         self.bn_groups = bn_groups
+        self.ema = ema
         self.query_encoder = attach_head(
             backbone,
             architecture,
@@ -86,6 +92,13 @@ class MoCo(nn.Module):
         split_batch_norm(self.query_encoder, bn_groups)
         self.key_encoder = copy.deepcopy(self.query_encoder).requires_grad_(False)
         self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, RandomStream.QUEUE))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of both encoders; with `ema` the key encoder is always in eval mode."""
+        super().train(mode)
+        if self.ema:
+            self.key_encoder.eval()
+        return self
 
     def queries(self, images: Tensor) -> Tensor:
         """Images [N, 3, H, W] to unit vectors [N, 128], float32 whatever autocast does; in the images' order.
@@ -104,13 +117,20 @@ class MoCo(nn.Module):
         return F.normalize(self.key_encoder(images).float(), dim=1)
 
     def update_key_encoder(self) -> None:
-        """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's."""
+        """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's.
+
+        With `ema` its BatchNorm statistics too.
+        """
         momentum_update(self.key_encoder.parameters(), self.query_encoder.parameters(), self.momentum)
+        if self.ema:
+            slow, fast = running_statistics(self.key_encoder), running_statistics(self.query_encoder)
+            momentum_update(slow, fast, self.momentum)
 
     def logits(self, queries: Tensor, keys: Tensor, sample_ids: Tensor) -> Tensor:
         """[N, 1 + K] in float32: half precision would round similarities to a hundredth before the softmax.
 
-        sample_ids: int64 [N], of the images that queries and keys are of.
+        sample_ids: int64 [N], of the images that queries and keys are of, or of their studies or patients: the ids that
+        the queue was given.
         """
         same_image = self.queue.of_same_image(sample_ids) if self.mask_same_image else None
         with torch.autocast(queries.device.type, enabled=False):

@@ -11,8 +11,8 @@ NO_SAMPLE = -1
 
 
 class QueueOfKeys(nn.Module):
-    """`keys` [D, K] float32, unit columns; `sample_ids` int64 [K], whose image each key is of; `pointer` int64 [], the
-    column that the next key replaces.
+    """`keys` [D, K] float32, unit columns; `sample_ids` int64 [K], whose image each key is of (or study, or patient: of
+    what the mask is about); `pointer` int64 [], the column that the next key replaces.
 
     All three are buffers: part of the checkpoint, no gradient. Before it has been filled once the queue holds random
     unit vectors under NO_SAMPLE, as in the reference implementation: nearly orthogonal to any key in D dimensions, so

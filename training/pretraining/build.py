@@ -9,12 +9,13 @@ from shards.format.dataset import Dataset, open_datasets
 from shards.format.subsets import planned
 from shards.loading.loaders import TwoViewLoader
 from shards.loading.placement import Device, Partition, Placement
+from shards.loading.positives import Positives
 from shards.loading.staging import stage
 from training.backbones.backbone import init_name, initial_backbone
 from training.moco.model import MoCo
 from training.pretraining.options import PretrainOptions
-from training.pretraining.refusals import batch_norm_groups
-from training.pretraining.trainer import Trainer
+from training.pretraining.refusals import batch_norm_groups, mask_group
+from training.pretraining.trainer import Trainer, statistics_batches
 from training.processes.devices import torch_device
 from training.processes.ranks import Ranks
 from training.runs.backbone_from import describe_backbone
@@ -44,6 +45,7 @@ def build_loader(options: PretrainOptions, datasets: Sequence[Dataset], ranks: R
         partition=Partition(ranks.rank, ranks.world_size),
         views=options.view_range(),
         verify_checksums=options.verify_checksums,
+        positives=Positives(options.positives, options.same_projection, mask_group(options)),
     )
 
 
@@ -64,8 +66,9 @@ def build_trainer(
         momentum=options.momentum,
         temperature=options.temperature,
         seed=options.seed,
-        mask_same_image=options.mask_same_image,
+        mask_same_image=mask_group(options) is not None,
         bn_groups=bn_groups,
+        ema=options.batch_norm == "ema",
     )
     mean, std = pixels
     return Trainer(moco, options, mean=mean, std=std, steps_per_epoch=steps_per_epoch, ranks=ranks)
@@ -76,6 +79,8 @@ def describe_run(
 ) -> dict[str, Any]:
     """Describe the finished run as backbone.json does, without the digests of its weights."""
     mean, std = pixels
+    ema = options.batch_norm == "ema"
+    recorded = {"statistics_from_batches": statistics_batches(total_steps // options.epochs)} if ema else {}
     return describe_backbone(
         architecture=options.backbone,
         image_size=options.image_size,
@@ -87,6 +92,7 @@ def describe_run(
             "seed": options.seed,
             "epochs": options.epochs,
             "steps": total_steps,
+            **recorded,
             "datasets": [dataset.citation for dataset in datasets],
         },
     )

@@ -8,7 +8,7 @@ import click
 
 from shards.terminal.options import Number, free_keys, option
 from training.backbones.architectures import ARCHITECTURES, TABLE
-from training.choices import BATCH_NORMS, OPTIMIZERS, PRECISIONS, SCHEDULES
+from training.choices import BATCH_NORMS, GROUPS, OPTIMIZERS, PRECISIONS, SCHEDULES, Group
 from training.options import (
     ABOVE_ZERO,
     COUNT,
@@ -99,10 +99,30 @@ class _MethodOptions:
         group=_METHOD,
     )
     temperature: float = option(0.2, ABOVE_ZERO, help="Temperature of the contrastive loss.", group=_METHOD)
+    positives: Group = option(
+        "image",
+        click.Choice(GROUPS),
+        help="Image of the key view: the query's own, or another image of the same study or patient where there is one "
+        "(MedAug), drawn in each epoch.",
+        group=_METHOD,
+    )
+    same_projection: bool = option(
+        False,
+        help="Of --positives study or patient, take images of the query's projection only (frontal or lateral).",
+        group=_METHOD,
+    )
+    mask: Group | None = option(
+        None,
+        click.Choice(GROUPS),
+        help="Exclude earlier keys of the query's own image, study or patient from its negatives; at least as wide as "
+        "--positives.",
+        group=_METHOD,
+        unset="that of --positives",
+    )
     mask_same_image: bool = option(
         True,
-        help="Exclude earlier keys of a query's own image, in the queue from the epoch before, from its negatives. "
-        "MoCo and the published MoCo-CXR have no mask.",
+        help="Exclude earlier keys of a query's own image, in the queue from the epoch before, from its negatives: the "
+        "narrowest --mask. MoCo and the published MoCo-CXR have no mask.",
         group=_METHOD,
     )
     force_queue: bool = option(
@@ -112,17 +132,18 @@ class _MethodOptions:
         None,
         click.Choice(BATCH_NORMS),
         help="Statistics of BatchNorm. split: of each of several groups of a batch, other groups for the keys than for "
-        "the queries, so that the statistics do not betray which key belongs to which query. none: of the whole batch, "
-        "as published.",
+        "the queries, so that the statistics do not betray which key belongs to which query. ema: keys are normalised "
+        "by running statistics, which follow those of the query encoder by --momentum (EMAN). none: of the whole "
+        "batch, as published.",
         group=_METHOD,
         unset="split; none where the architecture has no BatchNorm",
     )
     bn_groups: int | None = option(
         None,
         click.IntRange(min=2),
-        help="Number of groups of --batch-norm split; a divisor of the batch size.",
+        help="Number of groups of --batch-norm split, or of the queries with ema; a divisor of the batch size.",
         group=_METHOD,
-        unset="4 of a batch of 16, 8 of 64",
+        unset="4 of a batch of 16, 8 of 64; with ema one for each process",
     )
 
 
@@ -282,7 +303,7 @@ class PretrainOptions(
         }
 
 
-EARLIER_VALUES: dict[str, Any] = {**LATER_AUGMENTATION}
+EARLIER_VALUES: dict[str, Any] = {**LATER_AUGMENTATION, "positives": "image", "same_projection": False}
 """Values of options that config.yaml did not record when pretraining had no such options."""
 
 FREE_OPTIONS = free_keys(PretrainOptions)

@@ -12,13 +12,14 @@ from typing import Any, Self
 from shards.loading.loaders import TwoViewLoader
 from training.backbones.networks import backbone_weights
 from training.errors import RunError, TrainingError
+from training.moco.health import RankWatch
 from training.pretraining.trainer import Trainer
 from training.processes.ranks import Ranks
 from training.runs.backbone_from import save_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, prune_checkpoints, save_checkpoint
 from training.runs.directory import write_last
 from training.runs.full_disk import may_pass, reason
-from training.runs.metrics_log import MetricsLog
+from training.runs.metrics_log import MetricsLog, read_metrics
 from training.runs.throughput import Clock
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,11 @@ class Recorder:
         self.clock = Clock()
         self._run, self._trainer, self._loader = run, trainer, loader
         self._plan, self._seconds, self._ranks = description, seconds, ranks
+        self._rank_watch = RankWatch(loader.batch_size)
         self._log = MetricsLog(run, start=trainer.steps) if ranks.leads else None
+        if ranks.leads:
+            for line in read_metrics(run):  # of the run so far, so that its start is known
+                self._rank_watch.see(int(line["step"]), line["effective_rank"])
 
     def __enter__(self) -> Self:
         return self
@@ -89,13 +94,15 @@ class Recorder:
         elapsed = clock.elapsed()
         self._seconds += elapsed
         rate, wait = clock.images / elapsed, clock.waited / elapsed
+        health = trainer.health()
+        self._warn_of_fallen_rank(health["effective_rank"])
         assert self._log is not None
         self._log.write(
             {
                 "step": trainer.steps,
                 "epoch": (trainer.steps - 1) // trainer.steps_per_epoch,
                 **means,
-                **trainer.health(),
+                **health,
                 **look(),
                 "lr": trainer.learning_rate(trainer.steps - 1),
                 "images_per_second": rate,
@@ -106,6 +113,17 @@ class Recorder:
         )
         loss, top1 = f"{means['loss']:.3f}", f"{means['top1']:.0%}"
         return {"loss": loss, "top1": top1, "images/s": f"{rate:.0f}", "data wait": f"{wait:.0%}"}
+
+    def _warn_of_fallen_rank(self, rank: float) -> None:
+        steps = self._trainer.steps
+        start = self._rank_watch.see(steps, rank)
+        if start is not None:
+            _log.warning(
+                "%s: the effective rank of the keys is %.1f at step %d, under a fifth of the start's %.1f: what the "
+                "initial weights had learned is being lost. Training continues. A new run with --optimizer adam, a "
+                "lower --lr such as 2e-4 and --warmup-epochs 1 keeps it (--config moco_pretrained_start).",
+                *(self._run, rank, steps, start),
+            )
 
     def _write_checkpoint(self, insist: bool) -> Path | None:
         trainer = self._trainer

@@ -1,6 +1,8 @@
 """Refuse, before a run starts, plans that cannot mean what the person wants. A TrainingError says what to do."""
 
+from shards.loading.positives import is_narrower
 from training.backbones.architectures import TABLE
+from training.choices import Group
 from training.errors import TrainingError
 from training.moco.batch_norm import default_groups
 from training.pretraining.options import PretrainOptions
@@ -31,6 +33,34 @@ def refuse_long_warmup(options: PretrainOptions) -> None:
         )
 
 
+def mask_group(options: PretrainOptions) -> Group | None:
+    """Images whose earlier keys are no negatives of a query: of its own image, study or patient; None: no mask.
+
+    Raises TrainingError where a key of the group that positives come from would be a negative, and for options that
+    contradict each other.
+    """
+    positives, mask = options.positives, options.mask
+    if options.same_projection and positives == "image":
+        raise TrainingError(
+            "--same-projection is about the other images of --positives study or patient, and --positives is image. "
+            "Leave it out, or give --positives."
+        )
+    if not options.mask_same_image:
+        if mask is None and positives == "image":
+            return None
+        also = f"--mask {mask}" if mask else f"--positives {positives}"
+        raise TrainingError(
+            f"--no-mask-same-image leaves the keys of a query's own image among its negatives, and {also} does not: "
+            "leave one of them out."
+        )
+    if mask is not None and is_narrower(mask, positives):
+        raise TrainingError(
+            f"--mask {mask} is narrower than --positives {positives}: of two images of a {positives}, one would be a "
+            f"positive of the other and its older keys negatives. Give --mask {positives} or wider, or leave it out."
+        )
+    return mask or positives
+
+
 def batch_norm_groups(options: PretrainOptions, batch: int, world_size: int = 1) -> int:
     """Groups that BatchNorm normalises one rank's part of the `batch` images of one pass in.
 
@@ -50,12 +80,14 @@ def batch_norm_groups(options: PretrainOptions, batch: int, world_size: int = 1)
                 "Give --batch-norm split, which means the same on any number of processes, or use one process."
             )
         return 1
-    groups = options.bn_groups or default_groups(batch)
+    # With ema the groups are of the queries alone: nothing is betrayed by one group for each process.
+    whole = world_size if options.batch_norm == "ema" else default_groups(batch)
+    groups = options.bn_groups or whole
     if batch % groups or batch // groups < 2:
         raise TrainingError(
-            f"--batch-norm split needs groups of two images or more and of one size, which {groups} groups of a batch "
-            f"of {batch} are not. Give a --batch-size such as 16 or 64, --bn-groups with a divisor of the batch size, "
-            "or --batch-norm none."
+            f"--batch-norm {options.batch_norm} needs groups of two images or more and of one size, which {groups} "
+            f"groups of a batch of {batch} are not. Give a --batch-size such as 16 or 64, --bn-groups with a divisor "
+            "of the batch size, or --batch-norm none."
         )
     if groups % world_size:
         fitting = [n for n in range(world_size, batch // 2 + 1, world_size) if batch % n == 0]

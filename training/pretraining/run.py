@@ -1,6 +1,7 @@
 """Train one run in this process: build its parts, start or resume it, step until the end or a stop request, finish."""
 
 import enum
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from training.pretraining.build import build_loader, build_trainer, describe_run
 from training.pretraining.knn import OnlineKnn
 from training.pretraining.options import PretrainOptions
 from training.pretraining.recorder import Recorder
+from training.pretraining.trainer import statistics_batches
 from training.pretraining.two_views_sheet import write_two_views
 from training.processes.ranks import Ranks
 from training.processes.signals import StopRequest
@@ -61,6 +63,7 @@ class Run:
         new = resume_from is None and not imported
         init = options.init if new else "random"
         self.trainer = build_trainer(options, init, self.pixels, len(self.loader), ranks)
+        self._sets_statistics = new and options.batch_norm == "ema"
         if new:
             self.start_digest = start_digest(self.trainer.moco.query_encoder, options.backbone)
         if resume_from is not None:
@@ -88,10 +91,17 @@ class Run:
             )
         if self.loader.quarantined:
             self.ranks.say(f"{self.loader.quarantined} quarantined images are left out.", NOTE)
+        if self.options.positives != "image":
+            self.ranks.say(
+                f"{self.loader.partnered} of {self.loader.samples} images have another one of the same "
+                f"{self.options.positives}; the key views of the others are of the image itself."
+            )
 
     def train(self, stop: StopRequest, limit: TimeLimit) -> Outcome:
         """Step to the end, or to the first step boundary after a stop request or before the time limit."""
         trainer, total, ranks = self.trainer, self.total_steps, self.ranks
+        if self._sets_statistics:
+            self._set_statistics()
         shown = progress(total, "pretraining", "steps", initial=trainer.steps, shown=ranks.leads)
         with self._recorder() as recorder, shown as bar:
             watch = Stopwatch()
@@ -137,6 +147,12 @@ class Run:
     def _description(self) -> dict[str, Any]:
         start = {} if self.start_digest is None else {START_DIGEST: self.start_digest}
         return start | describe_run(self.options, self.datasets, self.pixels, self.total_steps)
+
+    def _set_statistics(self) -> None:
+        """Set the BatchNorm statistics by the first batches of epoch 0, which the run then trains on all the same."""
+        before = self.loader.state_dict()
+        self.trainer.set_statistics(itertools.islice(self.loader, statistics_batches(len(self.loader))))
+        self.loader.load_state_dict(before)
 
     def _batches_left(self) -> Iterator[TwoViewBatch]:
         """Yield this rank's batches up to the last step, epoch after epoch."""

@@ -4,7 +4,7 @@ The state of a trainer is what a checkpoint holds. A new trainer continues from 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import google_crc32c
@@ -14,7 +14,7 @@ from torch import Tensor
 from shards.loading.loaders import TwoViewBatch
 from training.backbones.networks import images_to_input, on_device
 from training.errors import TrainingError
-from training.moco.batch_norm import running_statistics
+from training.moco.batch_norm import running_statistics, set_statistics
 from training.moco.health import NEWEST, gradient_norm, momentum_distance, of_logits, spread
 from training.moco.key_exchange import keys_to_encode, own_share, whole_batch
 from training.moco.model import MoCo, info_nce_loss
@@ -24,6 +24,14 @@ from training.processes.devices import autocast, torch_device
 from training.processes.ranks import Ranks
 from training.runs.metrics_log import StepWindow
 from training.schedules import learning_rate
+
+STATISTICS_BATCHES = 32
+"""Batches, at most an epoch, that set the statistics of `--batch-norm ema` before step 0."""
+
+
+def statistics_batches(steps_per_epoch: int) -> int:
+    """Number of batches that a run of so many steps an epoch sets its BatchNorm statistics by."""
+    return min(STATISTICS_BATCHES, steps_per_epoch)
 
 
 class Trainer:
@@ -90,7 +98,8 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.steps)
-        sample_ids = batch.sample_id.to(self.device, non_blocking=True)
+        mask_ids = batch.sample_id if batch.group_id is None else batch.group_id
+        sample_ids = mask_ids.to(self.device, non_blocking=True)
         self.moco.update_key_encoder()
         self.optimizer.zero_grad(set_to_none=True)
         count = self._options.accumulate
@@ -98,7 +107,9 @@ class Trainer:
             *[self._add_gradient(*part) for part in zip(*_parts(batch, sample_ids, count), strict=True)], strict=True
         )
         means = {name: torch.stack([part[name] for part in figures]).mean() for name in figures[0]}
-        self._ranks.average([*self._gradients(), *running_statistics(self.moco), *means.values()])
+        # With `ema` the key encoder's statistics follow the averaged ones, and so are the same on all ranks already.
+        statistics = running_statistics(self.moco.query_encoder if self.moco.ema else self.moco)
+        self._ranks.average([*self._gradients(), *statistics, *means.values()])
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(self.moco.query_encoder.parameters())
         self.scaler.step(self.optimizer)
@@ -107,6 +118,25 @@ class Trainer:
         self.moco.queue.enqueue(torch.cat(keys), whole_batch(self._ranks, sample_ids))
         self.window.add(means | {"gradient_norm": norm})
         self.steps += 1
+
+    def set_statistics(self, batches: Iterable[TwoViewBatch]) -> int:
+        """Set the BatchNorm statistics of both encoders to those of the query views of these batches, before step 0.
+
+        Eval mode needs them: the first keys of a random start would be normalised by a mean of 0 and a deviation of 1,
+        those of an ImageNet start by ImageNet's. Over ranks they are averaged. Returns the number of passes.
+        """
+        count = self._options.accumulate
+        parts = (part for batch in batches for part in zip(*_parts(batch, batch.sample_id, count), strict=True))
+        views = (
+            images_to_input(query.to(self.device), self._mean, self._std, tones) for query, _, _, tones, _ in parts
+        )
+        with autocast(self.device, self._options.precision):
+            done = set_statistics(self.moco.query_encoder, views, self.moco.queries)
+        statistics = running_statistics(self.moco.query_encoder)
+        self._ranks.average(statistics)
+        for own, value in zip(running_statistics(self.moco.key_encoder), statistics, strict=True):
+            own.copy_(value)
+        return done
 
     def health(self) -> dict[str, float]:
         """Measure the encoders after the step just done; waits for the device, so for lines of metrics only."""

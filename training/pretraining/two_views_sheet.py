@@ -19,7 +19,8 @@ def write_two_views(run: Path, batch: TwoViewBatch) -> None:
     images, captions = [], []
     for number, sample_id in enumerate(batch.sample_id[:_SHOWN].tolist()):
         images += [_shown(batch.query, batch.query_tones, number), _shown(batch.key, batch.key_tones, number)]
-        captions += [f"query view\n{sample_id:016x}", "key view\n"]
+        key = "" if batch.key_sample_id is None else f"{int(batch.key_sample_id[number]):016x}"
+        captions += [f"query view\n{sample_id:016x}", f"key view\n{key}"]
     side = batch.query.shape[-1]
     title = f"Two views of {len(images) // 2} images, {side} x {side} pixels"
     sheet = contact_sheet(images, captions, columns=4, title=title, cell=max(112, min(2 * side, 224)))

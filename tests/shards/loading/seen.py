@@ -37,8 +37,10 @@ def seen_views(
     """Both views of each sample of an epoch's batches."""
     for batch in batches:
         for number, sample_id in enumerate(batch.sample_id.tolist()):
-            image = stored_image(dataset, sample_id)
-            for first, views in ((0, batch.query), (DRAWS, batch.key)):
+            query, key = stored_image(dataset, sample_id), None
+            if batch.key_sample_id is not None:
+                key = stored_image(dataset, int(batch.key_sample_id[number]))
+            for first, views, image in ((0, batch.query, query), (DRAWS, batch.key, query if key is None else key)):
                 numbers = range(first, first + view_range.draws)
                 draws = np.array([draw(seed, epoch, sample_id, number) for number in numbers], dtype=np.float32)
                 yield Seen(image, views[number, 0].cpu().numpy(), draws)

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,20 @@ from shards.format.quarantine import Quarantined
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewBatch, TwoViewLoader
 from shards.loading.placement import Partition
+from shards.loading.positives import Positives
 from tests.shards.loading.test_loaders import two_views
 from tests.shards.small_datasets import write_small_dataset
 
 PER_EPOCH = 4
 """Batches of four from 17 samples."""
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "one image": {},
+    "patient": {"positives": Positives("patient")},
+    "study": {"positives": Positives("study", mask="patient"), "views": ViewRange(scale=(0.3, 1.2), gain=(0.8, 1.2))},
+}
+"""Options of the loader that change what a batch holds, each of which keeps all promises."""
 
 
 def endless(loader: TwoViewLoader) -> Iterator[TwoViewBatch]:
@@ -29,20 +39,23 @@ def endless(loader: TwoViewLoader) -> Iterator[TwoViewBatch]:
 
 
 def equal(one: TwoViewBatch, other: TwoViewBatch) -> bool:
-    return (
-        torch.equal(one.sample_id, other.sample_id)
-        and torch.equal(one.query, other.query)
-        and torch.equal(one.key, other.key)
-    )
+    """Whether all tensors of two batches are the same, and the same are missing."""
+    pairs = [(getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(TwoViewBatch)]
+    return all(mine is theirs is None or torch.equal(mine, theirs) for mine, theirs in pairs)
 
 
-@pytest.mark.parametrize("stop", range(2 * PER_EPOCH + 2))
-def test_a_run_stopped_after_any_batch_goes_on_with_the_same_ids_and_pixels(dataset: Dataset, stop: int) -> None:
-    expected = list(itertools.islice(endless(two_views(dataset)), 3 * PER_EPOCH))
-    stopped = two_views(dataset)
+@pytest.mark.parametrize(
+    ("way", "stop"),
+    [*(("one image", stop) for stop in range(2 * PER_EPOCH + 2)), *product(("patient", "study"), (0, 3, 4, 6))],
+)
+def test_a_run_stopped_after_any_batch_goes_on_with_the_same_ids_and_pixels(
+    dataset: Dataset, way: str, stop: int
+) -> None:
+    expected = list(itertools.islice(endless(two_views(dataset, **WAYS[way])), 3 * PER_EPOCH))
+    stopped = two_views(dataset, **WAYS[way])
     list(itertools.islice(endless(stopped), stop))
     state = json.loads(json.dumps(stopped.state_dict()))
-    resumed = two_views(dataset)
+    resumed = two_views(dataset, **WAYS[way])
     resumed.load_state_dict(state)
     found = list(itertools.islice(endless(resumed), 3 * PER_EPOCH - stop))
     assert all(map(equal, found, expected[stop:]))
@@ -70,20 +83,22 @@ def test_a_loader_in_use_can_be_set_back_and_forth(dataset: Dataset) -> None:
     assert all(map(equal, loader, second[2:]))
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])
 @pytest.mark.parametrize("stop", [1, PER_EPOCH, PER_EPOCH + 3])
 def test_another_world_size_goes_on_with_the_same_global_batches(
-    dataset: Dataset, before: int, after: int, stop: int
+    dataset: Dataset, way: str, before: int, after: int, stop: int
 ) -> None:
-    expected = list(itertools.islice(endless(two_views(dataset)), stop + 5))[stop:]
-    stopped = two_views(dataset, partition=Partition(before - 1, before))
+    expected = list(itertools.islice(endless(two_views(dataset, **WAYS[way])), stop + 5))[stop:]
+    stopped = two_views(dataset, partition=Partition(before - 1, before), **WAYS[way])
     list(itertools.islice(endless(stopped), stop))
     for rank in range(after):
-        resumed = two_views(dataset, partition=Partition(rank, after))
+        resumed = two_views(dataset, partition=Partition(rank, after), **WAYS[way])
         resumed.load_state_dict(stopped.state_dict())
         for found, whole in zip(itertools.islice(endless(resumed), 5), expected, strict=True):
-            part = TwoViewBatch(whole.query[rank::after], whole.key[rank::after], whole.sample_id[rank::after])
-            assert equal(found, part)
+            tensors = {field.name: getattr(whole, field.name) for field in dataclasses.fields(TwoViewBatch)}
+            parts = {name: value[rank::after] for name, value in tensors.items() if value is not None}
+            assert equal(found, TwoViewBatch(**parts))
 
 
 def test_a_state_is_small_and_plain(dataset: Dataset) -> None:
@@ -137,9 +152,14 @@ def test_a_state_of_other_batches_views_or_samples_is_refused(dataset: Dataset) 
         (two_views(dataset, image_size=40), "saved image_size is 32, here it is 40"),
         (two_views(dataset, views=ViewRange(flip=False)), "saved views"),
         (two_views(dataset, split="valid"), "saved samples"),
+        (two_views(dataset, positives=Positives("study")), r"saved positives is None, here it is \['study', False\]"),
     ):
         with pytest.raises(ResumeError, match=complaint):
             other.load_state_dict(saved)
+    of_study = two_views(dataset, positives=Positives("study")).state_dict()
+    with pytest.raises(ResumeError, match=r"saved positives is \['study', False\], here it is None"):
+        two_views(dataset).load_state_dict(of_study)
+    two_views(dataset, positives=Positives("study", mask="patient")).load_state_dict(of_study)  # changes no view
 
 
 def quarantined(dataset: Dataset, sample_ids: Sequence[int]) -> Dataset:
@@ -172,6 +192,29 @@ def test_quarantined_samples_do_not_change_the_views_of_the_others(dataset: Data
     found = {int(batch.sample_id): batch.query for batch in fewer}
     assert len(found) == 14
     assert all(torch.equal(queries[sample_id], query) for sample_id, query in found.items())
+
+
+def test_a_quarantined_partner_leaves_the_key_views_that_were_not_of_it(dataset: Dataset) -> None:
+    positives = Positives("patient")
+    everyone = list(two_views(dataset, batch_size=1, positives=positives))
+    keys = {int(batch.sample_id): (key_id(batch), batch.key) for batch in everyone}
+    gone = next(partner for sample_id, (partner, _) in keys.items() if partner != sample_id)
+    moved = set()
+    for batch in two_views(quarantined(dataset, [gone]), batch_size=1, positives=positives):
+        sample_id, (partner, key) = int(batch.sample_id), keys[int(batch.sample_id)]
+        assert key_id(batch) != gone
+        if partner == gone:
+            moved.add(sample_id)
+        else:
+            assert key_id(batch) == partner
+            assert torch.equal(batch.key, key)
+    assert moved == {sample_id for sample_id, (partner, _) in keys.items() if partner == gone} - {gone}
+
+
+def key_id(batch: TwoViewBatch) -> int:
+    """Sample id of the key view of a batch of one."""
+    assert batch.key_sample_id is not None
+    return int(batch.key_sample_id)
 
 
 def ids_in_order(loader: TwoViewLoader, epoch: int | None = None) -> list[int]:

@@ -10,7 +10,14 @@ from torch import nn
 
 from training.backbones.architectures import ARCHITECTURES, TABLE
 from training.backbones.networks import build_backbone, on_device
-from training.moco.batch_norm import SplitBatchNorm2d, default_groups, split_batch_norm, transposed
+from training.moco.batch_norm import (
+    SplitBatchNorm2d,
+    default_groups,
+    running_statistics,
+    set_statistics,
+    split_batch_norm,
+    transposed,
+)
 
 
 def layer(channels: int, generator: torch.Generator) -> nn.BatchNorm2d:
@@ -112,3 +119,20 @@ def test_the_default_groups_are_the_largest_whose_transposition_is_disjoint(batc
 @pytest.mark.parametrize(("batch", "groups"), [(16, 4), (64, 8), (256, 16), (24, 6), (32, 8), (7, 7)])
 def test_the_groups_of_usual_batches(batch: int, groups: int) -> None:
     assert default_groups(batch) == groups
+
+
+@given(count=st.integers(1, 5), groups=st.sampled_from([1, 2]), seed=st.integers(0, 2**31))
+def test_statistics_are_set_to_the_mean_over_the_batches_whatever_they_were(count: int, groups: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    norm = split_batch_norm(nn.Sequential(layer(3, generator)), groups).train()
+    before = {name: value.clone() for name, value in norm.named_parameters()}
+    batches = [torch.randn(4, 3, 5, 5, generator=generator) * (number + 1) for number in range(count)]
+    assert set_statistics(norm, iter(batches), norm) == count
+    mean, variance = running_statistics(norm)
+    parts = [part for batch in batches for part in batch.chunk(groups)]
+    torch.testing.assert_close(mean, torch.stack([part.mean(dim=(0, 2, 3)) for part in parts]).mean(dim=0))
+    torch.testing.assert_close(variance, torch.stack([part.var(dim=(0, 2, 3)) for part in parts]).mean(dim=0))
+    assert all(torch.equal(value, before[name]) for name, value in norm.named_parameters())
+    (only,) = (module for module in norm.modules() if isinstance(module, nn.BatchNorm2d))
+    assert only.momentum == 0.1
+    assert int(only.state_dict()["num_batches_tracked"]) == 0

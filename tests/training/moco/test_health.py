@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.moco.health import gradient_norm, momentum_distance, of_logits, spread
+from training.moco.health import RankWatch, gradient_norm, momentum_distance, of_logits, spread
 from training.moco.queue import QueueOfKeys
 
 
@@ -79,3 +79,16 @@ def test_the_newest_keys_are_the_last_ones_enqueued_and_random_ones_never() -> N
         for count in (1, 3, 20):
             expected = keys[max(0, stop - min(count, 10)) : stop]
             assert torch.equal(queue.newest(count), expected.flip(0).T)
+
+
+def test_a_rank_under_a_fifth_of_the_starts_is_told_once() -> None:
+    watch = RankWatch(keys_per_step=32)
+    ranks = [8.0, 12.0, 15.0, 14.0, 9.0, 3.1, 2.9, 1.2, 1.1]  # 15 after 30 steps, 960 keys
+    told = [watch.see(10 * number, rank) for number, rank in enumerate(ranks, start=1)]
+    assert told == [None] * 6 + [15.0, None, None]
+
+
+def test_a_start_of_few_keys_is_not_taken_for_a_fall_nor_a_later_peak_for_the_start() -> None:
+    watch = RankWatch(keys_per_step=2048)
+    told = [watch.see(step, rank) for step, rank in ((1, 4.0), (2, 90.0), (3, 5.0), (4, 0.7))]
+    assert told == [None, None, None, 4.0]

@@ -10,11 +10,17 @@ from torch import Tensor
 from tests.training.plain_torchvision import last_linear
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.networks import build_backbone
+from training.moco.batch_norm import running_statistics
 from training.moco.model import MoCo, info_nce_logits, info_nce_loss, momentum_update
 
 
 def small_moco(
-    architecture: str = "resnet18", *, momentum: float = 0.9, mask_same_image: bool = True, bn_groups: int = 1
+    architecture: str = "resnet18",
+    *,
+    momentum: float = 0.9,
+    mask_same_image: bool = True,
+    bn_groups: int = 1,
+    ema: bool = False,
 ) -> MoCo:
     return MoCo(
         build_backbone(architecture, seed=0),
@@ -25,6 +31,7 @@ def small_moco(
         seed=0,
         mask_same_image=mask_same_image,
         bn_groups=bn_groups,
+        ema=ema,
     )
 
 
@@ -113,6 +120,39 @@ def test_an_image_is_normalised_with_other_images_as_a_query_than_as_a_key() -> 
         key_moves = (moco.keys(others) - keys).abs().amax(dim=1) > 1e-4
         assert (query_moves & key_moves).nonzero().ravel().tolist() == [changed]
         assert query_moves.sum() == key_moves.sum() == 2
+
+
+@torch.no_grad()
+def test_with_ema_a_key_depends_on_its_own_image_alone_and_a_query_on_its_batch() -> None:
+    moco = small_moco(ema=True).train()
+    images = torch.randn(4, 3, 64, 64)
+    queries, keys = moco.queries(images), moco.keys(images)
+    statistics = {name: value.clone() for name, value in moco.key_encoder.state_dict().items()}
+    for changed in range(4):
+        others = images.clone()
+        others[changed] += 1.0 + torch.randn(3, 64, 64)
+        key_moves = (moco.keys(others) - keys).abs().amax(dim=1) > 1e-5
+        assert key_moves.nonzero().ravel().tolist() == [changed]
+        assert ((moco.queries(others) - queries).abs().amax(dim=1) > 1e-4).all()
+    torch.testing.assert_close(moco.keys(images[:1]), keys[:1])
+    assert all(torch.equal(value, statistics[name]) for name, value in moco.key_encoder.state_dict().items())
+
+
+def test_with_ema_the_statistics_follow_as_the_parameters_do() -> None:
+    moco = small_moco(momentum=0.75, ema=True)
+    with torch.no_grad():
+        for value in running_statistics(moco.query_encoder):
+            value.add_(4.0)
+    before = [value.clone() for value in running_statistics(moco.key_encoder)]
+    moco.update_key_encoder()
+    for value, start in zip(running_statistics(moco.key_encoder), before, strict=True):
+        torch.testing.assert_close(value, start + 1.0)
+    plain = small_moco(momentum=0.75)
+    with torch.no_grad():
+        for value in running_statistics(plain.query_encoder):
+            value.add_(4.0)
+    plain.update_key_encoder()
+    assert all(map(torch.equal, running_statistics(plain.key_encoder), before))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

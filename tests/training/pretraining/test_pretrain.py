@@ -10,13 +10,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from shards.errors import ResumeError, SubsetError
 from shards.format.dataset import open_dataset, open_datasets
 from shards.format.quarantine import Quarantined, write_quarantine
+from shards.format.subsets import planned
 from shards.loading.loaders import TwoViewBatch
 from tests.training.small_shards import write_small_dataset
+from training.backbones.weight_files import read_weights
 from training.errors import TrainingError
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
@@ -152,6 +155,12 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
         pytest.param({"optimizer": "sgd", "schedule": "cosine", "threads": 2}, id="SGD, cosine, two threads"),
         pytest.param({"backbone": "densenet121"}, id="DenseNet-121"),
         pytest.param({"batch_norm": "none"}, id="BatchNorm over the whole batch"),
+        pytest.param({"batch_norm": "ema"}, id="running statistics for the keys"),
+        pytest.param(
+            {"batch_norm": "ema", "batch_size": 8, "accumulate": 3, "gain": (0.8, 1.25)},
+            id="the same, three batches a step, a tone curve",
+        ),
+        pytest.param({"positives": "study", "mask": "patient"}, id="keys of another image of the study"),
         pytest.param(
             {"batch_size": 8, "accumulate": 3, "warmup_epochs": 1, "epochs": 2, "decay_norms": False},
             id="three batches a step, a warm-up, two groups of parameters",
@@ -166,6 +175,51 @@ def test_other_networks_optimizers_and_threads_go_on_exactly_too(
     pretrain(undisturbed)
     stop_and_go_on(options, signal_after, [1])
     assert_equal(final_state(options.output), final_state(undisturbed.output))
+
+
+def test_a_run_with_ema_sets_its_statistics_once_from_batches_that_it_records(
+    options: PretrainOptions, signal_after: Stop
+) -> None:
+    options = replace(options, batch_norm="ema", checkpoint_every=1)
+    signal_after(1)
+    assert pretrain(options) is Outcome.PREEMPTED
+    state = load_checkpoint(options.output, 1)
+    assert state["backbone"]["provenance"]["statistics_from_batches"] == 6
+    query, key = (state["moco"][f"{side}_encoder.bn1.running_mean"] for side in ("query", "key"))
+    assert not torch.equal(query, key)  # the query's have seen a batch more
+    torch.testing.assert_close(query, key, rtol=0.2, atol=0.2)
+    assert int(state["moco"]["query_encoder.bn1.num_batches_tracked"]) == 1
+    signal_after(-1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "set_statistics", None)
+        assert pretrain(options) is Outcome.FINISHED
+    start = read_weights(options.output / "start.safetensors")
+    assert torch.equal(start["bn1.running_mean"], torch.zeros(64))  # as the weights were given
+
+
+def test_with_positives_the_queue_holds_the_ids_that_the_mask_is_about(
+    options: PretrainOptions, tiny_shards: Path
+) -> None:
+    pretrain(replace(options, positives="patient", epochs=1))
+    found = set(load_checkpoint(options.output, 6)["moco"]["queue.sample_ids"].tolist())
+    rows = planned(open_dataset(tiny_shards), "train")
+    assert found <= set(rows.groupby("patient_id")["sample_id"].min())
+    assert len(found) > 10
+
+
+def test_a_run_that_was_recorded_before_there_were_positives_goes_on(
+    options: PretrainOptions, finished: PretrainOptions, signal_after: Stop
+) -> None:
+    signal_after(5)
+    pretrain(options)
+    path = options.output / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    for later in ("positives", "same_projection", "mask"):
+        del config[later]
+    path.write_text(yaml.safe_dump(config))
+    signal_after(-1)
+    assert pretrain(options) is Outcome.FINISHED
+    assert_equal(final_state(options.output), final_state(finished.output))
 
 
 def test_training_changes_the_weights_and_hands_on_those_of_the_query_encoder(finished: PretrainOptions) -> None:
@@ -348,6 +402,26 @@ def test_the_sentence_of_a_lost_loss_names_the_last_checkpoint_from_before_it(
     assert checkpoint_steps(options.output) == [6, 8]
     state = load_checkpoint(options.output, 8)
     assert all(value.isfinite().all() for value in state["moco"].values())
+
+
+@pytest.mark.usefixtures("terminal_log")
+def test_a_rank_that_falls_from_the_starts_is_warned_of_after_a_resume_too(
+    options: PretrainOptions, signal_after: Stop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def health(trainer: Trainer) -> dict[str, float]:
+        rank = 20.0 if trainer.steps < 6 else 3.9
+        return {"feature_std": 0.05, "effective_rank": rank, "momentum_distance": 0.1}
+
+    monkeypatch.setattr(Trainer, "health", health)
+    options = replace(options, log_every=2, batch_size=24, epochs=5)  # 10 steps of 24 keys
+    monkeypatch.setattr("training.moco.health.NEWEST", 48)
+    signal_after(4)
+    assert pretrain(options) is Outcome.PREEMPTED
+    assert "effective rank" not in capsys.readouterr().err
+    signal_after(-1)
+    assert pretrain(options) is Outcome.FINISHED
+    said = capsys.readouterr().err
+    assert said.count("effective rank of the keys is 3.9 at step 6, under a fifth of the start's 20.0") == 1
 
 
 def test_a_queue_of_more_than_half_the_images_is_refused_unless_forced_and_then_goes_on(

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,8 +31,9 @@ from training.runs.metrics_log import read_metrics
 
 WORLD, BATCH = 2, 12
 STEP = PretrainOptions(shards=(), output=Path("unused"), batch_size=BATCH, device="cpu", optimizer="sgd", lr=0.02)
-CASES = {"frozen": 1, "split": 4, "accumulated": 4}
-"""BatchNorm that no batch changes, BatchNorm in four groups of three, and the latter in two batches a step."""
+CASES = {"frozen": 1, "split": 4, "accumulated": 4, "ema": 4}
+"""BatchNorm that no batch changes, BatchNorm in four groups of three, the latter in two batches a step, and keys that
+are normalised by statistics which were set before the step."""
 
 
 def gradients_of_a_step(case: str, ranks: Ranks) -> dict[str, torch.Tensor]:
@@ -45,6 +47,7 @@ def gradients_of_a_step(case: str, ranks: Ranks) -> dict[str, torch.Tensor]:
         temperature=0.2,
         seed=0,
         bn_groups=CASES[case] // ranks.world_size if CASES[case] > 1 else 1,
+        ema=case == "ema",
     )
     trainer = Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4, ranks=ranks)
     if case == "frozen":
@@ -55,6 +58,8 @@ def gradients_of_a_step(case: str, ranks: Ranks) -> dict[str, torch.Tensor]:
     count = BATCH * options.accumulate
     query, key = (torch.randint(0, 256, (count, 1, 96, 96), generator=generator, dtype=torch.uint8) for _ in range(2))
     share = [own_share(ranks, whole) for whole in (query, key, torch.arange(count))]
+    if case == "ema":
+        trainer.set_statistics([TwoViewBatch(*share), TwoViewBatch(share[1], share[0], share[2])])
     trainer.step(TwoViewBatch(*share))
     figures = {name: torch.tensor(values) for name, values in trainer.window.state_dict().items()}
     found = {
@@ -104,12 +109,10 @@ def stop_and_go_on(folder: Path) -> None:
             signal.raise_signal(signal.SIGUSR1)
 
     Trainer.step = stepping  # type: ignore[assignment,method-assign]
-    for architecture in json.loads((folder / "architectures.json").read_text()):
-        options = replace(
-            options_of(folder / "tiny", folder / architecture), backbone=architecture, batch_size=12, bn_groups=6
-        )
+    for name, changes in json.loads((folder / "cases.json").read_text()).items():
+        options = replace(options_of(folder / "tiny", folder / name), batch_size=12, **changes)
         meet_elsewhere()
-        assert pretrain(replace(options, output=folder / f"{architecture}-undisturbed")) is Outcome.FINISHED
+        assert pretrain(replace(options, output=folder / f"{name}-undisturbed")) is Outcome.FINISHED
         for step, stopped in ((1, 4), (6, None)):  # agreed on every four steps: the second wish comes too late
             asked[:] = [step]
             meet_elsewhere()
@@ -120,15 +123,22 @@ def stop_and_go_on(folder: Path) -> None:
                 torch.manual_seed(1234)
 
 
-@pytest.mark.parametrize(("world_size", "architectures"), [(2, ["resnet18", "densenet121"]), (3, ["resnet18"])])
+STOPPED: dict[str, dict[str, Any]] = {
+    "resnet18": {"bn_groups": 6},
+    "densenet121": {"bn_groups": 6, "backbone": "densenet121"},
+    "ema": {"batch_norm": "ema", "positives": "patient", "gain": (0.8, 1.25)},
+}
+
+
+@pytest.mark.parametrize(("world_size", "names"), [(2, ["resnet18", "densenet121", "ema"]), (3, ["resnet18", "ema"])])
 def test_a_run_of_several_processes_stopped_and_gone_on_with_equals_one_never_stopped(
-    world_size: int, architectures: list[str], tmp_path: Path
+    world_size: int, names: list[str], tmp_path: Path
 ) -> None:
     write_small_dataset(tmp_path / "tiny")
-    (tmp_path / "architectures.json").write_text(json.dumps(architectures))
+    (tmp_path / "cases.json").write_text(json.dumps({name: STOPPED[name] for name in names}))
     assert on_ranks(world_size, stop_and_go_on, tmp_path) == [""] * world_size
-    for architecture in architectures:
-        assert_equal(final_state(tmp_path / architecture), final_state(tmp_path / f"{architecture}-undisturbed"))
+    for name in names:
+        assert_equal(final_state(tmp_path / name), final_state(tmp_path / f"{name}-undisturbed"))
 
 
 OPTIONS = (

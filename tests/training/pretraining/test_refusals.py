@@ -1,11 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shards.loading import positives
+from training import choices
 from training.errors import TrainingError
 from training.pretraining.options import PretrainOptions
-from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
+from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_long_queue, refuse_long_warmup
 
 OPTIONS = PretrainOptions(shards=(), output=Path("unused"))
 
@@ -34,6 +37,16 @@ def test_groups_of_one_image_or_of_different_sizes_are_refused(bn_groups: int | 
         batch_norm_groups(replace(OPTIONS, batch_norm="split", bn_groups=bn_groups), batch)
 
 
+def test_with_ema_the_queries_have_one_group_for_each_process_unless_told_otherwise() -> None:
+    options = replace(OPTIONS, batch_norm="ema")
+    assert batch_norm_groups(options, 16) == batch_norm_groups(options, 16, world_size=4) == 1
+    assert batch_norm_groups(replace(options, bn_groups=4), 16, world_size=2) == 2
+    with pytest.raises(TrainingError, match="--batch-norm ema needs groups of two images or more"):
+        batch_norm_groups(options, 16, world_size=16)
+    with pytest.raises(TrainingError, match="4 groups of BatchNorm cannot be dealt out to 3 processes"):
+        batch_norm_groups(replace(options, bn_groups=4), 12, world_size=3)
+
+
 def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
     refuse_long_warmup(replace(OPTIONS, epochs=3, warmup_epochs=2))
     with pytest.raises(TrainingError, match="--warmup-epochs 3 is the whole run of 3 epochs"):
@@ -45,8 +58,9 @@ def test_a_network_without_batch_norm_has_none_and_no_other_way() -> None:
     resolved = options.resolved("cpu")
     assert resolved.batch_norm == "none"
     assert batch_norm_groups(resolved, 16) == batch_norm_groups(resolved, 16, world_size=2) == 1
-    with pytest.raises(TrainingError, match="convnext_tiny has no BatchNorm, so --batch-norm split means nothing"):
-        batch_norm_groups(replace(options, batch_norm="split").resolved("cpu"), 16)
+    for way in ("split", "ema"):
+        with pytest.raises(TrainingError, match=f"convnext_tiny has no BatchNorm, so --batch-norm {way} means nothing"):
+            batch_norm_groups(replace(options, batch_norm=way).resolved("cpu"), 16)
 
 
 def test_a_network_with_batch_norm_has_it_split_unless_told_otherwise() -> None:
