@@ -31,6 +31,7 @@ from shards.format.subsets import select
 from shards.loading.dali_graph import threads_of_graphs
 from shards.loading.loaders import TwoViewLoader
 from shards.loading.placement import ON_CPU, Placement
+from shards.loading.positives import OWN_IMAGE, Positives
 from shards.loading.sample_reader import SampleReader
 from shards.loading.speed_limit import limit_batches, turned
 
@@ -52,7 +53,7 @@ class Case:
     seconds: float
 
 
-def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True) -> Batches:
+def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True, positives: Positives = OWN_IMAGE) -> Batches:
     """Our loader."""
     loader = TwoViewLoader(
         [dataset],
@@ -61,6 +62,7 @@ def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True) -> Batc
         seed=0,
         placement=Placement(threads=case.threads),
         verify_checksums=verify_checksums,
+        positives=positives,
     )
     while True:
         yield from loader

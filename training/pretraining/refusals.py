@@ -6,6 +6,7 @@ from training.choices import Group
 from training.errors import TrainingError
 from training.moco.batch_norm import default_groups
 from training.pretraining.options import PretrainOptions
+from training.runs.files import BACKBONE_WEIGHTS
 
 
 def refuse_long_queue(options: PretrainOptions, samples: int) -> None:
@@ -30,6 +31,17 @@ def refuse_long_warmup(options: PretrainOptions) -> None:
         raise TrainingError(
             f"--warmup-epochs {options.warmup_epochs} is the whole run of {options.epochs} epochs or more. "
             "Give fewer, or more --epochs."
+        )
+
+
+def refuse_more_of_a_cosine(options: PretrainOptions) -> None:
+    """Raise TrainingError where a finished run is given more epochs of a schedule that depends on their number."""
+    if options.schedule == "cosine":
+        raise TrainingError(
+            f"{options.output} is finished, and its learning rate came down to 0 along a cosine over its epochs: with "
+            f"--epochs {options.epochs} every step of it would have had another rate. Runs of --schedule constant and "
+            f"step can be given more. Start a new run from these weights in another --output: --init "
+            f"{options.output / BACKBONE_WEIGHTS}."
         )
 
 

@@ -11,7 +11,7 @@ import torch
 from training.backbones.backbone import init_name, init_patients
 from training.errors import RunError
 from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
-from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup
+from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup, refuse_more_of_a_cosine
 from training.pretraining.run import Run
 from training.processes.devices import available_threads
 from training.processes.ranks import Ranks
@@ -31,13 +31,14 @@ class Found:
     """State of the run directory as the first process has found it.
 
     options: with what was left open filled in. begun: the directory holds a config. step: of the checkpoint to resume
-    from. finished: what a finished run has done, in words.
+    from. finished: what a finished run has done, in words. is_given_more: a finished run is to do more epochs.
     """
 
     options: PretrainOptions
     begun: bool = False
     step: int | None = None
     finished: str | None = None
+    is_given_more: bool = False
 
 
 @contextlib.contextmanager
@@ -59,12 +60,15 @@ def _find(options: PretrainOptions, lock: RunLock) -> Found:
     options = replace(options, threads=options.threads or (recorded and recorded.threads) or available_threads())
     if recorded is None:
         return Found(options)
-    recorded.refuse_other(options.as_config(), FREE_OPTIONS)
-    if recorded.last is not None and recorded.last.finished:
-        done = f"{recorded.last.step} steps, {recorded.last.epoch} epochs"
-        return Found(options, begun=True, finished=done)
+    last = recorded.last
+    more = last is not None and last.finished and last.epoch < options.epochs
+    if more:
+        refuse_more_of_a_cosine(options)
+    recorded.refuse_other(options.as_config(), FREE_OPTIONS | ({"epochs"} if more else set()))
+    if last is not None and last.finished and not more:
+        return Found(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")
     lock.acquire()
-    return Found(options, begun=True, step=newest_whole(options.output))
+    return Found(options, begun=True, step=newest_whole(options.output), is_given_more=more)
 
 
 class RunDirectory:
@@ -90,8 +94,7 @@ class RunDirectory:
             raise RunError(
                 f"{options.output} has been started by another process just now. Run the same command again."
             )
-        remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in run.datasets]
-        write_config(options.output, options.as_config(), [*remarks, f"torch {torch.__version__}"])
+        _write_config(run)
         write_patients(options.output, pd.concat([init_patients(options.init), train_patients(run.datasets)]))
         if run.start_digest is not None:
             write_start(options.output, run.trainer.moco.query_encoder, options.backbone, options.init)
@@ -105,6 +108,8 @@ class RunDirectory:
 
     def _resume(self, run: Run) -> None:
         output, steps = run.options.output, run.trainer.steps
+        if self.found.is_given_more:  # before last.json: killed in between, the run is given more once again
+            _write_config(run)
         prune_checkpoints(output, newest=steps)
         write_last(output, steps, run.trainer.epochs, finished=False)
         _log.info(f"{output}: resumes after step {steps} of {run.total_steps}{_in_each(run.ranks)}.")
@@ -113,6 +118,11 @@ class RunDirectory:
                 f"It was trained in {run.processes_before} processes so far. Batches and views stay as they would be; "
                 "sums are rounded otherwise, so the weights will not be the same to the last bit."
             )
+
+
+def _write_config(run: Run) -> None:
+    remarks = [f"dataset {dataset.name}: {dataset.root}, digest {dataset.digest}" for dataset in run.datasets]
+    write_config(run.options.output, run.options.as_config(), [*remarks, f"torch {torch.__version__}"])
 
 
 def _in_each(ranks: Ranks) -> str:

@@ -1,5 +1,6 @@
 """Whole runs in this process: real shards, real DALI, real signals."""
 
+import re
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -20,13 +21,13 @@ from shards.format.subsets import planned
 from shards.loading.loaders import TwoViewBatch
 from tests.training.small_shards import write_small_dataset
 from training.backbones.weight_files import read_weights
-from training.errors import TrainingError
+from training.errors import RunError, TrainingError
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
 from training.runs.backbone_from import load_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, load_checkpoint
-from training.runs.directory import read_last
+from training.runs.directory import read_config, read_last
 from training.runs.metrics_log import read_metrics
 from training.seen_patients import read_patients
 
@@ -264,6 +265,53 @@ def test_a_finished_run_is_left_as_it_is(finished: PretrainOptions, capsys: pyte
     assert pretrain(finished) is Outcome.FINISHED
     assert "is finished: 12 steps, 2 epochs" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in finished.output.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("killed", ["not", "before last.json says so", "while it trains"])
+def test_a_finished_run_that_is_given_more_epochs_equals_one_that_had_them_from_the_start(
+    options: PretrainOptions, finished: PretrainOptions, signal_after: Stop, killed: str
+) -> None:
+    assert pretrain(replace(options, epochs=1)) is Outcome.FINISHED
+    if killed == "before last.json says so":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("training.pretraining.run_directory.prune_checkpoints", None)  # called between the two
+            with pytest.raises(TypeError):
+                pretrain(options)
+        assert (read_config(options.output) or {})["epochs"] == 2
+        assert load_backbone(str(options.output), mean=1.0, std=1.0).provenance["epochs"] == 1
+    if killed == "while it trains":
+        signal_after(8)
+        assert pretrain(options) is Outcome.PREEMPTED
+        with pytest.raises(RunError, match="it stands at step 8"):
+            load_backbone(str(options.output), mean=1.0, std=1.0)
+        signal_after(-1)
+    assert pretrain(options) is Outcome.FINISHED
+    found, expected = final_state(options.output), final_state(finished.output)
+    assert [line["step"] for line in read_metrics(options.output)] == [4, 6, 8, 12]  # a run's last step has a line
+    for state in (found, expected):
+        del state["metrics"]
+    assert_equal(found, expected)
+    with pytest.raises(ResumeError, match="--epochs: the run has 2, asked for is 1"):
+        pretrain(replace(options, epochs=1))
+
+
+def test_a_finished_cosine_is_given_no_more_epochs_and_an_unfinished_run_neither(
+    options: PretrainOptions, signal_after: Stop
+) -> None:
+    cosine = replace(options, schedule="cosine", epochs=1, batch_size=24)
+    pretrain(cosine)
+    advice = re.escape(f"another --output: --init {options.output / 'backbone.safetensors'}.")
+    with pytest.raises(TrainingError, match=rf"with --epochs 2 every step of it would have had another rate.*{advice}"):
+        pretrain(replace(cosine, epochs=2))
+    following = replace(
+        cosine, output=options.output.parent / "next", init=str(options.output / "backbone.safetensors")
+    )
+    assert pretrain(following) is Outcome.FINISHED
+    stopped = replace(options, output=options.output.parent / "stopped")
+    signal_after(1)
+    pretrain(stopped)
+    with pytest.raises(ResumeError, match="--epochs: the run has 2, asked for is 3"):
+        pretrain(replace(stopped, epochs=3))
 
 
 def test_checkpoints_come_also_every_so_many_steps(options: PretrainOptions, finished: PretrainOptions) -> None:

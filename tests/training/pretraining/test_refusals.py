@@ -1,14 +1,11 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from shards.loading import positives
-from training import choices
 from training.errors import TrainingError
 from training.pretraining.options import PretrainOptions
-from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_long_queue, refuse_long_warmup
+from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
 
 OPTIONS = PretrainOptions(shards=(), output=Path("unused"))
 
