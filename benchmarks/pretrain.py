@@ -36,6 +36,7 @@ from benchmarks.pairs import Comparison, alternate, json_option, quick_option, r
 from shards.format.dataset import Dataset, open_dataset
 from shards.loading.loaders import TwoViewBatch, TwoViewLoader
 from shards.loading.placement import Placement
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import build_backbone, feature_dimension, images_to_input
 from training.moco.health import gradient_norm
 from training.moco.model import MoCo, info_nce_logits, info_nce_loss
@@ -103,7 +104,7 @@ class OurLoop:
         )
         self.trainer = Trainer(moco, options, mean=_MEAN, std=_STD, steps_per_epoch=len(self.loader))
         options.output.mkdir()
-        description = {"architecture": options.backbone, "provenance": {}}
+        description = BackboneDescription(options.backbone, options.image_size, _MEAN, _STD, provenance={})
         self.recorder = Recorder(options.output, self.trainer, self.loader, description, 0.0, Ranks.alone())
         self.waits: list[float] = []
         self._batches = self._endless()

@@ -22,12 +22,20 @@ from benchmarks.lightly_moco import (
 )
 from shards.format.dataset import Dataset
 from shards.format.pixel_statistics import pooled_statistics
+from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights, build_backbone
-from training.runs.backbone_from import describe_backbone, save_backbone
+from training.runs.backbone_from import save_backbone
 from training.runs.files import BACKBONE
 from training.seen_patients import train_patients, write_patients
 
 ARCHITECTURE = "resnet18"
+
+
+class _Provenance(Provenance, total=False):
+    """That of a run of this project, with the time and the settings of lightly's."""
+
+    seconds: float
+    settings: dict[str, float]
 
 
 def pretrain_with_lightly(
@@ -65,20 +73,20 @@ def pretrain_with_lightly(
         click.echo(f"lightly, epoch {epoch} of {epochs}: loss {loss:.3f}, images/s {rate:.0f}")
     output.mkdir(parents=True, exist_ok=True)
     write_patients(output, train_patients(datasets))
-    description = describe_backbone(
+    description = BackboneDescription(
         architecture=ARCHITECTURE,
         image_size=image_size,
         mean=mean,
         std=std,
-        provenance={
-            "method": "lightly-moco",
-            "init": "random",
-            "seed": seed,
-            "epochs": epochs,
-            "steps": epochs * len(loader),
-            "seconds": time.monotonic() - began,
-            "settings": asdict(settings),
-            "datasets": [dataset.citation for dataset in datasets],
-        },
+        provenance=_Provenance(
+            method="lightly-moco",
+            init="random",
+            seed=seed,
+            epochs=epochs,
+            steps=epochs * len(loader),
+            seconds=time.monotonic() - began,
+            settings=asdict(settings),
+            datasets=[dataset.citation for dataset in datasets],
+        ),
     )
     save_backbone(output, backbone_weights(model.backbone, ARCHITECTURE), description)

@@ -1,7 +1,6 @@
 """Build the optimizers of pretraining and fine-tuning: Adam and SGD."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ def build_optimizer(
     fused: in one kernel, which torch has for GPUs.
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": trained}]
+    groups: list[dict[str, list[nn.Parameter] | float]] = [{"params": trained}]
     if not decay_norms:
         groups = [
             {"params": [parameter for parameter in trained if _is_weight(parameter)]},

@@ -1,6 +1,7 @@
 """Options that several commands share, and the types of their values. No torch here, so that --help is quick."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,11 @@ DEVICE = Device(DEVICES)
 _FACTORS = click.Tuple([ABOVE_ZERO, ABOVE_ZERO])
 _OFFSETS = click.Tuple([Number(min=-255, max=255)] * 2)
 _FRACTIONS = click.Tuple([Number(min=0, max=1, min_open=True)] * 2)
+
+PlainValue = str | int | float | Sequence[str] | Sequence[int] | Sequence[float] | None
+"""Value of an option as a config, a recipe or a model's record holds it."""
+Config = Mapping[str, PlainValue]
+"""Options under their names, as config.yaml records them."""
 
 AUGMENTATION, MACHINE = "Augmentation", "Machine"
 """Headings in --help."""

@@ -33,9 +33,10 @@ from experiments.five_seeds import (
 )
 from recipes import shipped_recipes
 from tests.training.labelled_shards import write_labelled_dataset
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights, build_backbone
-from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
-from training.runs.start import START_DIGEST, start_digest, write_start
+from training.runs.backbone_from import load_backbone, save_backbone
+from training.runs.start import start_digest, write_start
 
 needs_lightly = pytest.mark.skipif(not lightly_is_there(), reason="lightly is not installed (pip install lightly)")
 
@@ -63,10 +64,14 @@ def a_study(folder: Path, shards: dict[str, Path], seed: int) -> Study:
     run = folder / MOCO
     run.mkdir(parents=True)
     start = build_backbone("resnet18", seed)
-    provenance = {"method": "moco-v2", "init": "random", "seed": seed}
-    description = describe_backbone(
-        architecture="resnet18", image_size=32, mean=120.0, std=60.0, provenance=provenance
-    ) | {START_DIGEST: start_digest(start, "resnet18")}
+    description = BackboneDescription(
+        architecture="resnet18",
+        image_size=32,
+        mean=120.0,
+        std=60.0,
+        provenance={"method": "moco-v2", "init": "random", "seed": seed},
+        start_digest=start_digest(start, "resnet18"),
+    )
     write_start(run, start, "resnet18", "random")
     save_backbone(run, backbone_weights(build_backbone("resnet18", 10 + seed), "resnet18"), description)
     shared = ("--image-size", "32", "--seed", str(seed), "--device", "cpu", "--threads", "1")

@@ -1,13 +1,12 @@
 """Make the backbone that training starts from: random weights, ImageNet's or a file's, with its provenance."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import Tensor, nn
 
+from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import GrayLevels, build_backbone, images_to_input
 from training.backbones.weight_files import fill, read_imagenet, read_weights
 from training.seen_patients import no_patients, read_patients
@@ -34,10 +33,15 @@ class Backbone:
     mean: GrayLevels
     std: GrayLevels
     initial: str
-    provenance: Mapping[str, Any]
+    provenance: Provenance
     digest: str
     patients: pd.DataFrame
     run_patients: pd.DataFrame = field(default_factory=no_patients)
+
+    @property
+    def description(self) -> BackboneDescription:
+        """What model.json says of the backbone that a network was trained from; without digests."""
+        return BackboneDescription(self.architecture, self.image_size, self.mean, self.std, self.provenance)
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Make the network's input of gray images as the loaders give them, normalised as in training.
@@ -70,7 +74,7 @@ def init_patients(init: str) -> pd.DataFrame:
     return no_patients() if init in ("random", "imagenet") else read_patients(Path(init).parent)
 
 
-def untrained_provenance(init: str, seed: int) -> dict[str, Any]:
+def untrained_provenance(init: str, seed: int) -> Provenance:
     """Describe weights that this project has not pretrained."""
     return {
         "method": "none",

@@ -87,7 +87,7 @@ def preprocessing(backbone: Backbone, onnx_difference: float | None) -> Mapping[
             "shape": ["batch", feature_dimension(backbone.architecture)],
         },
         "onnx_difference": onnx_difference,
-        "provenance": dict(backbone.provenance),
+        "provenance": backbone.provenance,
         "digest": backbone.digest,
     }
 

@@ -27,12 +27,24 @@ _MLP = frozenset({"0.weight", "0.bias", "2.weight", "2.bias"})
 _SHOWN = 4
 
 
+OptimizerSetting = bool | float | tuple[float, ...] | list[float] | None
+"""Value of a group of parameters, such as lr or betas, in the state of an optimizer of torch."""
+
+
+@dataclass(frozen=True)
+class PublishedOptimizer:
+    """State of torch's optimizer. moments: by number of the parameter. groups: the settings of each group."""
+
+    moments: Mapping[int, Mapping[str, Tensor | float]]
+    groups: tuple[Mapping[str, OptimizerSetting], ...]
+
+
 @dataclass(frozen=True)
 class Published:
     """A published checkpoint. query, key: torchvision's names with the head's, not yet checked for the architecture.
 
     mlp: whether the head has two layers (MoCo v2) or one (v1). queue: [D, K] or None, pointer: its next column.
-    epoch: number of finished epochs. optimizer: the state_dict of torch's optimizer, or None.
+    epoch: number of finished epochs. optimizer: None where the file has none.
     """
 
     path: Path
@@ -43,7 +55,7 @@ class Published:
     key: Mapping[str, Tensor]
     queue: Tensor | None
     pointer: int
-    optimizer: Mapping[str, Any] | None
+    optimizer: PublishedOptimizer | None
 
 
 def read_published(path: Path) -> Published:
@@ -76,7 +88,6 @@ def read_published(path: Path) -> Published:
             f"{path} does not hold what the published code writes: {what}. It should hold module.{_QUERY}*, "
             f"module.{_KEY}*, module.{_QUEUE} and module.{_POINTER}, and nothing else."
         )
-    optimizer = content.get("optimizer")
     return Published(
         path=path,
         architecture=architecture,
@@ -86,7 +97,7 @@ def read_published(path: Path) -> Published:
         key=key,
         queue=named.get(_QUEUE),
         pointer=int(named[_POINTER].reshape(-1)[0]) if _POINTER in named and named[_POINTER].numel() else 0,
-        optimizer=optimizer if isinstance(optimizer, Mapping) else None,
+        optimizer=_optimizer(content.get("optimizer")),
     )
 
 
@@ -125,6 +136,18 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{path} is not a checkpoint of the published MoCo-CXR code: it holds a {type(content)}.")
     return content
+
+
+def _optimizer(state: object) -> PublishedOptimizer | None:
+    """The state_dict of an optimizer; None for anything that torch does not write."""
+    if not isinstance(state, Mapping):
+        return None
+    moments, groups = state.get("state"), state.get("param_groups")
+    if not isinstance(moments, Mapping) or not isinstance(groups, list) or not groups:
+        return None
+    if not all(isinstance(part, Mapping) for part in (*moments.values(), *groups)):
+        return None
+    return PublishedOptimizer(moments, tuple(groups))
 
 
 def _cause(error: Exception) -> str:

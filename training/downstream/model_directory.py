@@ -23,7 +23,6 @@ from training.downstream.options import EARLIER_VALUES, SupervisedOptions
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
-from training.runs.backbone_from import describe_backbone
 from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
 from training.seen_patients import PATIENTS, RUN_PATIENTS, read_patients, write_patients
 
@@ -114,13 +113,7 @@ def save_model(
         write_patients(folder, backbone.run_patients, RUN_PATIENTS)
     recorded = recorded_options(start, options)
     description = {
-        **describe_backbone(
-            architecture=backbone.architecture,
-            image_size=backbone.image_size,
-            mean=backbone.mean,
-            std=backbone.std,
-            provenance=backbone.provenance,
-        ),
+        **backbone.description.as_json(),
         "method": options.method,
         "initial": backbone.initial,
         "backbone_digest": backbone.digest,

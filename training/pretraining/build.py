@@ -1,7 +1,6 @@
 """Build the parts of a run from its options: datasets, loader, trainer, and the description of its backbone."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -12,13 +11,13 @@ from shards.loading.placement import Device, Partition, Placement
 from shards.loading.positives import Positives
 from shards.loading.staging import stage
 from training.backbones.backbone import init_name, initial_backbone
+from training.backbones.description import BackboneDescription, Provenance
 from training.moco.model import MoCo
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import batch_norm_groups, mask_group
 from training.pretraining.trainer import Trainer, statistics_batches
 from training.processes.devices import torch_device
 from training.processes.ranks import Ranks
-from training.runs.backbone_from import describe_backbone
 
 
 def loader_device(options: PretrainOptions) -> Device:
@@ -75,13 +74,16 @@ def build_trainer(
 
 
 def describe_run(
-    options: PretrainOptions, datasets: Sequence[Dataset], pixels: tuple[float, float], total_steps: int
-) -> dict[str, Any]:
-    """Describe the finished run as backbone.json does, without the digests of its weights."""
+    options: PretrainOptions,
+    datasets: Sequence[Dataset],
+    pixels: tuple[float, float],
+    steps_per_epoch: int,
+    start_digest: str | None,
+) -> BackboneDescription:
+    """Describe the run before its first step as backbone.json does, without the digest of its weights."""
     mean, std = pixels
-    ema = options.batch_norm == "ema"
-    recorded = {"statistics_from_batches": statistics_batches(total_steps // options.epochs)} if ema else {}
-    return describe_backbone(
+    ema: Provenance = {"statistics_from_batches": statistics_batches(steps_per_epoch)}
+    return BackboneDescription(
         architecture=options.backbone,
         image_size=options.image_size,
         mean=mean,
@@ -90,9 +92,10 @@ def describe_run(
             "method": "moco-v2",
             "init": init_name(options.init),
             "seed": options.seed,
-            "epochs": options.epochs,
-            "steps": total_steps,
-            **recorded,
+            "epochs": 0,
+            "steps": 0,
+            **(ema if options.batch_norm == "ema" else {}),
             "datasets": [dataset.citation for dataset in datasets],
         },
+        start_digest=start_digest,
     )

@@ -6,14 +6,13 @@ What does not fit is refused before anything is written, with both values.
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from shards.loading.loaders import TwoViewLoader
 from training.backbones.networks import build_backbone
-from training.backbones.published_checkpoint import Published
+from training.backbones.published_checkpoint import OptimizerSetting, Published
 from training.backbones.weight_files import fill_encoder
 from training.errors import RunError
 from training.moco.model import DIMENSION, MoCo
@@ -23,7 +22,7 @@ from training.pretraining.trainer import Trainer
 from training.schedules import learning_rate
 
 _MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
-_GROUP: dict[str, dict[str, Any]] = {
+_GROUP: dict[str, dict[str, OptimizerSetting]] = {
     "adam": {"betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False},
     "sgd": {"momentum": 0.9, "dampening": 0, "nesterov": False},
 }
@@ -85,9 +84,9 @@ def _queue_differs(published: Published, options: PretrainOptions) -> list[str]:
 
 def _optimizer_differs(published: Published, options: PretrainOptions, query: nn.Module) -> list[str]:
     """List what keeps the file's optimizer from continuing as the run's, one line for each difference."""
-    state, groups = _parts(published.optimizer)
-    if not groups:
+    if published.optimizer is None:
         return ["There is no state of an optimizer in it"]
+    groups = published.optimizer.groups
     if len(groups) != 1:
         return [f"Its optimizer has {len(groups)} groups of parameters, the published code has one"]
     group, found = groups[0], "adam" if "betas" in groups[0] else "sgd"
@@ -110,7 +109,7 @@ def _optimizer_differs(published: Published, options: PretrainOptions, query: nn
     if not _same(group.get("lr"), lr):
         differing.append(f"--lr, --schedule: its last epoch ran at {group.get('lr')!r}, the run's would at {lr!r}")
     for number, (name, parameter) in enumerate(query.named_parameters()):
-        moments = state.get(number, {})
+        moments = published.optimizer.moments.get(number, {})
         for moment in _MOMENTS[found]:
             value = moments.get(moment)
             if not isinstance(value, Tensor) or value.shape != parameter.shape:
@@ -126,21 +125,16 @@ def _place_moments(
 
     The published one counts all parameters of its module, those of the query encoder first (builder.py).
     """
-    state, _ = _parts(published.optimizer)
+    assert published.optimizer is not None  # _optimizer_differs
     for number, parameter in enumerate(query.parameters()):
-        own = {name: torch.empty_like(parameter).copy_(state[number][name]) for name in moments}
-        if "step" in state[number]:  # a plain number before torch 1.12
-            own["step"] = torch.tensor(float(state[number]["step"]))
+        found = published.optimizer.moments[number]
+        own = {name: torch.empty_like(parameter).copy_(torch.as_tensor(found[name])) for name in moments}
+        if "step" in found:  # a plain number before torch 1.12
+            own["step"] = torch.tensor(float(found["step"]))
         optimizer.state[parameter] = own
 
 
-def _parts(optimizer: Mapping[str, Any] | None) -> tuple[Mapping[int, Mapping[str, Any]], list[Mapping[str, Any]]]:
-    known = optimizer or {}
-    state, groups = known.get("state"), known.get("param_groups")
-    return (state if isinstance(state, Mapping) else {}), (groups if isinstance(groups, list) else [])
-
-
-def _same(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - plain values of an optimizer
+def _same(found: OptimizerSetting, wanted: OptimizerSetting) -> bool:
     if isinstance(found, (tuple, list)) and isinstance(wanted, tuple):
         return len(found) == len(wanted) and all(map(_same, found, wanted))
     if isinstance(found, (int, float)) and isinstance(wanted, (int, float)):

@@ -18,6 +18,8 @@ from training.options import (
     MACHINE,
     SEED,
     AugmentationOptions,
+    Config,
+    PlainValue,
 )
 from training.processes.time_limit import seconds_of
 
@@ -292,7 +294,7 @@ class PretrainOptions(
         batch_norm = self.batch_norm or ("split" if TABLE[self.backbone].batch_norm else "none")
         return replace(self, device=device, batch_norm=batch_norm)
 
-    def as_config(self) -> dict[str, Any]:
+    def as_config(self) -> dict[str, PlainValue]:
         """Plain values under the options' names, as a recipe holds them: what config.yaml records."""
         values = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_START}
         return values | {
@@ -303,7 +305,7 @@ class PretrainOptions(
         }
 
 
-EARLIER_VALUES: dict[str, Any] = {**LATER_AUGMENTATION, "positives": "image", "same_projection": False}
+EARLIER_VALUES: Config = {**LATER_AUGMENTATION, "positives": "image", "same_projection": False}
 """Values of options that config.yaml did not record when pretraining had no such options."""
 
 FREE_OPTIONS = free_keys(PretrainOptions)

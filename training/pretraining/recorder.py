@@ -4,15 +4,18 @@ They are written in an order that leaves the run directory usable after a kill a
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from shards.loading.loaders import TwoViewLoader
+from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights
 from training.errors import RunError, TrainingError
 from training.moco.health import RankWatch
+from training.pretraining.checkpoint_state import RunState
 from training.pretraining.trainer import Trainer
 from training.processes.ranks import Ranks
 from training.runs.backbone_from import save_backbone
@@ -30,7 +33,7 @@ class Recorder:
 
     State: the file of metrics, and `seconds`, the time trained so far over all starts of the run.
 
-    description: backbone.json of the finished run, of which the steps and epochs are filled in as they are done.
+    description: of the run before its first step; the steps and epochs are filled in as they are done.
     ranks: all call the same methods; the first one writes, and what it cannot do ends them all.
     """
 
@@ -39,13 +42,13 @@ class Recorder:
         run: Path,
         trainer: Trainer,
         loader: TwoViewLoader,
-        description: Mapping[str, Any],
+        description: BackboneDescription,
         seconds: float,
         ranks: Ranks,
     ) -> None:
         self.clock = Clock()
         self._run, self._trainer, self._loader = run, trainer, loader
-        self._plan, self._seconds, self._ranks = description, seconds, ranks
+        self._begun, self._seconds, self._ranks = description, seconds, ranks
         self._rank_watch = RankWatch(loader.batch_size)
         self._log = MetricsLog(run, start=trainer.steps) if ranks.leads else None
         if ranks.leads:
@@ -164,10 +167,11 @@ class Recorder:
         trainer = self._trainer
         assert self._log is not None
         self._log.sync()
-        state = trainer.state_dict() | {
+        state: RunState = {
+            **trainer.state_dict(),
             "loader": self._loader.state_dict(),
             "seconds": self._seconds + self.clock.elapsed(),
-            "backbone": self._description(),
+            "backbone": self._description().as_json(),
             "processes": self._ranks.world_size,
         }
         path = save_checkpoint(self._run, trainer.steps, state)
@@ -176,11 +180,11 @@ class Recorder:
         return path
 
     def _finish(self) -> None:
-        description = self._description()
-        weights = backbone_weights(self._trainer.moco.query_encoder, description["architecture"])
+        trainer, description = self._trainer, self._description()
+        weights = backbone_weights(trainer.moco.query_encoder, description.architecture)
         save_backbone(self._run, weights, description)
-        write_last(self._run, self._trainer.steps, description["provenance"]["epochs"], finished=True)
+        write_last(self._run, trainer.steps, trainer.epochs, finished=True)
 
-    def _description(self) -> dict[str, Any]:
-        done = {"epochs": self._trainer.epochs, "steps": self._trainer.steps}
-        return {**self._plan, "provenance": {**self._plan["provenance"], **done}}
+    def _description(self) -> BackboneDescription:
+        done: Provenance = {"epochs": self._trainer.epochs, "steps": self._trainer.steps}
+        return replace(self._begun, provenance={**self._begun.provenance, **done})

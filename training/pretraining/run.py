@@ -2,10 +2,10 @@
 
 import enum
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -14,6 +14,7 @@ from shards.loading.loaders import TwoViewBatch
 from shards.terminal.logs import NOTE
 from shards.terminal.progress import progress
 from training.pretraining.build import build_loader, build_trainer, describe_run, loader_device, run_datasets
+from training.pretraining.checkpoint_state import RunState, load_run_state
 from training.pretraining.knn import OnlineKnn
 from training.pretraining.options import PretrainOptions
 from training.pretraining.recorder import Recorder
@@ -22,9 +23,8 @@ from training.pretraining.two_views_sheet import write_two_views
 from training.processes.ranks import Ranks
 from training.processes.signals import StopRequest
 from training.processes.time_limit import TimeLimit
-from training.runs.checkpoints import load_checkpoint
 from training.runs.files import BACKBONE_WEIGHTS
-from training.runs.start import START_DIGEST, start_digest
+from training.runs.start import start_digest
 from training.runs.throughput import Stopwatch
 
 AGREE_EVERY = 4
@@ -67,7 +67,7 @@ class Run:
         if new:
             self.start_digest = start_digest(self.trainer.moco.query_encoder, options.backbone)
         if resume_from is not None:
-            self._load(load_checkpoint(options.output, resume_from))
+            self._load(load_run_state(options.output, resume_from))
 
     def __enter__(self) -> Self:
         return self
@@ -134,19 +134,16 @@ class Run:
         assert path is not None
         return path
 
-    def _load(self, state: Mapping[str, Any]) -> None:
+    def _load(self, state: RunState) -> None:
         self.loader.load_state_dict(state["loader"])
         self.trainer.load_state_dict(state)
         self.seconds = state["seconds"]
         self.processes_before = state["processes"]
-        self.start_digest = state["backbone"].get(START_DIGEST)
+        self.start_digest = state["backbone"].get("start_digest")
 
     def _recorder(self) -> Recorder:
-        return Recorder(self.options.output, self.trainer, self.loader, self._description(), self.seconds, self.ranks)
-
-    def _description(self) -> dict[str, Any]:
-        start = {} if self.start_digest is None else {START_DIGEST: self.start_digest}
-        return start | describe_run(self.options, self.datasets, self.pixels, self.total_steps)
+        description = describe_run(self.options, self.datasets, self.pixels, len(self.loader), self.start_digest)
+        return Recorder(self.options.output, self.trainer, self.loader, description, self.seconds, self.ranks)
 
     def _set_statistics(self) -> None:
         """Set the BatchNorm statistics by the first batches of epoch 0, which the run then trains on all the same."""

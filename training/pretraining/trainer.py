@@ -4,8 +4,7 @@ The state of a trainer is what a checkpoint holds. A new trainer continues from 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import google_crc32c
 import torch
@@ -19,6 +18,7 @@ from training.moco.health import NEWEST, gradient_norm, momentum_distance, of_lo
 from training.moco.key_exchange import keys_to_encode, own_share, whole_batch
 from training.moco.model import MoCo, info_nce_loss
 from training.optimizers import build_optimizer
+from training.pretraining.checkpoint_state import TrainerState
 from training.pretraining.options import PretrainOptions
 from training.processes.devices import autocast, torch_device
 from training.processes.ranks import Ranks
@@ -188,7 +188,7 @@ class Trainer:
         if not torch.stack([value.isfinite().all() for value in self.moco.state_dict().values()]).all():
             raise _diverged(f"A weight is not a finite number after step {self.steps}")
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> TrainerState:
         """Collect what a checkpoint needs of the trainer.
 
         The tensors are the live ones: write them before the next step.
@@ -208,7 +208,7 @@ class Trainer:
             },
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: TrainerState) -> None:
         """Continue where `state` was taken; threads too, since another number of them gives other bits."""
         torch.set_num_threads(state["threads"])
         self.moco.load_state_dict(state["moco"])

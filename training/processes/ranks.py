@@ -131,7 +131,7 @@ class Ranks:
         by_message = _ranks_by_value(messages)
         self._fail(" ".join(f"{self._name(whose[0])}: {message}" for message, whose in by_message.items() if message))
 
-    def agree(self, what: Mapping[str, Any]) -> None:
+    def agree(self, what: Mapping[str, str | int]) -> None:
         """Raise RunError naming the first of the values that is not the same on all ranks, and whose is which."""
         found = self.share(dict(what))
         for name in what:

@@ -1,16 +1,14 @@
 """Load the backbone that --backbone-from names: a run, a file of weights, random or imagenet."""
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from shards.durable import write_atomically, write_json_atomically
-from training.backbones.architectures import ARCHITECTURES
+from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.backbone import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_IMAGE_SIZE,
@@ -20,10 +18,11 @@ from training.backbones.backbone import (
     initial_backbone,
     untrained_provenance,
 )
+from training.backbones.description import BackboneDescription, read_description
 from training.backbones.networks import GrayLevels, backbone_weights, build_backbone, head_name
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
-from training.runs.checkpoints import load_checkpoint
+from training.runs.checkpoints import checkpoint_path, load_checkpoint
 from training.runs.directory import read_last
 from training.runs.exported import check_asked, exported_backbone
 from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
@@ -109,21 +108,20 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
         )
     else:
         description, weights = _unfinished(run)
-    check_asked(run, description, "architecture", architecture)
-    check_asked(run, description, "image_size", image_size)
-    network = build_backbone(description["architecture"], seed=0)
+    check_asked(run, description, architecture, image_size)
+    network = build_backbone(description.architecture, seed=0)
     if at == "start":
         weights = read_start(run, description)
-    fill(network, description["architecture"], weights, str(run))
+    fill(network, description.architecture, weights, str(run))
     patients = read_patients(run)
     return Backbone(
         network=network,
-        architecture=description["architecture"],
-        image_size=description["image_size"],
-        mean=description["mean"],
-        std=description["std"],
+        architecture=description.architecture,
+        image_size=description.image_size,
+        mean=description.mean,
+        std=description.std,
         initial="moco" if at == "end" else start_initial(description),
-        provenance=description["provenance"] if at == "end" else start_provenance(description),
+        provenance=description.provenance if at == "end" else start_provenance(description),
         digest=weights_digest(weights),
         patients=patients if at == "end" else start_patients(run),
         run_patients=no_patients() if at == "end" else patients,
@@ -135,8 +133,8 @@ class Preprocessing:
     """How a run's images are prepared. image_size: side in pixels. mean, std: 0..255."""
 
     image_size: int
-    mean: float
-    std: float
+    mean: GrayLevels
+    std: GrayLevels
 
 
 def run_preprocessing(run: Path) -> Preprocessing:
@@ -144,39 +142,37 @@ def run_preprocessing(run: Path) -> Preprocessing:
     if not (run / BACKBONE).is_file():
         raise RunError(f"{run} is not a finished run: {_nothing_in(run)}, whose preprocessing is to be taken.")
     description, _ = _finished(run)
-    return Preprocessing(description["image_size"], description["mean"], description["std"])
+    return Preprocessing(description.image_size, description.mean, description.std)
 
 
 def _nothing_in(run: Path) -> str:
     return f"there is no {BACKBONE} and no last.json in it. Name a run of `cxr-train pretrain`"
 
 
-def _finished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _finished(run: Path) -> tuple[BackboneDescription, dict[str, Tensor]]:
     path = run / BACKBONE
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{path} is not JSON: {error}. Copy the run again.") from error
-    if description.get("format_version") != FORMAT_VERSION or description.get("architecture") not in ARCHITECTURES:
-        raise WeightsError(
-            f"{path}: format version {description.get('format_version')!r}, architecture "
-            f"{description.get('architecture')!r}; this release reads {FORMAT_VERSION} and {', '.join(ARCHITECTURES)}."
-        )
+        description = read_description(parse_json(path.read_bytes()))
+    except JsonError as error:
+        raise WeightsError(f"{path} does not describe a backbone: {error}. Copy the run again.") from error
     weights = read_weights(run / BACKBONE_WEIGHTS)
-    if weights_digest(weights) != description.get("digest"):
+    if weights_digest(weights) != description.digest:
         raise WeightsError(
             f"{run / BACKBONE_WEIGHTS} does not hold the weights that {BACKBONE} records. Copy both again."
         )
     return description, weights
 
 
-def _unfinished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _unfinished(run: Path) -> tuple[BackboneDescription, dict[str, Tensor]]:
     step = newest_whole(run, reading=True)
     if step is None:
         raise RunError(f"{run} has no checkpoint to take weights from.")
     checkpoint = load_checkpoint(run, step)
-    description = checkpoint["backbone"]
-    head = _QUERY_ENCODER + head_name(description["architecture"]) + "."
+    try:
+        description = read_description(JsonValue(checkpoint.get("backbone"), "backbone"))
+    except JsonError as error:
+        raise RunError(f"{checkpoint_path(run, step)} does not describe its backbone: {error}.") from error
+    head = _QUERY_ENCODER + head_name(description.architecture) + "."
     weights = {
         name.removeprefix(_QUERY_ENCODER): value
         for name, value in checkpoint["moco"].items()
@@ -185,25 +181,7 @@ def _unfinished(run: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return description, weights
 
 
-FORMAT_VERSION = 1
-
-
-def describe_backbone(
-    *, architecture: str, image_size: int, mean: GrayLevels, std: GrayLevels, provenance: Mapping[str, Any]
-) -> dict[str, Any]:
-    """backbone.json without the digest of the weights."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "architecture": architecture,
-        "image_size": image_size,
-        "mean": mean,
-        "std": std,
-        "channels": 3,
-        "provenance": dict(provenance),
-    }
-
-
-def save_backbone(run: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+def save_backbone(run: Path, weights: Mapping[str, Tensor], description: BackboneDescription) -> str:
     """Write backbone.safetensors and, last, backbone.json; returns the weights' digest.
 
     weights: torchvision's names, no head. A torchvision network whose head is an identity loads the file strictly.
@@ -212,5 +190,5 @@ def save_backbone(run: Path, weights: Mapping[str, Tensor], description: Mapping
     digest = hashlib.sha256(content).hexdigest()
     with write_atomically(run / BACKBONE_WEIGHTS) as file:
         file.write(content)
-    write_json_atomically(run / BACKBONE, {**description, "digest": digest})
+    write_json_atomically(run / BACKBONE, replace(description, digest=digest).as_json())
     return digest

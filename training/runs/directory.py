@@ -4,16 +4,16 @@ From them a command tells whether it starts a run, resumes one, or finds it fini
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import yaml
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
 from training.errors import RunError
+from training.options import Config, PlainValue
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps
 from training.runs.files import CONFIG, LAST
 from training.runs.lock import LOCK
@@ -34,15 +34,16 @@ class RecordedRun:
     """A run that was started before, as its directory records it. config: its options under their names."""
 
     path: Path
-    config: Mapping[str, Any]
+    config: Config
     last: Last | None
 
     @property
     def threads(self) -> int | None:
         """Number of threads that the run was started with."""
-        return self.config.get("threads")
+        threads = self.config.get("threads")
+        return threads if isinstance(threads, int) else None
 
-    def refuse_other(self, wanted: Mapping[str, Any], free: frozenset[str]) -> None:
+    def refuse_other(self, wanted: Config, free: frozenset[str]) -> None:
         """Raise ResumeError naming each option that differs from the recorded one, with both values.
 
         free: options that may differ, since they change no weight.
@@ -63,7 +64,7 @@ class RecordedRun:
             )
 
 
-def read_run(run: Path, earlier: Mapping[str, Any]) -> RecordedRun | None:
+def read_run(run: Path, earlier: Config) -> RecordedRun | None:
     """Read what a run directory records, or None where no run was started. Raises RunError as the parts do.
 
     earlier: values of options that a run of an earlier release does not record.
@@ -89,23 +90,31 @@ def write_last(run: Path, step: int, epoch: int, *, finished: bool) -> None:
     write_json_atomically(run / LAST, {"checkpoint": checkpoint, "step": step, "epoch": epoch, "finished": finished})
 
 
-def read_config(run: Path) -> dict[str, Any] | None:
+def read_config(run: Path) -> Config | None:
     """Read the resolved config of a run, or None where no run was started.
 
     Raises RunError for a folder that holds something else, so that nothing of the person's is mixed into a run.
     """
     path = run / CONFIG
     if path.is_file():
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config: object = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise RunError(f"{path} does not hold a run's options. Give another --output.")
-        return config
+        return cast(Config, config)
     if run.exists() and (not run.is_dir() or not all(_is_of_a_killed_beginning(entry) for entry in run.iterdir())):
         raise RunError(f"{run} is there and holds no {CONFIG}: it is not a run. Give another --output.")
     return None
 
 
-def write_config(run: Path, config: Mapping[str, Any], remarks: list[str]) -> None:
+def whole_option(run: Path, config: Config, key: str) -> int:
+    """Look up an option of the config that is a whole number. Raises RunError naming file and key for anything else."""
+    value = config.get(key)
+    if not isinstance(value, int):
+        raise RunError(f"{run / CONFIG}: {key} is {_shown(value)}, not a whole number. Copy the run again.")
+    return value
+
+
+def write_config(run: Path, config: Config, remarks: list[str]) -> None:
     """Write the resolved config, remarks as comments above it. The file can be given as --config to another run."""
     run.mkdir(parents=True, exist_ok=True)
     head = "".join(f"# {remark}\n" for remark in remarks)
@@ -121,5 +130,5 @@ def _is_of_a_killed_beginning(entry: Path) -> bool:
     return entry.name == LOCK or (entry.name.startswith(f".{CONFIG}.") and entry.name.endswith(".tmp"))
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 - whatever YAML holds
+def _shown(value: PlainValue) -> str:
     return "nothing" if value is None else str(value)

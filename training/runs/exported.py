@@ -1,12 +1,11 @@
 """Read a backbone that `cxr-train export` wrote, with the preprocessing that stands beside its weights."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import PREPROCESSING, Backbone
+from training.backbones.description import BackboneDescription, read_provenance, three_levels
 from training.backbones.networks import GrayLevels, build_backbone
 from training.backbones.weight_files import fill, read_weights, weights_digest
 from training.errors import WeightsError
@@ -25,53 +24,71 @@ def exported_backbone(folder: Path, architecture: str | None, image_size: int | 
     if at != "end":
         raise WeightsError(f"{folder} is an exported backbone, which has no start. Name the run itself.")
     description = _described(folder / PREPROCESSING)
-    for key, asked in (("architecture", architecture), ("image_size", image_size)):
-        check_asked(folder, description, key, asked)
+    check_asked(folder, description, architecture, image_size)
     path = folder / BACKBONE_WEIGHTS
     if not path.is_file():
         raise WeightsError(f"{folder} holds no {BACKBONE_WEIGHTS}. Export the run again with --format torchvision.")
     weights = read_weights(path)
-    if weights_digest(weights) != description["digest"]:
+    if weights_digest(weights) != description.digest:
         raise WeightsError(f"{path} does not hold the weights that {PREPROCESSING} records. Copy both again.")
-    network = build_backbone(description["architecture"], seed=0)
-    fill(network, description["architecture"], weights, str(path))
+    network = build_backbone(description.architecture, seed=0)
+    fill(network, description.architecture, weights, str(path))
     return Backbone(
         network=network,
-        architecture=description["architecture"],
-        image_size=description["image_size"],
-        mean=_gray_levels(description, "mean"),
-        std=_gray_levels(description, "std"),
-        initial="moco" if description["provenance"].get("method") != "none" else "file",
-        provenance=description["provenance"],
-        digest=description["digest"],
+        architecture=description.architecture,
+        image_size=description.image_size,
+        mean=description.mean,
+        std=description.std,
+        initial="moco" if description.provenance.get("method") != "none" else "file",
+        provenance=description.provenance,
+        digest=description.digest,
         patients=read_patients(folder),
     )
 
 
-def check_asked(run: Path, description: Mapping[str, Any], key: str, asked: str | int | None) -> None:
-    """Raise WeightsError where an option asks for something else than the run has."""
-    if asked is not None and asked != description[key]:
-        raise WeightsError(
-            f"{run} was pretrained with {key} {description[key]}, asked for is {asked}. Leave the option out to take "
-            "the run's."
-        )
+def check_asked(
+    source: Path, description: BackboneDescription, architecture: str | None, image_size: int | None
+) -> None:
+    """Raise WeightsError where an option asks for something else than the weights were trained with."""
+    of_source = (
+        ("architecture", description.architecture, architecture),
+        ("image_size", description.image_size, image_size),
+    )
+    for key, found, asked in of_source:
+        if asked is not None and asked != found:
+            raise WeightsError(
+                f"{source} was pretrained with {key} {found}, asked for is {asked}. Leave the option out to take the "
+                "run's."
+            )
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> BackboneDescription:
+    """Read preprocessing.json. Raises WeightsError naming the file and the key."""
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        content = parse_json(path.read_bytes())
+        if content.at("format_version").value != FORMAT_VERSION:
+            raise WeightsError(f"{path} is not of format version {FORMAT_VERSION}. Export the run again.")
+        if content.at("architecture").value not in ARCHITECTURES:
+            raise WeightsError(
+                f"{path} does not describe a backbone of {', '.join(ARCHITECTURES)}. Export the run again."
+            )
+        return BackboneDescription(
+            architecture=content.at("architecture").text(),
+            image_size=content.at("image_size").whole(),
+            mean=_gray_levels(content, "mean"),
+            std=_gray_levels(content, "std"),
+            provenance=read_provenance(content.at("provenance")),
+            digest=content.at("digest").text(),
+        )
+    except (JsonError, OSError) as error:
         raise WeightsError(f"{path} cannot be read: {error}. Export the run again.") from error
-    needed = {"architecture", "image_size", "mean", "std", "provenance", "digest"}
-    if not isinstance(description, dict) or description.get("format_version") != FORMAT_VERSION:
-        raise WeightsError(f"{path} is not of format version {FORMAT_VERSION}. Export the run again.")
-    if not needed <= description.keys() or description["architecture"] not in ARCHITECTURES:
-        raise WeightsError(f"{path} does not describe a backbone of {', '.join(ARCHITECTURES)}. Export the run again.")
-    return description
 
 
-def _gray_levels(description: Mapping[str, Any], key: str) -> GrayLevels:
+def _gray_levels(content: JsonValue, key: str) -> GrayLevels:
     """Mean or standard deviation in 0..255; an earlier release wrote them for pixels in 0..1 only."""
-    levels = description.get(f"{key}_in_gray_levels") or [level * 255 for level in description[key]]
-    red, green, blue = (float(level) for level in levels)
+    levels = content.find(f"{key}_in_gray_levels")
+    if levels is not None:
+        red, green, blue = three_levels(levels)
+    else:
+        red, green, blue = (level * 255 for level in three_levels(content.at(key)))
     return red if red == green == blue else (red, green, blue)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shards.format.dataset import Dataset
+from training.backbones.description import BackboneDescription
 from training.backbones.published_checkpoint import IMAGE_SIZE, MEAN, STD, Published, published_backbone
 from training.folders import refuse_filled
-from training.runs.backbone_from import describe_backbone, save_backbone
+from training.runs.backbone_from import save_backbone
 from training.seen_patients import no_patients, train_patients, write_patients
 
 
@@ -23,7 +24,7 @@ def import_backbone(published: Published, folder: Path, datasets: Sequence[Datas
     weights = published_backbone(published)
     folder.mkdir(parents=True, exist_ok=True)
     write_patients(folder, train_patients(datasets) if datasets else no_patients())
-    description = describe_backbone(
+    description = BackboneDescription(
         architecture=published.architecture,
         image_size=IMAGE_SIZE,
         mean=MEAN,

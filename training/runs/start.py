@@ -3,24 +3,20 @@
 The start has the run's preprocessing and image size, so that the two arms differ in the pretraining alone.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import Tensor, nn
 
 from shards.durable import write_atomically
 from training.backbones.backbone import init_name, init_patients, initial_backbone, untrained_provenance
+from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights
 from training.backbones.weight_files import read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
-from training.runs.directory import read_config
+from training.runs.directory import read_config, whole_option
 from training.runs.files import BACKBONE, CONFIG, START_PATIENTS, START_WEIGHTS
 from training.seen_patients import no_patients, read_patients, write_patients
-
-START_DIGEST = "start_digest"
-"""Key of backbone.json: SHA-256 of the weights that the run began with, as safetensors."""
 
 
 def write_start(run: Path, network: nn.Module, architecture: str, init: str) -> None:
@@ -35,14 +31,13 @@ def start_digest(network: nn.Module, architecture: str) -> str:
     return weights_digest(backbone_weights(network, architecture))
 
 
-def read_start(run: Path, description: Mapping[str, Any]) -> dict[str, Tensor]:
+def read_start(run: Path, description: BackboneDescription) -> dict[str, Tensor]:
     """Read the weights that a run began with, or make them again where start.safetensors is not there.
 
     description: backbone.json. Raises RunError for a run that does not record its start (an earlier release, an
     import), or whose weights cannot be had with the recorded digest.
     """
-    digest = description.get(START_DIGEST)
-    if digest is None:
+    if description.start_digest is None:
         raise RunError(
             f"{run} does not record the weights that it began with: it was imported, or written by an earlier release. "
             "Take --at end, or name the initial weights themselves by --backbone-from."
@@ -51,12 +46,12 @@ def read_start(run: Path, description: Mapping[str, Any]) -> dict[str, Tensor]:
     if path.is_file():
         weights, where = read_weights(path), str(path)
     else:
-        weights, where = _made_again(run, str(description["architecture"])), f"what {run / CONFIG} gives"
+        weights, where = _made_again(run, description.architecture), f"what {run / CONFIG} gives"
     found = weights_digest(weights)
-    if found != digest:
+    if found != description.start_digest:
         raise WeightsError(
             f"{where} does not hold the weights that the run began with: its SHA-256 begins with {found[:12]}, "
-            f"{BACKBONE} records {str(digest)[:12]}. Copy {START_WEIGHTS} of the run again."
+            f"{BACKBONE} records {description.start_digest[:12]}. Copy {START_WEIGHTS} of the run again."
         )
     return weights
 
@@ -66,16 +61,16 @@ def start_patients(run: Path) -> pd.DataFrame:
     return read_patients(run, START_PATIENTS) if (run / START_PATIENTS).is_file() else no_patients()
 
 
-def start_provenance(description: Mapping[str, Any]) -> dict[str, Any]:
+def start_provenance(description: BackboneDescription) -> Provenance:
     """Describe the start of a run: initial weights without any pretraining, and of which run they are the start."""
-    of_run = description["provenance"]
-    initial = untrained_provenance(str(of_run["init"]), int(of_run["seed"] or 0))
-    return {**initial, "start_of": {"digest": description.get("digest"), "seed": of_run["seed"]}}
+    seed = description.provenance["seed"]
+    initial = untrained_provenance(str(description.provenance["init"]), seed or 0)
+    return {**initial, "start_of": {"digest": description.digest, "seed": seed}}
 
 
-def start_initial(description: Mapping[str, Any]) -> str:
+def start_initial(description: BackboneDescription) -> str:
     """Name the kind of initial weights: random, imagenet or file."""
-    name = init_name(str(description["provenance"]["init"]))
+    name = init_name(str(description.provenance["init"]))
     return name if name in ("random", "imagenet") else "file"
 
 
@@ -83,5 +78,5 @@ def _made_again(run: Path, architecture: str) -> dict[str, Tensor]:
     config = read_config(run)
     if config is None:
         raise RunError(f"{run} holds neither {START_WEIGHTS} nor {CONFIG}: copy the whole run again.")
-    network = initial_backbone(str(config["init"]), architecture, int(config["seed"]))
+    network = initial_backbone(str(config["init"]), architecture, whole_option(run, config, "seed"))
     return backbone_weights(network, architecture)

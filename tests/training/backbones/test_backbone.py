@@ -14,23 +14,24 @@ from tests.training.plain_torchvision import headless
 from training.backbones import weight_files
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import initial_backbone
+from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights, build_backbone
 from training.errors import RunError, WeightsError
 from training.moco.model import MoCo
-from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
+from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.checkpoints import save_checkpoint
 from training.runs.directory import write_last
 from training.seen_patients import write_patients
 
-PROVENANCE = {"method": "moco-v2", "init": "random", "seed": 7, "epochs": 2, "steps": 20, "datasets": []}
+PROVENANCE: Provenance = {"method": "moco-v2", "init": "random", "seed": 7, "epochs": 2, "steps": 20, "datasets": []}
 
 
 def weights_of(seed: int, architecture: str = "resnet18") -> dict[str, Tensor]:
     return backbone_weights(build_backbone(architecture, seed), architecture)
 
 
-def description(architecture: str = "resnet18") -> dict[str, object]:
-    return describe_backbone(architecture=architecture, image_size=96, mean=128.25, std=60.5, provenance=PROVENANCE)
+def description(architecture: str = "resnet18") -> BackboneDescription:
+    return BackboneDescription(architecture=architecture, image_size=96, mean=128.25, std=60.5, provenance=PROVENANCE)
 
 
 def finished_run(run: Path, seed: int = 7, architecture: str = "resnet18") -> dict[str, Tensor]:
@@ -86,7 +87,7 @@ def test_asking_for_something_else_than_the_run_has_is_refused(tmp_path: Path, k
 
 def test_an_unfinished_run_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     moco = MoCo(build_backbone("resnet18", 3), "resnet18", queue_size=4, momentum=0.9, temperature=0.2, seed=3)
-    save_checkpoint(tmp_path, 11, {"moco": moco.state_dict(), "backbone": description()})
+    save_checkpoint(tmp_path, 11, {"moco": moco.state_dict(), "backbone": description().as_json()})
     write_last(tmp_path, 11, 1, finished=False)
     with pytest.raises(RunError, match=r"not a finished run: it stands at step 11"):
         load_backbone(str(tmp_path), mean=1.0, std=1.0)
@@ -110,7 +111,7 @@ def test_weights_that_are_not_those_recorded_beside_them_are_refused(tmp_path: P
 def test_a_description_of_another_format_is_refused(tmp_path: Path) -> None:
     finished_run(tmp_path / "run")
     (tmp_path / "run" / "backbone.json").write_text(json.dumps({"format_version": 2, "architecture": "resnet18"}))
-    with pytest.raises(WeightsError, match="format version 2"):
+    with pytest.raises(WeightsError, match="format_version is 2, not 1"):
         load_backbone(str(tmp_path / "run"), mean=1.0, std=1.0)
 
 

@@ -17,9 +17,10 @@ from torch import nn
 from tests.training.plain_torchvision import headless, last_linear
 from training.backbones import export as exporting
 from training.backbones.architectures import ARCHITECTURES, TABLE
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights, build_backbone
 from training.cli.main import main
-from training.runs.backbone_from import describe_backbone, save_backbone
+from training.runs.backbone_from import save_backbone
 from training.runs.directory import write_last
 from training.seen_patients import read_patients, write_patients
 
@@ -36,7 +37,7 @@ def a_run(run: Path, architecture: str) -> nn.Module:
     network = build_backbone(architecture, seed=5)
     network(torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2)))
     run.mkdir(parents=True)
-    description = describe_backbone(
+    description = BackboneDescription(
         architecture=architecture, image_size=SIZE, mean=127.5, std=51.0, provenance={"method": "moco-v2", "seed": 5}
     )
     save_backbone(run, backbone_weights(network, architecture), description)

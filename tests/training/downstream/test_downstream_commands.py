@@ -16,11 +16,12 @@ from shards.format.dataset import open_dataset
 from shards.loading.augmentation import ViewRange
 from tests.training.labelled_shards import BACKBONE, LABELS, TUNED, make_model, run
 from training.backbones.backbone import untrained_provenance
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights
 from training.cli.main import main as cxr_train
 from training.cli.results_table import print_results
 from training.downstream.model_directory import Auroc
-from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
+from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.directory import write_last
 from training.seen_patients import read_patients, train_patients, write_patients
 
@@ -38,7 +39,7 @@ def pretrained(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) ->
     start = load_backbone("random", seed=7, mean=1.0, std=1.0)
     patients = train_patients([open_dataset(labelled_root)])
     write_patients(folder, patients.assign(dataset="elsewhere"))
-    described = describe_backbone(
+    described = BackboneDescription(
         architecture="resnet18",
         image_size=32,
         mean=90.0,

@@ -185,7 +185,7 @@ def test_the_config_of_a_run_is_a_recipe_that_repeats_it(undisturbed: Path) -> N
     options = PretrainOptions(**{key: value for key, value in context.params.items() if "config" not in key})
     recorded = read_config(undisturbed)
     assert recorded is not None
-    assert options.as_config() == recorded | {"output": "again"}
+    assert options.as_config() == {**recorded, "output": "again"}
 
 
 def test_an_unknown_key_in_a_recipe_is_an_error(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from shards.loading.loaders import TwoViewBatch
 from training.backbones.networks import build_backbone, images_to_input
 from training.errors import TrainingError
 from training.moco.model import MoCo, info_nce_logits, info_nce_loss
+from training.pretraining.checkpoint_state import TrainerState
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
 from training.runs.checkpoints import load_checkpoint, save_checkpoint
@@ -152,7 +154,7 @@ def test_a_trainer_from_a_checkpoint_goes_on_to_the_same_bits(tmp_path: Path, pr
     first, second = new_trainer(options), new_trainer(options)
     first.step(views(0))
     save_checkpoint(tmp_path, 1, first.state_dict())
-    second.load_state_dict(load_checkpoint(tmp_path, 1))
+    second.load_state_dict(cast(TrainerState, load_checkpoint(tmp_path, 1)))
     for trainer in (first, second):
         trainer.step(views(1))
     one, other = first.state_dict(), second.state_dict()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights
 from training.errors import WeightsError
-from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
+from training.runs.backbone_from import load_backbone, save_backbone
 
 
 def test_weights_without_statistics_of_their_own_need_some_and_the_refusal_says_which() -> None:
@@ -23,7 +24,7 @@ def test_weights_without_statistics_of_their_own_need_some_and_the_refusal_says_
 
 def test_a_run_brings_its_statistics_and_size_and_normalises_images_with_them(tmp_path: Path) -> None:
     start = load_backbone("random", seed=1, mean=0.0, std=1.0)
-    described = describe_backbone(architecture="resnet18", image_size=32, mean=90.0, std=45.0, provenance={})
+    described = BackboneDescription(architecture="resnet18", image_size=32, mean=90.0, std=45.0, provenance={})
     save_backbone(tmp_path, backbone_weights(start.network, "resnet18"), described)
     backbone = load_backbone(str(tmp_path))
     assert (backbone.image_size, backbone.mean, backbone.std) == (32, 90.0, 45.0)

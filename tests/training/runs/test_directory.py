@@ -8,7 +8,16 @@ from shards.errors import ResumeError
 from training.errors import RunError
 from training.pretraining.options import FREE_OPTIONS, PretrainOptions
 from training.runs.checkpoints import save_checkpoint
-from training.runs.directory import Last, RecordedRun, read_config, read_last, read_run, write_config, write_last
+from training.runs.directory import (
+    Last,
+    RecordedRun,
+    read_config,
+    read_last,
+    read_run,
+    whole_option,
+    write_config,
+    write_last,
+)
 from training.seen_patients import read_patients, write_patients
 
 CONFIG = PretrainOptions(shards=(Path("data/a"),), output=Path("runs/x"), threads=2, device="cpu").as_config()
@@ -85,6 +94,12 @@ def test_a_run_is_read_with_its_options_and_its_newest_checkpoint(tmp_path: Path
     assert recorded is not None
     assert recorded.last == Last("checkpoints/step-00000012.pt", 12, 3, True)
     assert recorded.threads == 2
+
+
+def test_an_option_that_is_no_whole_number_is_named_with_its_file(tmp_path: Path) -> None:
+    assert whole_option(tmp_path, CONFIG, "epochs") == 20
+    with pytest.raises(RunError, match=r"config.yaml: seed is nothing, not a whole number"):
+        whole_option(tmp_path, {"seed": None}, "seed")
 
 
 def test_last_names_the_checkpoint_relative_to_the_run(tmp_path: Path) -> None:

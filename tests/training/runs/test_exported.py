@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from training.backbones.description import BackboneDescription
 from training.backbones.export import export_backbone
 from training.backbones.networks import backbone_weights, build_backbone
 from training.errors import WeightsError
-from training.runs.backbone_from import describe_backbone, load_backbone, save_backbone
+from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.directory import write_last
 from training.seen_patients import write_patients
 
@@ -24,7 +25,7 @@ def exported(tmp_path: Path) -> Path:
     run = tmp_path / "run"
     run.mkdir()
     network: nn.Module = build_backbone("resnet18", seed=7)
-    described = describe_backbone(
+    described = BackboneDescription(
         architecture="resnet18", image_size=96, mean=MEAN, std=STD, provenance={"method": "moco-v2", "seed": 5}
     )
     save_backbone(run, backbone_weights(network, "resnet18"), described)

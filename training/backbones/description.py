@@ -1,0 +1,127 @@
+"""Describe a backbone as backbone.json does: architecture, preprocessing, and where its weights come from."""
+
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict, cast
+
+from shards.json_value import JsonValue
+from training.backbones.architectures import ARCHITECTURES
+from training.backbones.networks import GrayLevels
+
+FORMAT_VERSION = 1
+
+
+class StartOf(TypedDict):
+    """The run that weights are the start of: digest of the run's own backbone, and the run's seed."""
+
+    digest: str | None
+    seed: int | None
+
+
+class Provenance(TypedDict, total=False):
+    """Where weights come from, as backbone.json, model.json and predictions hold it: copied from one to the next.
+
+    method: moco-v2, moco-v1, none (not pretrained by this project) or another program's. init: random, imagenet or the
+    name of a file. seed, steps: None where not known. statistics_from_batches: number of batches that a run with
+    BatchNorm ema took its first statistics of. datasets: name and digest of each. imported_from,
+    imported_sha256: of a published checkpoint. start_of: of the start of a run.
+    """
+
+    method: str
+    init: str | None
+    seed: int | None
+    epochs: int
+    steps: int | None
+    statistics_from_batches: int
+    datasets: list[dict[str, str]]
+    imported_from: str
+    imported_sha256: str
+    start_of: StartOf
+
+
+class BackboneJson(TypedDict):
+    """Keys of backbone.json; digest: SHA-256 of backbone.safetensors, not yet in a checkpoint."""
+
+    start_digest: NotRequired[str]
+    format_version: int
+    architecture: str
+    image_size: int
+    mean: GrayLevels
+    std: GrayLevels
+    channels: int
+    provenance: Provenance
+    digest: NotRequired[str]
+
+
+def read_gray_levels(value: JsonValue) -> GrayLevels:
+    """Read a mean or standard deviation as JSON holds it: a number, or a list of one a channel."""
+    return three_levels(value) if isinstance(value.value, list) else value.number()
+
+
+def three_levels(value: JsonValue) -> tuple[float, float, float]:
+    """Read one number a channel."""
+    levels = [float(level.number()) for level in value.items()]
+    if len(levels) != 3:
+        raise value.wrong("one number for each of three channels")
+    red, green, blue = levels
+    return red, green, blue
+
+
+def read_provenance(value: JsonValue) -> Provenance:
+    """Read where weights come from. It is copied from file to file, so keys of other releases stay in it."""
+    value.fields()
+    return cast(Provenance, dict(value.value))
+
+
+def read_description(content: JsonValue) -> "BackboneDescription":
+    """Read backbone.json, or the copy of it in a checkpoint. Raises JsonError naming the key that is wrong or missing.
+
+    Also for another format version and for an architecture that this release does not have.
+    """
+    version, architecture = content.at("format_version"), content.at("architecture")
+    if version.value != FORMAT_VERSION:
+        raise version.wrong(f"{FORMAT_VERSION}, the version that this release reads")
+    if architecture.value not in ARCHITECTURES:
+        raise architecture.wrong(f"one of {', '.join(ARCHITECTURES)}")
+    return BackboneDescription(
+        architecture=architecture.text(),
+        image_size=content.at("image_size").whole(),
+        mean=read_gray_levels(content.at("mean")),
+        std=read_gray_levels(content.at("std")),
+        provenance=read_provenance(content.at("provenance")),
+        start_digest=content.optional("start_digest", JsonValue.text),
+        digest=content.optional("digest", JsonValue.text),
+    )
+
+
+@dataclass(frozen=True)
+class BackboneDescription:
+    """Description of a backbone's weights. image_size: side in pixels. mean, std: 0..255.
+
+    start_digest: SHA-256 of the weights that its run began with; None for an import or a run of an earlier release.
+    digest: SHA-256 of its own weights; None while it is trained.
+    """
+
+    architecture: str
+    image_size: int
+    mean: GrayLevels
+    std: GrayLevels
+    provenance: Provenance
+    start_digest: str | None = None
+    digest: str | None = None
+
+    def as_json(self) -> BackboneJson:
+        """Make what backbone.json and a checkpoint hold, in this order of keys."""
+        content: BackboneJson = {
+            "format_version": FORMAT_VERSION,
+            "architecture": self.architecture,
+            "image_size": self.image_size,
+            "mean": self.mean,
+            "std": self.std,
+            "channels": 3,
+            "provenance": self.provenance,
+        }
+        if self.start_digest is not None:
+            content = {"start_digest": self.start_digest, **content}
+        if self.digest is not None:
+            content = {**content, "digest": self.digest}
+        return content
