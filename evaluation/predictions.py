@@ -15,6 +15,7 @@ from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select
 from training.backbones.inference import outputs
+from training.backbones.networks import Preprocessing
 from training.downstream.model_directory import Model, load_model
 from training.processes.devices import available_threads, choose_device
 from training.seen_patients import refuse_seen_patients, seen_among
@@ -126,9 +127,7 @@ def _logits(model: Model, dataset: Dataset, rows: pd.DataFrame, options: Predict
         model.network,
         dataset,
         rows,
-        image_size=model.image_size,
-        mean=model.mean,
-        std=model.std,
+        Preprocessing(model.image_size, model.mean, model.std),
         device=choose_device(options.device),
         threads=options.threads or available_threads(),
         description=f"predicting {dataset.name}",

@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from training.backbones.description import BackboneDescription, Provenance
-from training.backbones.networks import GrayLevels, build_backbone, images_to_input
+from training.backbones.networks import GrayLevels, Preprocessing, build_backbone, images_to_input
 from training.backbones.weight_files import fill, read_imagenet, read_weights
 from training.seen_patients import no_patients, read_patients
 
@@ -39,6 +39,11 @@ class Backbone:
     run_patients: pd.DataFrame = field(default_factory=no_patients)
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """How its images are prepared."""
+        return Preprocessing(self.image_size, self.mean, self.std)
+
+    @property
     def description(self) -> BackboneDescription:
         """What model.json says of the backbone that a network was trained from; without digests."""
         return BackboneDescription(self.architecture, self.image_size, self.mean, self.std, self.provenance)
@@ -57,10 +62,10 @@ def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:
     random: the same seed gives the same weights, here and in `--backbone-from random`. Raises WeightsError.
     """
     network = build_backbone(architecture, seed)
-    if init == "imagenet":
-        fill(network, architecture, read_imagenet(architecture), "torchvision's ImageNet file")
-    elif init != "random":
-        fill(network, architecture, read_weights(Path(init)), init)
+    if init == "random":
+        return network
+    weights = read_imagenet(architecture) if init == "imagenet" else read_weights(Path(init))
+    fill(network, architecture, weights, "torchvision's ImageNet file" if init == "imagenet" else init)
     return network
 
 

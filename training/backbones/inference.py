@@ -13,7 +13,7 @@ from shards.format.dataset import Dataset
 from shards.loading.loaders import EvaluationLoader
 from shards.loading.placement import Device, Placement
 from shards.terminal.progress import progress
-from training.backbones.networks import GrayLevels, images_to_input, on_device
+from training.backbones.networks import Preprocessing, images_to_input, on_device
 from training.processes.devices import torch_device
 
 BATCH = 64
@@ -27,10 +27,8 @@ def outputs(
     network: nn.Module,
     dataset: Dataset,
     rows: pd.DataFrame,
+    preprocessing: Preprocessing,
     *,
-    image_size: int,
-    mean: GrayLevels,
-    std: GrayLevels,
     device: Device,
     threads: int,
     description: str | None = None,
@@ -41,13 +39,13 @@ def outputs(
     bar, which is shown if there is one.
     """
     loader = EvaluationLoader(
-        dataset, rows, image_size=image_size, batch_size=BATCH, placement=Placement(device, 0, threads)
+        dataset, rows, image_size=preprocessing.image_size, batch_size=BATCH, placement=Placement(device, 0, threads)
     )
     target = torch_device(device)
     network = on_device(network, target).eval()
     with progress(len(rows), description, "images") if description else contextlib.nullcontext() as bar:
         for batch in loader:
-            result = network(images_to_input(batch.image, mean, std))
+            result = network(images_to_input(batch.image, preprocessing.mean, preprocessing.std))
             if bar is not None:
                 bar.advance(len(batch.sample_id))
             yield result.float().cpu().numpy(), batch.sample_id.numpy()

@@ -1,6 +1,7 @@
 """Build the backbones, and make their input from a batch of gray pixels."""
 
 import copy
+from dataclasses import dataclass
 
 import torch
 import torchvision
@@ -10,6 +11,15 @@ from training.backbones.architectures import TABLE
 
 GrayLevels = float | tuple[float, float, float]
 """Mean or standard deviation of pixels, 0..255: one for all three input channels, or one a channel."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images are prepared for a network. image_size: side in pixels. mean, std: 0..255."""
+
+    image_size: int
+    mean: GrayLevels
+    std: GrayLevels
 
 
 def head_name(architecture: str) -> str:

@@ -217,9 +217,7 @@ class _FineTuning:
             self.network,
             dataset,
             rows,
-            image_size=self._backbone.image_size,
-            mean=self._backbone.mean,
-            std=self._backbone.std,
+            self._backbone.preprocessing,
             device=self._loader_device,
             threads=self._threads,
         )

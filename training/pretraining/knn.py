@@ -16,7 +16,7 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import label_fraction, select
 from shards.loading.placement import Device
 from training.backbones.inference import outputs
-from training.backbones.networks import feature_network
+from training.backbones.networks import Preprocessing, feature_network
 from training.labels import PLAIN, refuse_one_class, targets
 
 NEIGHBOURS = 20
@@ -55,21 +55,17 @@ class OnlineKnn:
         self,
         encoder: nn.Module,
         architecture: str,
+        preprocessing: Preprocessing,
         *,
-        image_size: int,
-        mean: float,
-        std: float,
         device: Device,
         threads: int,
     ) -> float:
-        """`knn_auroc` of the features below the encoder's head; the encoder stays as it is. mean, std: 0..255."""
+        """`knn_auroc` of the features below the encoder's head; the encoder stays as it is."""
         network = feature_network(encoder, architecture)
         features = [
             piece
             for dataset, rows in self.parts
-            for piece, _ in outputs(
-                network, dataset, rows, image_size=image_size, mean=mean, std=std, device=device, threads=threads
-            )
+            for piece, _ in outputs(network, dataset, rows, preprocessing, device=device, threads=threads)
         ]
         return knn_auroc(np.concatenate(features), self._labels, self._patients)
 

@@ -13,6 +13,7 @@ from shards.format.pixel_statistics import pooled_statistics
 from shards.loading.loaders import TwoViewBatch
 from shards.terminal.logs import NOTE
 from shards.terminal.progress import progress
+from training.backbones.networks import Preprocessing
 from training.pretraining.build import build_loader, build_trainer, describe_run, loader_device, run_datasets
 from training.pretraining.checkpoint_state import RunState, load_run_state
 from training.pretraining.knn import OnlineKnn
@@ -186,13 +187,11 @@ class Run:
         """Compute the figures of a line of metrics beside the trainer's own; none where no evaluation by kNN is due."""
         if self.knn is None or not self._knn_is_due():
             return {}
-        options, (mean, std) = self.options, self.pixels
+        options = self.options
         auroc = self.knn.auroc(
             self.trainer.moco.query_encoder,
             options.backbone,
-            image_size=options.image_size,
-            mean=mean,
-            std=std,
+            Preprocessing(options.image_size, *self.pixels),
             device=loader_device(options),
             threads=options.threads or 1,
         )

@@ -212,7 +212,7 @@ def _minimise(problem: _Problem, mask: Mask, strengths: Matrix, start: Matrix, t
         if not len(active):
             break
         direction = -_two_loops(gradient, pairs, active, inverse)
-        moved, found = _search(problem, mask, penalty, parameters, direction, loss, gradient, active)
+        moved, found = _search(problem, mask, penalty, _Point(parameters, at), direction, active)
         if not len(moved):
             break
         step, change = np.zeros_like(parameters), np.zeros_like(parameters)
@@ -226,41 +226,37 @@ def _minimise(problem: _Problem, mask: Mask, strengths: Matrix, start: Matrix, t
 
 
 @dataclass(frozen=True)
-class _Step:
-    """parameters: [D + 1, M] after a step of M labels, and their evaluation."""
+class _Point:
+    """parameters: [D + 1, M] of M labels, and their evaluation."""
 
     parameters: Matrix
     at: _Evaluation
 
 
 def _search(
-    problem: _Problem,
-    mask: Mask,
-    penalty: Matrix,
-    parameters: Matrix,
-    direction: Matrix,
-    loss: Matrix,
-    gradient: Matrix,
-    active: Labels,
-) -> tuple[Labels, _Step]:
-    """Halve each label's step until its loss falls enough (Armijo). Returns the labels that could move."""
-    slope = (gradient[:, active] * direction).sum(axis=0)
+    problem: _Problem, mask: Mask, penalty: Matrix, now: _Point, direction: Matrix, active: Labels
+) -> tuple[Labels, _Point]:
+    """Halve each active label's step until its loss falls enough (Armijo). Returns the labels that could move.
+
+    now: of all labels. direction: [D + 1, A], of the active ones. The point that is returned is of those that moved.
+    """
+    slope = (now.at.gradient[:, active] * direction).sum(axis=0)
     size, waiting = np.ones(len(active)), np.arange(len(active))
-    new = np.zeros((len(parameters), len(active)))
+    new = np.zeros((len(now.parameters), len(active)))
     evaluated = _Evaluation(np.zeros(len(active)), np.zeros_like(new), np.zeros(len(active)))
     for _ in range(HALVINGS):
         labels = active[waiting]
-        new[:, waiting] = parameters[:, labels] + size[waiting] * direction[:, waiting]
+        new[:, waiting] = now.parameters[:, labels] + size[waiting] * direction[:, waiting]
         at = _evaluate(problem.only(labels), mask[:, labels], new[:, waiting], penalty[labels])
         evaluated.loss[waiting], evaluated.gradient[:, waiting] = at.loss, at.gradient
-        enough = at.loss <= loss[labels] + 1e-4 * size[waiting] * slope[waiting] + 1e-14
+        enough = at.loss <= now.at.loss[labels] + 1e-4 * size[waiting] * slope[waiting] + 1e-14
         waiting = waiting[~enough]
         if not len(waiting):
             break
         size[waiting] /= 2
     could = np.setdiff1d(np.arange(len(active)), waiting)
     at = _Evaluation(evaluated.loss[could], evaluated.gradient[:, could], evaluated.curvature[could])
-    return active[could], _Step(new[:, could], at)
+    return active[could], _Point(new[:, could], at)
 
 
 def _two_loops(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -19,7 +19,7 @@ from training.backbones.backbone import (
     untrained_provenance,
 )
 from training.backbones.description import BackboneDescription, read_description
-from training.backbones.networks import GrayLevels, backbone_weights, build_backbone, head_name
+from training.backbones.networks import GrayLevels, Preprocessing, backbone_weights, build_backbone, head_name
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
 from training.runs.checkpoints import checkpoint_path, load_checkpoint
@@ -126,15 +126,6 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
         patients=patients if at == "end" else start_patients(run),
         run_patients=no_patients() if at == "end" else patients,
     )
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a run's images are prepared. image_size: side in pixels. mean, std: 0..255."""
-
-    image_size: int
-    mean: GrayLevels
-    std: GrayLevels
 
 
 def run_preprocessing(run: Path) -> Preprocessing:

@@ -17,7 +17,7 @@ from shards.loading.loaders import EvaluationLoader
 from training.backbones import inference
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
-from training.backbones.networks import images_to_input
+from training.backbones.networks import Preprocessing, images_to_input
 from training.downstream import embeddings
 from training.downstream.embedding_cache import default_cache
 from training.downstream.embeddings import read_embeddings, write_embeddings
@@ -58,7 +58,7 @@ def test_outputs_are_those_of_the_network_in_eval_mode_an_image_at_a_time(
     monkeypatch.setattr(inference, "BATCH", 4)  # 17 rows: the last batch holds one
     rows = select(dataset, "valid").iloc[::-1]
     backbone.network.train()
-    found = list(outputs(backbone.network, dataset, rows, image_size=32, mean=90.0, std=30.0, device="cpu", threads=1))
+    found = list(outputs(backbone.network, dataset, rows, Preprocessing(32, 90.0, 30.0), device="cpu", threads=1))
     assert [len(ids) for _, ids in found] == [4, 4, 4, 4, 1]
     np.testing.assert_array_equal(np.concatenate([ids for _, ids in found]), rows["sample_id"])
     assert not backbone.network.training
@@ -73,7 +73,7 @@ def test_outputs_are_those_of_the_network_in_eval_mode_an_image_at_a_time(
 
 def test_of_no_rows_there_are_no_outputs(backbone: Backbone, dataset: Dataset) -> None:
     rows = select(dataset, "valid").iloc[:0]
-    assert not list(outputs(backbone.network, dataset, rows, image_size=32, mean=1, std=1, device="cpu", threads=1))
+    assert not list(outputs(backbone.network, dataset, rows, Preprocessing(32, 1, 1), device="cpu", threads=1))
 
 
 def test_a_second_call_reads_what_the_first_has_computed(backbone: Backbone, dataset: Dataset, tmp_path: Path) -> None:
