@@ -3,6 +3,7 @@
 from evaluation.model_options import EmbedOptions
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
+from shards.format.selection import filtered
 from shards.format.subsets import select
 from training.downstream.embeddings import refuse_other_content
 from training.downstream.features import embed as write_features
@@ -15,7 +16,7 @@ def embed(options: EmbedOptions) -> int:
 
     Raises SubsetError where there are no samples, TrainingError where the output holds anything but embeddings.
     """
-    dataset = open_dataset(options.shards)
+    dataset = filtered(open_dataset(options.shards), options.row_filter, (options.split,))
     backbone = backbone_for(dataset, options)
     rows = select(dataset, options.split)
     if rows.empty:

@@ -8,13 +8,13 @@ import click
 from shards.format.schema import SPLITS
 from shards.terminal.options import option
 from training.downstream.options import BackboneOptions, DataOptions, MachineOptions
-from training.options import PATH
+from training.options import PATH, RowOptions
 
 AGGREGATES = ("image", "study")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions(MachineOptions, BackboneOptions, DataOptions):
+class EmbedOptions(MachineOptions, BackboneOptions, RowOptions, DataOptions):
     """Options of `cxr-eval embed`. split: None takes every sample."""
 
     output: Path = option(
@@ -24,7 +24,7 @@ class EmbedOptions(MachineOptions, BackboneOptions, DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(MachineOptions, DataOptions):
+class PredictOptions(MachineOptions, RowOptions, DataOptions):
     """Options of `cxr-eval predict`."""
 
     model: Path = option(type=PATH, metavar="DIR", help="Model directory that probe or finetune wrote.", group="Data")

@@ -13,6 +13,7 @@ from evaluation.tables.identifiers import STUDY
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
+from shards.format.selection import filtered
 from shards.format.subsets import select
 from training.backbones.inference import outputs
 from training.backbones.networks import Preprocessing
@@ -32,8 +33,9 @@ CITED = (
     "seed",
     "dataset",
     "provenance",
+    "row_filter",
 )
-"""Keys of model.json that a sidecar repeats below `model`."""
+"""Keys of model.json that a sidecar repeats below `model`; row_filter is there if the model has one."""
 COMPARED = (
     *("architecture", "image_size", "mean", "std", "initial", "method", "uncertain", "missing", "label_fraction"),
     *("draw", "seed"),
@@ -47,9 +49,11 @@ def predict(options: PredictOptions) -> int:
     """Write the probabilities of each image or study of a split to a CSV or Parquet file; returns its number of rows.
 
     aggregate: image, or study (the highest probability of its images, Irvin et al. 2019, section 4.2).
-    Raises SubsetError for an empty split, unknown studies, or patients that the model has seen.
+    Raises SubsetError for an empty split, a row filter that leaves nothing of it, unknown studies, or patients that the
+    model has seen.
     """
-    return predict_with(load_model(options.model), open_dataset(options.shards), options)
+    dataset = filtered(open_dataset(options.shards), options.row_filter, (options.split,))
+    return predict_with(load_model(options.model), dataset, options)
 
 
 def predict_with(
@@ -87,7 +91,8 @@ def predict_with(
             "split": options.split,
             "aggregate": options.aggregate,
             "dataset": dataset.citation,
-            "model": {key: model.description[key] for key in CITED},
+            **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
+            "model": {key: model.description[key] for key in CITED if key in model.description},
             **{key: model.description[key] for key in COMPARED},
             **{key: model.description.get(key, default) for key, default in RECORDED_SINCE.items()},
             "seen_patients": len(seen_among(model.patients, dataset.name, rows)),

@@ -4,10 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from shards.errors import SubsetError
+from shards.format.row_expression import parse
+from shards.format.selection import ALL, AP_PA, PROJECTIONS, row_filter
 from shards.terminal.options import Device, Number, option
 from training.choices import DEVICES
 
@@ -29,8 +32,53 @@ PlainValue = str | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 Config = Mapping[str, PlainValue]
 """Options under their names, as config.yaml records them."""
 
-AUGMENTATION, MACHINE = "Augmentation", "Machine"
+AUGMENTATION, MACHINE, ROWS = "Augmentation", "Machine", "Rows"
 """Headings in --help."""
+
+
+class Condition(click.ParamType[str]):
+    """A condition on the columns of samples.parquet, as `shards.format.row_expression` reads it."""
+
+    name = "condition"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Check that it can be read; whether the dataset has its columns is seen when that is opened."""
+        try:
+            parse(str(value))
+        except SubsetError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """Which rows of a dataset are used, before splits, label fractions and draws are taken."""
+
+    projection: str = option(
+        ALL, click.Choice(PROJECTIONS), help="Use the radiographs of this projection only.", group=ROWS
+    )
+    ap_pa: str = option(ALL, click.Choice(AP_PA), help="Use the AP or the PA radiographs only.", group=ROWS)
+    where: str | None = option(
+        None,
+        Condition(),
+        names=("--where", "--row-filter"),
+        metavar="CONDITION",
+        help="Use the rows that fulfil a condition on the columns of samples.parquet only, such as "
+        "\"sex == 'female' and age >= 18\". An unknown value fulfils none but `is null`.",
+        group=ROWS,
+        unset="every row",
+    )
+
+    @property
+    def row_filter(self) -> str | None:
+        """The three as one condition, as it is recorded; None for all rows."""
+        return row_filter(self.projection, self.ap_pa, self.where)
+
+
+def with_row_filter(values: Config, condition: str | None) -> dict[str, PlainValue]:
+    """Options as they are recorded: the row filter in one key, and no such key where all rows are used."""
+    own = {name: value for name, value in values.items() if name not in ("projection", "ap_pa", "where")}
+    return own if condition is None else {**own, "row_filter": condition}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,16 @@ _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "Fil
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """What the rows of one table share. trained_on: the labels' dataset, where it is another than the tested one."""
+    """What the rows of one table share. trained_on: the labels' dataset, where it is another than the tested one.
+
+    row_filter: the condition that the judged images fulfil; empty for all of the split.
+    """
 
     dataset: str
     split: str
     aggregate: str
     trained_on: str = ""
+    row_filter: str = ""
 
 
 @dataclass
@@ -163,6 +167,7 @@ def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setti
         _text(content.find("split")) or "unknown",
         _text(content.find("aggregate")) or "image",
         trained if trained != tested else "",
+        _text(content.find("row_filter")) or "",
     )
     initial = _text(content.find("model", "initial")) or "unknown"
     return arm_name(initial, _init(sidecar) if several_inits else None), setting, method, label_fraction

@@ -127,6 +127,7 @@ def gain_view(table: GainTable, identity: str) -> GainView:
     """Spell a table of gains with its figures. identity: prefix of the figures' ids."""
     setting = table.setting
     rows_are = {"image": "images", "study": "studies"}.get(setting.aggregate, "rows")
+    rows_text = f"images with {setting.row_filter}" if setting.row_filter else ""
     figures = _fraction_figures(table, identity)
 
     def block(row: GainRow) -> tuple[str, int | None, int | None]:
@@ -134,7 +135,7 @@ def gain_view(table: GainTable, identity: str) -> GainView:
 
     return GainView(
         title=setting.dataset + (f", labels of {setting.trained_on}" if setting.trained_on else ""),
-        subtitle=", ".join(filter(None, [split_name(setting.split), _AGGREGATES.get(setting.aggregate)])),
+        subtitle=", ".join(filter(None, [split_name(setting.split), _AGGREGATES.get(setting.aggregate), rows_text])),
         arms=table.arms,
         differences=[f"{first} {MINUS} {second}" for first, second in table.differences],
         blocks=[

@@ -278,6 +278,7 @@ def _truth_origin(entry: JsonValue) -> TruthOrigin:
         name=entry.optional("name", JsonValue.text),
         digest=entry.optional("digest", JsonValue.text),
         split=entry.optional("split", JsonValue.text),
+        row_filter=entry.optional("row_filter", JsonValue.text),
         images=entry.optional("images", JsonValue.whole),
     )
 

@@ -31,7 +31,8 @@ def predictions_path(folder: StudyFolder, cell: Cell) -> Path:
 def predict_cell(folder: StudyFolder, cell: Cell, inputs: SharedInputs, *, device: str, threads: int | None) -> bool:
     """Write a cell's predictions and their sidecar; False where they are there already, of this model and dataset."""
     path, directory = predictions_path(folder, cell), folder.output / cell.path
-    dataset = inputs.dataset(folder.data / folder.study.datasets[cell.target.dataset].shards)
+    trained = cell.options(folder.study, data=folder.data, output=folder.output)
+    dataset = inputs.dataset(trained.shards, trained.row_filter)
     with waited_for(path, f"predictions of {cell.path}"):
         if _is_current(path, directory, dataset, cell.target.aggregate):
             return False
@@ -41,6 +42,7 @@ def predict_cell(folder: StudyFolder, cell: Cell, inputs: SharedInputs, *, devic
             output=path,
             split=folder.study.evaluation.split,
             aggregate=cell.target.aggregate,
+            where=trained.row_filter,
             device=device,
             threads=threads,
         )
@@ -58,8 +60,10 @@ def _is_current(path: Path, directory: Path, dataset: Dataset, aggregate: str) -
         _text(sidecar, "model", "digest"),
         _text(sidecar, "dataset", "digest"),
         _text(sidecar, "aggregate"),
+        _text(sidecar, "row_filter"),
     )
-    return recorded == (_text(_parsed(directory / MODEL), "digest"), dataset.digest, aggregate)
+    described = _text(_parsed(directory / MODEL), "digest")
+    return recorded == (described, dataset.digest, aggregate, dataset.row_filter)
 
 
 def _parsed(path: Path) -> JsonValue | None:

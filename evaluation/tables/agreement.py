@@ -24,12 +24,16 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 """Name of a difference -> keys of the sidecars, or of the models below them, that it goes by."""
 
-_ABSENT = {"fraction_of": "patients", "row_filter": "all rows"}
+_ABSENT = {"fraction_of": "patients"}
 """What a sidecar meant that has no such key."""
 
-DRAWS, DATASET, INITIAL = "draws", "dataset", "initial"
+ROW_FILTER, DRAWS, DATASET, INITIAL = "row_filter", "draws", "dataset", "initial"
 DIFFERENCES = (*_KEYS, DRAWS, DATASET, INITIAL)
-"""What --allow-different may name. initial: the weights that pretraining began from; it is named, never refused."""
+"""What --allow-different may name. row_filter: of the images that are judged, and of those that the model was trained
+on. initial: the weights that pretraining began from; it is named, never refused."""
+
+ALL_ROWS = "all rows"
+"""What a sidecar without row_filter means."""
 
 _SHOWN = 3
 
@@ -95,10 +99,23 @@ def _parts(name: str, table: Table) -> Iterator[str | None]:
         yield _digest(_said(table.sidecar, "model", "dataset", "digest"))
     elif name == INITIAL:
         yield _began_from(table)
+    elif name == ROW_FILTER:
+        yield from _row_filters(table)
     else:
         for key in _KEYS.get(name, ()):
             value = _said(table.sidecar, key)
             yield _ABSENT.get(key) if value is None and table.sidecar is not None else value
+
+
+def _row_filters(table: Table) -> Iterator[str | None]:
+    """The images that were predicted, and those that the model was trained on where rows were selected for it."""
+    if table.sidecar is None:
+        yield None
+        return
+    predicted, trained = (table.sidecar.content.find(*path, "row_filter") for path in ((), ("model",)))
+    yield ALL_ROWS if predicted is None else str(predicted.value)
+    if trained is not None:
+        yield f"trained on {trained.value}"
 
 
 def _said(sidecar: Sidecar | None, key: str, *below: str) -> str | None:

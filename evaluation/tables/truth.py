@@ -17,6 +17,7 @@ from evaluation.tables.patients import PATIENT, patients_of_ids
 from evaluation.tables.table import Table, TableError, read_table
 from evaluation.tables.table_files import as_text
 from shards.format.dataset import DESCRIPTION, Dataset, open_dataset
+from shards.format.selection import filtered
 from shards.format.subsets import select
 
 STUDY_COLUMN = "study_id"
@@ -24,7 +25,7 @@ STUDY_COLUMN = "study_id"
 
 @dataclass(frozen=True)
 class TruthOrigin:
-    """What a result says of the truth. sha256: of a table; name, digest, split: of a dataset of shards.
+    """What a result says of the truth. sha256: of a table; name, digest, split, row_filter: of a dataset of shards.
 
     rows: of the comparison; images: how many the studies were made from, None where rows are not studies.
     """
@@ -36,10 +37,11 @@ class TruthOrigin:
     digest: str | None = None
     split: str | None = None
     images: int | None = None
+    row_filter: str | None = None
 
     def as_json(self) -> dict[str, str | int]:
         """The keys that are known, in the order in which results have always had them."""
-        order = ("path", "sha256", "name", "digest", "split", "rows", "images")
+        order = ("path", "sha256", "name", "digest", "split", "row_filter", "rows", "images")
         known = {key: getattr(self, key) for key in order}
         return {key: value for key, value in known.items() if value is not None}
 
@@ -102,11 +104,14 @@ def _from_shards(root: Path, predictions: Sequence[Table], column: str, shared: 
     dataset = open_dataset(root, check_shards=False)
     _refuse_other_dataset(dataset, predictions)
     split = _split(dataset, predictions)
+    dataset = filtered(dataset, _row_filter(predictions), (split,))
     rows = select(dataset, split).reset_index(drop=True)
     names = _shared_labels(root, list(dataset.label_names), shared)
     labels = rows[names].astype(np.float64)
     groups = _groups(rows.drop(columns=list(dataset.label_names)))
-    origin = TruthOrigin(str(root), len(rows), name=dataset.name, digest=dataset.digest, split=split)
+    origin = TruthOrigin(
+        str(root), len(rows), name=dataset.name, digest=dataset.digest, split=split, row_filter=dataset.row_filter
+    )
     kind = kind_of(column)
     source = "source_path" if kind == PATH else "sample_id" if column == "sample_id" else "key"
     ids = comparable(column, [str(value) for value in rows[source]])
@@ -178,6 +183,13 @@ def _refuse_other_dataset(dataset: Dataset, predictions: Sequence[Table]) -> Non
                 f"{table.path} predicts the dataset {named.value!r}, {dataset.root} is {dataset.name!r}: give the "
                 "shards that the predictions were made on"
             )
+
+
+def _row_filter(predictions: Sequence[Table]) -> str | None:
+    """The condition that the predictions' rows fulfil; None where they are of all rows, or of different ones."""
+    found = [table.sidecar.content.find("row_filter") if table.sidecar else None for table in predictions]
+    named = {None if condition is None else str(condition.value) for condition in found}
+    return named.pop() if len(named) == 1 else None
 
 
 def _split(dataset: Dataset, predictions: Sequence[Table]) -> str:

@@ -46,7 +46,8 @@ class Dataset:
 
     digest: hex SHA-256 of dataset.json. mean, std: of the train split's pixels, 0..255.
     samples: samples.parquet in storage order (split, shard, position), index 0..N-1. quarantine: samples that were
-    found damaged since, by key.
+    found damaged since, by key. row_filter: the condition that restricts the rows (`shards.format.selection`), and
+    selected: whether each of `samples` fulfils it, bool [N]; None: all rows.
     """
 
     root: Path
@@ -54,6 +55,8 @@ class Dataset:
     description: Mapping[str, Any]
     samples: pd.DataFrame
     quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
+    row_filter: str | None = None
+    selected: npt.NDArray[np.bool_] | None = None
 
     @property
     def name(self) -> str:

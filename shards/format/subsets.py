@@ -14,6 +14,8 @@ from shards.format.schema import SPLITS
 def select(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
     """Rows of a split (or of all) in storage order, without excluded and quarantined ones; the index is kept.
 
+    Of a dataset that is restricted by a condition (`shards.format.selection`), those that fulfil it.
+
     Raises SubsetError for an unknown split. A split without samples gives no rows.
     """
     rows = planned(dataset, split)
@@ -21,11 +23,11 @@ def select(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
 
 
 def planned(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
-    """The same with the quarantined ones: what the dataset's digest stands for, whatever was damaged since.
+    """The same with the quarantined ones: what digest and row filter stand for, whatever was damaged since.
 
     The order of an epoch is one of these rows, so that a sample that is left out does not change that of the others.
     """
-    rows = dataset.samples
+    rows = dataset.samples if dataset.selected is None else dataset.samples[dataset.selected]
     if split is not None:
         if split not in SPLITS:
             raise SubsetError(f"{split!r} is no split: choose one of {', '.join(SPLITS)}")

@@ -107,19 +107,31 @@ def _as_yaml(value: Any) -> Any:  # noqa: ANN401 - whatever an options dataclass
 def recipe_values(ctx: click.Context, value: str, parameter: click.Parameter | None = None) -> dict[str, Any]:
     """Read what a recipe gives to the parameters of the context's command, by their names, as YAML holds it.
 
+    A key is any name of an option, without its dashes at the front.
+
     parameter: the option that names the recipe. Raises BadParameter for an unknown key, and for a value that the
     parameter does not take, naming file and key.
     """
     recipe = {str(key).replace("-", "_"): content for key, content in read_recipe(value).items()}
     known = {p.name: p for p in ctx.command.params if p.name and p.name not in ("config", "print_config")}
-    unknown = sorted(set(recipe) - set(known))
+    names = {_key(spelling): name for name, p in known.items() for spelling in (*p.opts, name)}
+    unknown = sorted(set(recipe) - set(names))
     if unknown:
         raise click.BadParameter(
             f"{value}: unknown option(s) {', '.join(unknown)}; `{ctx.command_path} --help` lists what there is",
             ctx=ctx,
             param=parameter,
         )
-    return {name: _checked(known[name], content, ctx, value) for name, content in recipe.items()}
+    found: dict[str, Any] = {}
+    for key, content in recipe.items():
+        if names[key] in found:
+            raise click.BadParameter(f"{value}: {key}: given twice, by another name", ctx=ctx, param=parameter)
+        found[names[key]] = _checked(known[names[key]], content, ctx, value)
+    return found
+
+
+def _key(spelling: str) -> str:
+    return spelling.lstrip("-").replace("-", "_")
 
 
 def _fill_defaults(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

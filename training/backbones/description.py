@@ -22,7 +22,8 @@ class Provenance(TypedDict, total=False):
 
     method: moco-v2, moco-v1, none (not pretrained by this project) or another program's. init: random, imagenet or the
     name of a file. seed, steps: None where not known. statistics_from_batches: number of batches that a run with
-    BatchNorm ema took its first statistics of. datasets: name and digest of each. imported_from,
+    BatchNorm ema took its first statistics of. datasets: name and digest of each. row_filter: the
+    condition that restricted their rows; absent: all rows. imported_from,
     imported_sha256: of a published checkpoint. start_of: of the start of a run.
     """
 
@@ -33,6 +34,7 @@ class Provenance(TypedDict, total=False):
     steps: int | None
     statistics_from_batches: int
     datasets: list[dict[str, str]]
+    row_filter: str
     imported_from: str
     imported_sha256: str
     start_of: StartOf

@@ -67,6 +67,7 @@ def embedding_attributes(backbone: Backbone, dataset: Dataset) -> dict[str, Any]
             "provenance": dict(backbone.provenance),
         },
         "dataset": dataset.citation,
+        **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
         "views": EVALUATION_VIEW,
     }
 

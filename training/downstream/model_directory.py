@@ -125,6 +125,7 @@ def save_model(
         },
         "pretraining_seed": pretraining_seed(backbone.provenance),
         "dataset": dataset.citation,
+        **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
         "train_samples": len(trained_on),
         "train_patients": int(trained_on["patient_id"].nunique()),
         "results": results_as_json(results),

@@ -35,6 +35,7 @@ from training.options import (
     PATH,
     SEED,
     AugmentationOptions,
+    RowOptions,
 )
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
@@ -183,7 +184,7 @@ class LabelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedOptions(MachineOptions, LabelOptions, BackboneOptions, DataOptions):
+class SupervisedOptions(MachineOptions, LabelOptions, BackboneOptions, RowOptions, DataOptions):
     """What probe and finetune share. method: as model.json names it."""
 
     method: ClassVar[str]

@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from shards.format.dataset import Dataset, open_dataset
+from shards.format.selection import filtered
 from shards.format.subsets import image_fraction, label_fraction, select, single_label
 from shards.terminal.options import free_keys
 from training.backbones.backbone import Backbone
 from training.downstream.options import ALL, BackboneOptions, LabelOptions, SupervisedOptions
 from training.downstream.preprocessing import preprocessed
 from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
+from training.options import with_row_filter
 from training.runs.backbone_from import load_backbone
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,11 @@ class Start:
 
 
 def begin(options: SupervisedOptions) -> Start:
-    """Open the dataset and load the backbone. Raises SubsetError for labels that the dataset does not have."""
-    dataset = open_dataset(options.shards)
+    """Open the dataset and load the backbone.
+
+    Raises SubsetError for labels that the dataset does not have, and for a row filter that leaves nothing of a split.
+    """
+    dataset = filtered(open_dataset(options.shards), options.row_filter)
     return start_of(dataset, backbone_for(dataset, options), options)
 
 
@@ -102,6 +107,7 @@ def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]
     """
     free = free_keys(type(options))
     own = {name: value for name, value in asdict(options).items() if name not in free}
+    own = with_row_filter(own, options.row_filter)
     recorded = {
         "method": options.method,
         "dataset_digest": start.dataset.digest,

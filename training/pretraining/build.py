@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from shards.format.dataset import Dataset, open_datasets
+from shards.format.selection import filtered
 from shards.format.subsets import planned
 from shards.loading.loaders import TwoViewLoader
 from shards.loading.placement import Device, Partition, Placement
@@ -26,8 +27,12 @@ def loader_device(options: PretrainOptions) -> Device:
 
 
 def run_datasets(options: PretrainOptions) -> list[Dataset]:
-    """Open the datasets, sorted by name: the order of an epoch must not depend on the order of the options."""
-    return sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
+    """Open the datasets, sorted by name: the order of an epoch must not depend on the order of the options.
+
+    Each is restricted to the rows that the options select. Raises SubsetError where none of a train split is left.
+    """
+    datasets = sorted(open_datasets(options.shards), key=lambda dataset: dataset.name)
+    return [filtered(dataset, options.row_filter, ("train",)) for dataset in datasets]
 
 
 def build_loader(options: PretrainOptions, datasets: Sequence[Dataset], ranks: Ranks) -> TwoViewLoader:
@@ -82,6 +87,7 @@ def describe_run(
 ) -> BackboneDescription:
     """Describe the run before its first step as backbone.json does, without the digest of its weights."""
     mean, std = pixels
+    selected: Provenance = {} if options.row_filter is None else {"row_filter": options.row_filter}
     ema: Provenance = {"statistics_from_batches": statistics_batches(steps_per_epoch)}
     return BackboneDescription(
         architecture=options.backbone,
@@ -96,6 +102,7 @@ def describe_run(
             "steps": 0,
             **(ema if options.batch_norm == "ema" else {}),
             "datasets": [dataset.citation for dataset in datasets],
+            **selected,
         },
         start_digest=start_digest,
     )

@@ -20,6 +20,8 @@ from training.options import (
     AugmentationOptions,
     Config,
     PlainValue,
+    RowOptions,
+    with_row_filter,
 )
 from training.processes.time_limit import seconds_of
 
@@ -281,6 +283,7 @@ class PretrainOptions(
     AugmentationOptions,
     _OptimizationOptions,
     _MethodOptions,
+    RowOptions,
     _RunOptions,
 ):
     """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
@@ -295,9 +298,12 @@ class PretrainOptions(
         return replace(self, device=device, batch_norm=batch_norm)
 
     def as_config(self) -> dict[str, PlainValue]:
-        """Plain values under the options' names, as a recipe holds them: what config.yaml records."""
+        """Plain values under the options' names, as a recipe holds them: what config.yaml records.
+
+        The options of rows are one key, `row_filter`, or none where all rows are used.
+        """
         values = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_START}
-        return values | {
+        return with_row_filter(values, self.row_filter) | {
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),
             "milestones": list(self.milestones),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shards.errors import CxrError
 from shards.format.dataset import Dataset, open_dataset
+from shards.format.selection import filtered
 from shards.format.subsets import select
 from shards.terminal.progress import size_in_units
 from training.backbones.backbone import initial_backbone
@@ -84,13 +85,19 @@ class _Preflight:
     def _queue(self, options: PretrainOptions) -> None:
         roots = {dataset.root: dataset for dataset in self._datasets.values()}
         if all(path in roots for path in options.shards):
-            refuse_long_queue(options, sum(len(select(roots[path], "train")) for path in options.shards))
+            datasets = [filtered(roots[path], options.row_filter, ("train",)) for path in options.shards]
+            refuse_long_queue(options, sum(len(select(dataset, "train")) for dataset in datasets))
 
     def _leakage(self, run: RunPlan) -> None:
         pretrained_on = [self._datasets[name] for name in run.pretraining.shards if name in self._datasets]
         if not pretrained_on:
             return
-        seen = train_patients(pretrained_on)
+        options = run.options(self._place.study, data=self._place.data, output=self._place.output)
+        try:
+            seen = train_patients([filtered(dataset, options.row_filter, ("train",)) for dataset in pretrained_on])
+        except CxrError as error:
+            self._problems.append(str(error))
+            return
         split = self._place.study.evaluation.split
         for name in {cell.target.dataset for cell in self._selection.cells if cell.run == run} & set(self._datasets):
             dataset = self._datasets[name]
@@ -102,6 +109,7 @@ class _Preflight:
         if dataset is None:
             return
         options = cell.options(self._place.study, data=self._place.data, output=self._place.output)
+        dataset = filtered(dataset, options.row_filter)
         if options.labels == (ALL,):
             return
         check_labels(options.labels, dataset)

@@ -14,6 +14,7 @@ from typing import Any
 
 from shards.durable import json_bytes, write_json_atomically
 from shards.terminal.options import free_keys
+from training.options import with_row_filter
 from training.pretraining.options import PretrainOptions
 from training.studies.cells import Cell, RunPlan
 from training.studies.study_file import Study
@@ -43,6 +44,7 @@ def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
     """List the options of a cell as cell.json holds them: no path of this machine, all that the study file decides."""
     options = cell.options(study, data=Path(), output=Path())
     own = {name: value for name, value in dataclasses.asdict(options).items() if name not in free_keys(type(options))}
+    own = with_row_filter(own, options.row_filter)
     record = {
         "format_version": _FORMAT_VERSION,
         "run": cell.run.path,
@@ -63,7 +65,7 @@ def run_record(study: Study, run: RunPlan) -> dict[str, Any]:
     options = run.options(study, data=Path(), output=Path())
     left_out = free_keys(PretrainOptions) | {"device", "threads"}
     values = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
-    return {**values, "datasets": list(run.pretraining.shards)}
+    return {**with_row_filter(values, options.row_filter), "datasets": list(run.pretraining.shards)}
 
 
 def cell_state(folder: Path, record: Mapping[str, Any]) -> CellState:
