@@ -21,8 +21,8 @@ class Backbone:
     """A network that ends in its features, with its preprocessing and provenance.
 
     network: [N, 3, H, W] -> [N, D], on the CPU, in train mode. image_size: the side, in pixels, it was trained at.
-    mean, std: 0..255, with which its input is normalised, for any dataset. initial: moco, random, imagenet or
-    file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: the patients that
+    mean, std: 0..255, with which its input is normalised, for any dataset. initial: moco, random, imagenet, timm
+    or file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: the patients that
     the weights have seen, as far as they are known (columns dataset, patient_id). run_patients: for the start of a run,
     those that the run itself has seen; no rows otherwise.
     """

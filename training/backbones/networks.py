@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from training.backbones import timm_networks
 from training.backbones.architectures import TABLE
 
 GrayLevels = float | tuple[float, float, float]
@@ -23,12 +24,14 @@ class Preprocessing:
 
 
 def head_name(architecture: str) -> str:
-    """Look up torchvision's path of the last linear layer, such as `fc` for a ResNet."""
-    return TABLE[architecture].head
+    """Look up torchvision's path of the last linear layer, such as `fc` for a ResNet; of timm's networks, ours."""
+    return timm_networks.HEAD if timm_networks.is_timm(architecture) else TABLE[architecture].head
 
 
 def feature_dimension(architecture: str) -> int:
     """Look up the length of the feature vector before the head, such as 512 for a ResNet-18."""
+    if timm_networks.is_timm(architecture):
+        return timm_networks.timm_feature_dimension(architecture)
     return TABLE[architecture].features
 
 
@@ -41,12 +44,25 @@ def build_backbone(architecture: str, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if timm_networks.is_timm(architecture):
+            return timm_networks.build_timm_network(architecture)
         # Always with torchvision's 1000 outputs: ResNet draws its convolutions after it has drawn the head.
         network: nn.Module = torchvision.models.get_model(architecture, weights=None)
     for module in network.modules():
         if isinstance(module, nn.Dropout | torchvision.ops.StochasticDepth):
             module.p = 0.0
     return attach_head(network, architecture, nn.Identity())
+
+
+def set_stochastic_depth(network: nn.Module, probability: float) -> int:
+    """Drop residual branches in training, by torchvision's rule; returns how many there are that can be.
+
+    probability: of the last branch; it rises from 0 at the first in equal parts (Huang et al. 2016).
+    """
+    branches = [module for module in network.modules() if isinstance(module, torchvision.ops.StochasticDepth)]
+    for number, branch in enumerate(branches):
+        branch.p = probability * number / max(1, len(branches) - 1)
+    return len(branches)
 
 
 def attach_head(network: nn.Module, architecture: str, head: nn.Module) -> nn.Module:

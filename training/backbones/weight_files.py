@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from training.backbones.adaptation import adapted, unwrapped
 from training.backbones.networks import head_name
+from training.backbones.timm_networks import is_timm
 from training.errors import WeightsError
 
 # torchvision's own DenseNet files still have the names of its first release (torchvision/models/densenet.py).
@@ -101,8 +102,20 @@ def fill(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], s
     )
 
 
+def adapted_weights(
+    network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str
+) -> dict[str, Tensor]:
+    """Adapt weights to a network (`adaptation`) and hold them to its names and shapes, as `fill` does."""
+    return _checked(network, architecture, adapted(weights, network.state_dict(), source), source)
+
+
 def fill_encoder(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> None:
     """Load the weights into a network with a head of its own, which the weights must hold too."""
+    network.load_state_dict(_checked(network, architecture, weights, source))
+
+
+def _checked(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Hold weights to a network: WeightsError has the names that are missing, left over or of another shape."""
     given = {_OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in weights.items()}
     wanted = network.state_dict()
     for name, value in wanted.items():
@@ -123,11 +136,11 @@ def fill_encoder(network: nn.Module, architecture: str, weights: Mapping[str, Te
     ]
     if any(complaints):
         raise WeightsError(
-            f"{source} does not hold the weights of a torchvision {architecture}: "
+            f"{source} does not hold the weights of a {_of_library(architecture)}: "
             f"{'; '.join(filter(None, complaints))}. Name the architecture that they were made for, "
-            "or save them under torchvision's names."
+            f"or save them under {'timm' if is_timm(architecture) else 'torchvision'}'s names."
         )
-    network.load_state_dict(given)
+    return given
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
@@ -138,6 +151,11 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
 def safetensors_bytes(weights: Mapping[str, Tensor]) -> bytes:
     """Serialise the weights as one safetensors file, the same bytes for the same weights."""
     return safetensors.torch.save({name: value.cpu().contiguous() for name, value in weights.items()}, {"format": "pt"})
+
+
+def _of_library(architecture: str) -> str:
+    """The network's name with its library's: `torchvision resnet18`, `timm vit_tiny_patch16_224`."""
+    return architecture.replace(":", " ", 1) if is_timm(architecture) else f"torchvision {architecture}"
 
 
 def _complaint(what: str, names: list[str]) -> str:

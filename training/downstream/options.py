@@ -98,11 +98,20 @@ class BackboneOptions:
     """Which backbone is used. backbone, image_size: None takes the run's own."""
 
     backbone_from: str = option(
-        metavar="RUN|FILE|random|imagenet",
-        help="Backbone: a finished run of `cxr-train pretrain`, a file of weights with torchvision's names, random "
-        "weights or torchvision's ImageNet weights.",
+        metavar="RUN|FILE|timm:NAME|random|imagenet",
+        help="Backbone: a finished run of `cxr-train pretrain`, a file of weights with torchvision's names, a network "
+        "of timm with its pretrained weights, random weights or torchvision's ImageNet weights.",
         group=_BACKBONE,
         changes_weights=False,
+    )
+    weights: Path | None = option(
+        None,
+        PATH,
+        metavar="FILE",
+        help="File of the weights of --backbone-from timm:NAME.",
+        group=_BACKBONE,
+        changes_weights=False,
+        unset="timm's cache",
     )
     backbone: str | None = option(
         None,

@@ -84,6 +84,7 @@ def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:
         std=dataset.std,
         allow_unfinished=options.allow_unfinished,
         at=options.at,
+        weights=options.weights,
     )
     return preprocessed(backbone, dataset, options.preprocessing)
 

@@ -13,9 +13,10 @@ from shards.loading.positives import Positives
 from shards.loading.staging import stage
 from training.backbones.backbone import init_name, initial_backbone
 from training.backbones.description import BackboneDescription, Provenance
+from training.backbones.networks import set_stochastic_depth
 from training.moco.model import MoCo
 from training.pretraining.options import PretrainOptions
-from training.pretraining.refusals import batch_norm_groups, mask_group
+from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_no_stochastic_depth
 from training.pretraining.trainer import Trainer, statistics_batches
 from training.processes.devices import torch_device
 from training.processes.ranks import Ranks
@@ -74,6 +75,7 @@ def build_trainer(
         bn_groups=bn_groups,
         ema=options.batch_norm == "ema",
     )
+    refuse_no_stochastic_depth(options, set_stochastic_depth(moco.query_encoder, options.stochastic_depth))
     mean, std = pixels
     return Trainer(moco, options, mean=mean, std=std, steps_per_epoch=steps_per_epoch, ranks=ranks)
 

@@ -103,6 +103,13 @@ class _MethodOptions:
         group=_METHOD,
     )
     temperature: float = option(0.2, ABOVE_ZERO, help="Temperature of the contrastive loss.", group=_METHOD)
+    stochastic_depth: float = option(
+        0.0,
+        Number(min=0, max=1, max_open=True),
+        help="Probability that the last residual branch of the query encoder is dropped (convnext_tiny only); it rises "
+        "to this from 0 at the first. The key encoder drops none.",
+        group=_METHOD,
+    )
     positives: Group = option(
         "image",
         click.Choice(GROUPS),
@@ -311,7 +318,12 @@ class PretrainOptions(
         }
 
 
-EARLIER_VALUES: Config = {**LATER_AUGMENTATION, "positives": "image", "same_projection": False}
+EARLIER_VALUES: Config = {
+    **LATER_AUGMENTATION,
+    "positives": "image",
+    "same_projection": False,
+    "stochastic_depth": 0.0,
+}
 """Values of options that config.yaml did not record when pretraining had no such options."""
 
 FREE_OPTIONS = free_keys(PretrainOptions)

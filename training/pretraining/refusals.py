@@ -45,6 +45,15 @@ def refuse_more_of_a_cosine(options: PretrainOptions) -> None:
         )
 
 
+def refuse_no_stochastic_depth(options: PretrainOptions, branches: int) -> None:
+    """Raise TrainingError where branches are to be dropped by chance and the network has none that could be."""
+    if options.stochastic_depth and not branches:
+        raise TrainingError(
+            f"--stochastic-depth {options.stochastic_depth} drops residual branches, and {options.backbone} has none "
+            "that torchvision can drop. Leave it out, or take --backbone convnext_tiny."
+        )
+
+
 def mask_group(options: PretrainOptions) -> Group | None:
     """Images whose earlier keys are no negatives of a query: of its own image, study or patient; None: no mask.
 

@@ -20,6 +20,8 @@ from training.backbones.backbone import (
 )
 from training.backbones.description import BackboneDescription, read_description
 from training.backbones.networks import GrayLevels, Preprocessing, backbone_weights, build_backbone, head_name
+from training.backbones.timm_backbone import timm_backbone
+from training.backbones.timm_networks import is_timm
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
 from training.runs.checkpoints import checkpoint_path, load_checkpoint
@@ -43,12 +45,14 @@ def load_backbone(
     std: GrayLevels | None = None,
     allow_unfinished: bool = False,
     at: str = "end",
+    weights: Path | None = None,
 ) -> Backbone:
     """Load a backbone with its preprocessing: the one that `--backbone-from` names.
 
     source: a RUN of `cxr-train pretrain`, a folder that `cxr-train export` wrote, a FILE of weights with torchvision's
-    names, `random` or `imagenet`. at: of a run, "end" takes what it was trained to, "start" the weights that it began
-    with, with its preprocessing.
+    names, `random`, `imagenet`, or `timm:NAME` with timm's own input size, mean and standard deviation. at: of a run,
+    "end" takes what it was trained to, "start" the weights that it began with, with its preprocessing. weights: file of
+    the weights of `timm:NAME`, in place of timm's cache.
     architecture, image_size (side in pixels): None takes the run's own, and resnet18 and 320 where the source has none
     of its own; another value than the run's is refused. mean, std: in gray levels, 0..255, used where the source has
     none of its own. seed: of random weights.
@@ -57,6 +61,12 @@ def load_backbone(
     encoder of its newest whole checkpoint.
     """
     path = Path(source)
+    if weights is not None and not is_timm(source):
+        raise WeightsError(f"--weights names the file of a network of timm, and {source} is none. Give the file alone.")
+    if is_timm(source):
+        if at != "end" or architecture is not None:
+            raise WeightsError(f"--at and --backbone are not for {source}, which says both itself. Leave them out.")
+        return timm_backbone(source, image_size, weights)
     if source not in ("random", "imagenet"):
         if path.is_dir():
             if (path / PREPROCESSING).is_file() and not (path / BACKBONE).is_file():

@@ -14,6 +14,7 @@ from training.backbones.networks import (
     feature_network,
     head_name,
     images_to_input,
+    set_stochastic_depth,
 )
 
 
@@ -103,3 +104,17 @@ def test_the_table_knows_which_networks_have_batch_norm() -> None:
     for name, architecture in TABLE.items():
         has = any(isinstance(module, nn.BatchNorm2d) for module in build_backbone(name, seed=0).modules())
         assert has == architecture.batch_norm, name
+
+
+def test_stochastic_depth_rises_along_the_branches_and_is_torchvisions_own() -> None:
+    network, plain = (
+        build_backbone("convnext_tiny", seed=0),
+        torchvision.models.convnext_tiny(stochastic_depth_prob=0.3),
+    )
+    assert set_stochastic_depth(network, 0.3) == 18
+    found, expected = (
+        [module.p for module in one.modules() if isinstance(module, torchvision.ops.StochasticDepth)]
+        for one in (network, plain)
+    )
+    assert found == pytest.approx(expected)
+    assert set_stochastic_depth(build_backbone("resnet18", seed=0), 0.3) == 0

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from torchvision.ops import StochasticDepth
 
 from shards.errors import ResumeError, SubsetError
 from shards.format.dataset import open_dataset, open_datasets
@@ -22,9 +23,11 @@ from shards.loading.loaders import TwoViewBatch
 from tests.training.small_shards import write_small_dataset
 from training.backbones.weight_files import read_weights
 from training.errors import RunError, TrainingError
+from training.pretraining.build import build_trainer
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
+from training.processes.ranks import Ranks
 from training.runs.backbone_from import load_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, load_checkpoint
 from training.runs.directory import read_config, read_last
@@ -161,6 +164,7 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
             {"batch_norm": "ema", "batch_size": 8, "accumulate": 3, "gain": (0.8, 1.25)},
             id="the same, three batches a step, a tone curve",
         ),
+        pytest.param({"backbone": "convnext_tiny", "stochastic_depth": 0.3}, id="branches dropped by chance"),
         pytest.param({"positives": "study", "mask": "patient"}, id="keys of another image of the study"),
         pytest.param(
             {"batch_size": 8, "accumulate": 3, "warmup_epochs": 1, "epochs": 2, "decay_norms": False},
@@ -198,6 +202,17 @@ def test_a_run_with_ema_sets_its_statistics_once_from_batches_that_it_records(
     assert torch.equal(start["bn1.running_mean"], torch.zeros(64))  # as the weights were given
 
 
+def test_branches_of_the_query_encoder_alone_are_dropped_and_only_if_asked(options: PretrainOptions) -> None:
+    for probability in (0.0, 0.3):
+        asked = replace(options, backbone="convnext_tiny", batch_norm="none", stochastic_depth=probability)
+        moco = build_trainer(asked, "random", (100.0, 50.0), 6, Ranks.alone()).moco
+        query, key = (
+            max(module.p for module in encoder.modules() if isinstance(module, StochasticDepth))
+            for encoder in (moco.query_encoder, moco.key_encoder)
+        )
+        assert (query, key) == (probability, 0.0)
+
+
 def test_with_positives_the_queue_holds_the_ids_that_the_mask_is_about(
     options: PretrainOptions, tiny_shards: Path
 ) -> None:
@@ -215,7 +230,7 @@ def test_a_run_that_was_recorded_before_there_were_positives_goes_on(
     pretrain(options)
     path = options.output / "config.yaml"
     config = yaml.safe_load(path.read_text())
-    for later in ("positives", "same_projection", "mask"):
+    for later in ("positives", "same_projection", "mask", "stochastic_depth"):
         del config[later]
     path.write_text(yaml.safe_dump(config))
     signal_after(-1)

@@ -1,11 +1,20 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shards.loading import positives
+from training import choices
 from training.errors import TrainingError
 from training.pretraining.options import PretrainOptions
-from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
+from training.pretraining.refusals import (
+    batch_norm_groups,
+    mask_group,
+    refuse_long_queue,
+    refuse_long_warmup,
+    refuse_no_stochastic_depth,
+)
 
 OPTIONS = PretrainOptions(shards=(), output=Path("unused"))
 
@@ -63,3 +72,47 @@ def test_a_network_without_batch_norm_has_none_and_no_other_way() -> None:
 def test_a_network_with_batch_norm_has_it_split_unless_told_otherwise() -> None:
     assert OPTIONS.resolved("cpu").batch_norm == "split"
     assert replace(OPTIONS, batch_norm="none").resolved("cpu").batch_norm == "none"
+
+
+def test_stochastic_depth_is_refused_where_nothing_can_be_dropped() -> None:
+    refuse_no_stochastic_depth(OPTIONS, branches=0)
+    refuse_no_stochastic_depth(replace(OPTIONS, stochastic_depth=0.1), branches=18)
+    with pytest.raises(TrainingError, match=r"--stochastic-depth 0\.1 drops residual branches, and resnet18 has none"):
+        refuse_no_stochastic_depth(replace(OPTIONS, stochastic_depth=0.1), branches=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "group"),
+    [
+        ({}, "image"),
+        ({"mask_same_image": False}, None),
+        ({"mask": "patient"}, "patient"),
+        ({"positives": "study"}, "study"),
+        ({"positives": "study", "mask": "patient", "same_projection": True}, "patient"),
+        ({"positives": "patient"}, "patient"),
+    ],
+)
+def test_the_mask_is_as_wide_as_the_positives_or_wider_as_asked(changes: dict[str, Any], group: str | None) -> None:
+    assert mask_group(replace(OPTIONS, **changes)) == group
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        (
+            {"positives": "study", "mask": "image"},
+            "--mask image is narrower than --positives study: .*Give --mask study",
+        ),
+        ({"positives": "patient", "mask": "study"}, "--mask study is narrower than --positives patient"),
+        ({"mask": "image", "mask_same_image": False}, "and --mask image does not: leave one of them out"),
+        ({"positives": "study", "mask_same_image": False}, "and --positives study does not: leave one of them out"),
+        ({"same_projection": True}, "--same-projection is about the other images of --positives study or patient"),
+    ],
+)
+def test_masks_that_would_make_negatives_of_positives_are_refused(changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(TrainingError, match=what):
+        mask_group(replace(OPTIONS, **changes))
+
+
+def test_the_groups_of_the_command_line_are_those_of_the_loaders() -> None:
+    assert choices.GROUPS == positives.GROUPS
