@@ -65,7 +65,7 @@ class Source(Protocol):
     test_fraction: float
     stratify: str | None
     """Label within whose classes splits are carved; None for multi-label sets."""
-    # png_range, where a reader has it: what `--png-range` is for its archive, one of ingest.images.ranges.PNG_RANGES.
+    # png_range, where a reader has it: what `--png-range` is for its archive, one of shards.images.ranges.PNG_RANGES.
     roots: dict[str, Path]
     """Folders that images may come from, by the names used in the column root."""
 

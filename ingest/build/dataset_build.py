@@ -20,11 +20,11 @@ from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
 from ingest.build.plan import Header, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
 from ingest.images.links import LinkRule
-from ingest.images.ranges import AUTO
 from ingest.images.source_file import STRICT
 from ingest.workers import run
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION
+from shards.images.ranges import AUTO
 from shards.terminal.logs import NOTE
 from shards.terminal.progress import progress
 

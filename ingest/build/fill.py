@@ -17,14 +17,14 @@ import numpy as np
 from ingest.build.done_records import PIXELS, RejectedImage, forget, is_finished, stamp, write_done
 from ingest.build.plan import Plan
 from ingest.images.links import LinkRule
-from ingest.images.png_range import white_of
-from ingest.images.shard_image import Ingested, ingest_image
 from ingest.images.source_file import STRICT, read_source_file
 from ingest.images.suspicious import Suspicious, suspect
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION, ShardSummary
 from shards.format.schema import COLUMNS, WRITER_COLUMNS
 from shards.format.shard_writer import ShardWriter
+from shards.images.png_range import white_of
+from shards.images.shard_image import Ingested, ingest_image
 from shards.images.unusable_image import UnusableImage, most_bytes
 
 _REPORT_EVERY = 16

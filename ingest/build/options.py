@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from ingest.archives.source import VARIANTS
-from ingest.images.ranges import PNG_RANGES
 from ingest.own.names import FOLDER, MODULE, TABLE
+from shards.images.ranges import PNG_RANGES
 from shards.images.unusable_image import MAX_PIXELS
 from shards.terminal.options import Number, argument, option
 

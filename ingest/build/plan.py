@@ -24,13 +24,13 @@ from ingest.build.options import MAX_REJECTED
 from ingest.build.splits import carve, check_patients
 from ingest.images.links import LinkRule
 from ingest.images.png_range import decide
-from ingest.images.ranges import AUTO
 from ingest.images.sample_check import check_images
-from ingest.images.shard_image import JPEG_QUALITY
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
 from shards.format.schema import SPLITS
+from shards.images.ranges import AUTO
+from shards.images.shard_image import JPEG_QUALITY
 from shards.images.unusable_image import MAX_PIXELS
 
 BUILD_FOLDER = ".build"

@@ -5,15 +5,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ingest.images.links import LinkRule, resolve
 from shards.errors import DatasetError
+from shards.images.png_range import spread
 from shards.images.unusable_image import UnusableImage
 from shards.terminal.logs import NOTE
 
-SAMPLED = 200
 _SHOWN = 5
 
 _log = logging.getLogger(__name__)
@@ -21,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 def sampled(samples: pd.DataFrame) -> pd.DataFrame:
     """At most 200 rows, evenly spread over the table."""
-    return samples.iloc[np.unique(np.linspace(0, len(samples) - 1, SAMPLED).astype(int))]
+    return samples.iloc[spread(len(samples))]
 
 
 def check_images(samples: pd.DataFrame, roots: Mapping[str, Path], links: LinkRule) -> None:

@@ -17,11 +17,10 @@ from ingest.own.table import LICENCE
 from ingest.tables.reasons import Kind
 from ingest.tables.rejections import mark, mark_paths
 from shards.errors import DatasetError
+from shards.images.found_files import is_image, walk
 
 PARENT, STEM = "parent", "stem"
 
-_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
-_DICOM, _DICOM_AT = b"DICM", 128
 _log = logging.getLogger(__name__)
 
 
@@ -97,37 +96,12 @@ def _matched(pattern: re.Pattern[str], path: str) -> str:
 
 
 def _images(source: Path) -> Iterator[str]:
-    """Paths below the source of files that begin as an image does; hidden files and folders are left out.
-
-    Links of folders are followed, each folder once, but not to a folder that holds the source.
-    """
-    real_source = os.path.realpath(source)
-    seen: set[str] = set()
+    """Paths below the source of files that begin as an image does; hidden files and folders are left out."""
     other = 0
-    for folder, folders, names in os.walk(source, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen or (real != real_source and real_source.startswith(f"{real.rstrip('/')}/")):
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if name.startswith("."):
-                continue
-            if _is_image(Path(folder) / name):
-                yield os.path.relpath(Path(folder) / name, source)
-            else:
-                other += 1
+    for path in walk(source):
+        if is_image(path):
+            yield os.path.relpath(path, source)
+        else:
+            other += 1
     if other:
         _log.warning("%s: %d files that are no JPEG, PNG or DICOM are left out.", source, other)
-
-
-def _is_image(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            head = file.read(_DICOM_AT + len(_DICOM))
-    except OSError:
-        return False
-    return head.startswith(_HEADS) or head[_DICOM_AT:] == _DICOM

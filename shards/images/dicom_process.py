@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -32,14 +33,20 @@ _PICTURE, _REASON = b"P", b"R"
 _SEPARATOR = ": "
 _BYTES_A_PIXEL = 64  # three colours in float64, twice
 _ROOM = 1 << 30
+_ALONE = threading.Lock()
 
 
 def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
     """As `shards.images.dicom.read_dicom`, in the child.
 
     The child's memory is measured by `max_pixels`. Raises UnusableImage, also where the child fell over the file, and
-    DatasetError where something else ended it: the file may be in order then.
+    DatasetError where something else ended it: the file may be in order then. Threads wait for each other.
     """
+    with _ALONE:
+        return _read_apart(content, max_pixels)
+
+
+def _read_apart(content: bytes, max_pixels: int) -> Gray:
     child = _child(max_pixels)
     try:
         assert child.stdin is not None

@@ -47,13 +47,16 @@ def read_regular_file(path: Path, limit: int) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise UnusableImage(Fault.MISSING_FILE, "what is there is no regular file")
             if status.st_size > limit:
                 raise UnusableImage(Fault.TOO_LARGE, f"a file of {status.st_size:,} bytes, more than {limit:,}")
-            return file.read()
+            with open(descriptor, "rb", buffering=0, closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UnusableImage(Fault.MISSING_FILE, f"{error.strerror}") from error
     except ValueError as error:  # a zero byte

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ingest.tables": _FORMAT,
     "ingest.archives": {"shards", "ingest.tables"},
     "ingest.challenges": {"shards", "ingest.tables", "ingest.archives"},
-    "ingest.own": {*_FORMAT, "ingest.tables", "ingest.archives"},
+    "ingest.own": {*_FORMAT, "shards.images", "ingest.tables", "ingest.archives"},
     "ingest.images": {"shards", "shards.images", "shards.terminal", "ingest"},
     "ingest.build": {
         *_FORMAT,

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from ingest.images.shard_image import Ingested, ingest_image
 from shards.images.gray import Gray, read_gray
 from shards.images.jpeg_markers import JpegStructureError, read_structure, without_metadata
+from shards.images.shard_image import Ingested, ingest_image
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 from tests.ingest.archives.layouts import picture
 

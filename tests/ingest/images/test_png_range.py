@@ -12,10 +12,11 @@ from click.testing import CliRunner, Result
 from ingest.archives.padchest import Padchest
 from ingest.archives.shenzhen import Shenzhen
 from ingest.cli.main import main
-from ingest.images.png_range import decide, fewest_bits
+from ingest.images.png_range import decide
 from ingest.inspection.preview import read_image
 from shards.format.dataset import open_dataset
 from shards.images.gray import read_gray
+from shards.images.png_range import fewest_bits
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 from tests.ingest.archives.layouts import picture, write_shenzhen
 

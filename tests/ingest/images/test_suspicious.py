@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ingest.cli.main import main
-from ingest.images.shard_image import ingest_image
 from ingest.images.suspicious import suspect
+from shards.images.shard_image import ingest_image
 from shards.images.unusable_image import MAX_PIXELS
 from tests.ingest.archives.layouts import picture, write_shenzhen
 from tests.ingest.images.test_png_range import deep_picture, encoded

@@ -24,8 +24,8 @@ import numpy as np
 import pydicom
 from PIL import Image
 
-from ingest.images.shard_image import ingest_image
 from shards.images import dicom_process
+from shards.images.shard_image import ingest_image
 from shards.images.unusable_image import UnusableImage
 from tests.ingest.archives.layouts import picture
 from tests.shards.images.test_dicom import COMPRESSED, PLAIN, as_stored, compressed, dicom

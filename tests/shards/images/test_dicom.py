@@ -23,12 +23,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ingest.images.shard_image import ingest_image
 from ingest.images.suspicious import suspect
 from ingest.phantom.acquisition import sample_acquisition
 from ingest.phantom.anatomy import sample_anatomy
 from ingest.phantom.frontal import frontal
 from shards.images.gray import Gray, read_gray
+from shards.images.shard_image import ingest_image
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 
 SECRET = "DOE^JOHN"

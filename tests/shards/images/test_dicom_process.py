@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.images.shard_image import ingest_image
 from shards.errors import DatasetError
 from shards.images import dicom_process
+from shards.images.shard_image import ingest_image
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 from tests.ingest.archives.layouts import picture
 from tests.shards.images.test_dicom import COMPRESSED, compressed, dicom

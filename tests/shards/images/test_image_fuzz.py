@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingest.images.shard_image import Ingested
+from shards.images.shard_image import Ingested
 from tests.shards.images import image_fuzz
 
 

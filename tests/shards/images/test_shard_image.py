@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ingest.images.shard_image import JPEG_QUALITY, encode_gray
 from shards.images.gray import Gray, read_gray, target_size
+from shards.images.shard_image import JPEG_QUALITY, encode_gray
 from shards.images.unusable_image import UnusableImage
 from tests.ingest.archives.layouts import jpeg, picture, png
 
