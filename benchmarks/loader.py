@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import simplejpeg
+import torch
 
-from benchmarks.loader_sides import Batches, Case, others, ours
+from benchmarks.loader_sides import AUGMENTED, Batches, Case, as_input, others, ours
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report
 from benchmarks.synthetic import finished
 from shards.format.dataset import Dataset, open_dataset
@@ -97,14 +98,44 @@ def compare_positives(dataset: Dataset, case: Case) -> Comparison:
     return Comparison(name, figures["patient"], figures["image"], "images/s", True, POSITIVES_GOAL)
 
 
+def compare_views(dataset: Dataset, case: Case, goal: float) -> list[Comparison]:
+    """Measure our loader with tone curve and crop against itself without, alone and with what makes them input."""
+    torch.set_num_threads(case.threads)
+    sides = {
+        "with": ours(dataset, case, views=AUGMENTED),
+        "without": ours(dataset, case),
+        "with, as input": as_input(ours(dataset, case, views=AUGMENTED)),
+        "without, as input": as_input(ours(dataset, case)),
+    }
+
+    def measure(name: str) -> float:
+        return rate(sides[name], case.batch_size, ahead=2 * case.threads + 1, seconds=case.seconds)
+
+    figures = alternate({name: partial(measure, name) for name in sides}, case.rounds)
+    note = f"{case.size} px, {case.threads} thread(s): tone curve and crop against neither"
+    return [
+        Comparison(note, figures["with"], figures["without"], "images/s", True, goal),
+        Comparison(
+            f"{note}, as input", figures["with, as input"], figures["without, as input"], "images/s", True, goal
+        ),
+    ]
+
+
+VIEW_GOALS = {224: 0.95, 320: 0.95, 96: 0.7}
+"""Size of a view -> least ratio. At 96 px from shards of 320 px each view is resized for itself."""
+
+
 @click.command()
 @click.argument("shards", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @quick_option
 @json_option
-def main(shards: Path | None, quick: bool, json_path: Path | None) -> None:
+@click.option("--views", "only_views", is_flag=True, help="Only our own loader, with tone curve and crop and without.")
+def main(shards: Path | None, quick: bool, json_path: Path | None, only_views: bool) -> None:
     """Compare loaders over the train split of SHARDS (default: synthetic 390 x 320 JPEGs)."""
     full = [Case(size, threads, batch_size=64, rounds=9, seconds=1.5) for size in (224, 320) for threads in (1, 2)]
     cases = [Case(320, 2, batch_size=32, rounds=3, seconds=1.5)] if quick else full
+    cases = [] if only_views else cases
+    of_views = [Case(size, 2, 64, rounds=1 if quick else 9, seconds=1.0 if quick else 1.5) for size in VIEW_GOALS]
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_dataset(shards or synthetic_shards(Path(folder) / "shards", 256 if quick else 2048))
         comparisons = [
@@ -113,6 +144,8 @@ def main(shards: Path | None, quick: bool, json_path: Path | None) -> None:
             for comparison in compare(dataset, case, f"{case.size} px, {case.threads} thread(s)")
         ]
         comparisons += [compare_positives(dataset, case) for case in cases]
+        for case in of_views:
+            comparisons += compare_views(dataset, case, VIEW_GOALS[case.size])
     report(comparisons, json_path)
 
 

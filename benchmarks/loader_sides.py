@@ -28,12 +28,14 @@ from torchvision.transforms import v2
 
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
+from shards.loading.augmentation import ViewRange
 from shards.loading.dali_graph import threads_of_graphs
-from shards.loading.loaders import TwoViewLoader
+from shards.loading.loaders import TwoViewBatch, TwoViewLoader
 from shards.loading.placement import ON_CPU, Placement
 from shards.loading.positives import OWN_IMAGE, Positives
 from shards.loading.sample_reader import SampleReader
 from shards.loading.speed_limit import limit_batches, turned
+from training.backbones.networks import images_to_input
 
 TwoViews = Callable[[bytes], tuple[Tensor, Tensor]]
 Batches = Iterator[Any]
@@ -53,7 +55,18 @@ class Case:
     seconds: float
 
 
-def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True, positives: Positives = OWN_IMAGE) -> Batches:
+AUGMENTED = ViewRange(crop_area=(0.4, 1.0), gain=(0.8, 1.2), offset=(-10, 10), gamma=(0.8, 1.25))
+"""A tone curve and a crop, for the comparison with neither."""
+
+
+def ours(
+    dataset: Dataset,
+    case: Case,
+    *,
+    views: ViewRange | None = None,
+    verify_checksums: bool = True,
+    positives: Positives = OWN_IMAGE,
+) -> Iterator[TwoViewBatch]:
     """Our loader."""
     loader = TwoViewLoader(
         [dataset],
@@ -61,11 +74,21 @@ def ours(dataset: Dataset, case: Case, *, verify_checksums: bool = True, positiv
         batch_size=case.batch_size,
         seed=0,
         placement=Placement(threads=case.threads),
+        views=views,
         verify_checksums=verify_checksums,
         positives=positives,
     )
     while True:
         yield from loader
+
+
+def as_input(batches: Iterator[TwoViewBatch]) -> Batches:
+    """The networks' input of each batch: normalised float32, three channels, tone curves looked up."""
+    for batch in batches:
+        yield (
+            images_to_input(batch.query, 128.0, 64.0, batch.query_tones),
+            images_to_input(batch.key, 128.0, 64.0, batch.key_tones),
+        )
 
 
 def published_recipe(size: int) -> TwoViews:

@@ -115,10 +115,7 @@ class _TrainingLoader:
             self._partners = Partners([rows for _, rows in subsets], positives, self._usable, seed)
             self._identity[_POSITIVES] = [positives.of, positives.same_projection]
         self._own_scales = any(view.has_own_scale for view in view_ranges)
-        self._shrinkings = {
-            each_view: needed_shrinking(subsets, image_size, view_ranges, each_view=each_view)
-            for each_view in (False, True)
-        }
+        self._shrinkings = [needed_shrinking(subsets, image_size, view_ranges, each_view=own) for own in (False, True)]
         self._shrinks_each_view = True
         self._graph_options = GraphOptions(
             image_size,

@@ -16,13 +16,15 @@ import torch
 
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
+from shards.loading.augmentation import ViewRange
 from shards.loading.dali_graph import PREFETCH, threads_of_graphs
-from shards.loading.loaders import TwoViewLoader
+from shards.loading.loaders import TwoViewBatch, TwoViewLoader
 from shards.loading.placement import Device, Placement
 from shards.loading.sample_reader import SampleReader
 from shards.loading.speed_limit import limit_batches
 
 LOADER, LIMIT, READING = "two views", "limit: decode and two warps", "reading and checksums"
+AS_INPUT = "two views as the network's input"
 
 _IN_MEMORY = 1024
 """Images that the limit decodes over and over: about 25 MB at 320 pixels."""
@@ -51,10 +53,18 @@ def loader_speed(
     placement: Placement,
     seconds: float,
     rounds: int,
+    views: ViewRange | None = None,
+    as_input: Callable[[TwoViewBatch], object] | None = None,
 ) -> list[Speed]:
-    """Measure the loader, the limit and reading alone; each is measured `rounds` times `seconds` long."""
+    """Measure the loader, the limit and reading alone; each is measured `rounds` times `seconds` long.
+
+    views: as of TwoViewLoader. as_input: makes the input of the networks from a batch; the loader is then measured with
+    it too.
+    """
     device = placement.device
-    loader = TwoViewLoader(datasets, image_size=image_size, batch_size=batch_size, seed=0, placement=placement)
+    loader = TwoViewLoader(
+        datasets, image_size=image_size, batch_size=batch_size, seed=0, placement=placement, views=views
+    )
     reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
     shape = np.median(np.concatenate([select(d, "train")[["height", "width"]].to_numpy() for d in datasets]), axis=0)
     jpegs = itertools.cycle([reader.read(place) for place in _spread_out(len(reader))])
@@ -72,12 +82,14 @@ def loader_speed(
     def read_batch() -> None:
         reader.read_batch(np.fromiter(itertools.islice(places, batch_size), dtype=np.int64))
 
-    views = _endless(loader)
+    batches = _endless(loader)
     sides: dict[str, Callable[[], object]] = {
-        LOADER: lambda: next(views),
+        LOADER: lambda: next(batches),
         LIMIT: lambda: next(limit),
         READING: read_batch,
     }
+    if as_input is not None:
+        sides[AS_INPUT] = lambda: as_input(next(batches))
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, run in sides.items():
@@ -107,7 +119,7 @@ def _wait(device: Device) -> None:
         torch.cuda.synchronize()
 
 
-def _endless(loader: TwoViewLoader) -> Iterator[object]:
+def _endless(loader: TwoViewLoader) -> Iterator[TwoViewBatch]:
     while True:
         yield from loader
 

@@ -1,6 +1,6 @@
 """What a loader hands out, beside what went in: for each view its stored image and the draws behind it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from shards.format.dataset import Dataset
-from shards.loading.augmentation import DRAWS, ViewRange
+from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewBatch
 from tests.shards.loading.plain_hashes import draw
 
@@ -16,11 +16,12 @@ from tests.shards.loading.plain_hashes import draw
 @dataclass(frozen=True)
 class Seen:
     """One view. image: as stored, uint8 [H, W]; view: as handed out, uint8 [size, size]; draws: float32, as many as the
-    range of views needs."""
+    range of views needs; tones: its tone curve as handed out, float32 [256], or None."""
 
     image: npt.NDArray[np.uint8]
     view: npt.NDArray[np.uint8]
     draws: npt.NDArray[np.float32]
+    tones: npt.NDArray[np.float32] | None = None
 
 
 def stored_image(dataset: Dataset, sample_id: int) -> npt.NDArray[np.uint8]:
@@ -40,7 +41,21 @@ def seen_views(
             query, key = stored_image(dataset, sample_id), None
             if batch.key_sample_id is not None:
                 key = stored_image(dataset, int(batch.key_sample_id[number]))
-            for first, views, image in ((0, batch.query, query), (DRAWS, batch.key, query if key is None else key)):
-                numbers = range(first, first + view_range.draws)
-                draws = np.array([draw(seed, epoch, sample_id, number) for number in numbers], dtype=np.float32)
-                yield Seen(image, views[number, 0].cpu().numpy(), draws)
+            sides = (
+                (batch.query, batch.query_tones, query),
+                (batch.key, batch.key_tones, query if key is None else key),
+            )
+            for view, (pixels, tones, image) in enumerate(sides):
+                draws = drawn(view_range, view, lambda draw_number: draw(seed, epoch, sample_id, draw_number))  # noqa: B023
+                table = None if tones is None else tones[number].numpy()
+                yield Seen(image, pixels[number, 0].cpu().numpy(), draws, table)
+
+
+def drawn(view_range: ViewRange, view: int, draw_of: Callable[[int], float]) -> npt.NDArray[np.float32]:
+    """The draws behind a view in the order of their columns, by their numbers written out."""
+    plain = 4 if view_range.scale == (1.0, 1.0) and view_range.translate == 0 else 7
+    numbers = [7 * view + number for number in range(plain)]
+    later = {0: view_range.gain, 1: view_range.offset, 2: view_range.gamma, 3: view_range.crop_area}
+    off = {0: (1.0, 1.0), 1: (0.0, 0.0), 2: (1.0, 1.0), 3: (1.0, 1.0)}
+    numbers += [1000 + 16 * view + number for number, bounds in later.items() if bounds != off[number]]
+    return np.array([draw_of(number) for number in numbers], dtype=np.float32)

@@ -1,6 +1,7 @@
 """What a view shows: its matrix, and the pixels against references without DALI."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ from tests.shards.small_datasets import jpeg_of, smooth_image, write_small_datas
 
 SEED = 3
 MOVED = ViewRange(scale=(0.8, 1.25), translate=0.1)
-RANGES = (ViewRange(), ViewRange(degrees=0, flip=False), ViewRange(degrees=40), MOVED)
+CROPPED = ViewRange(crop_area=(0.3, 1.0))
+CROPPED_AND_MOVED = replace(MOVED, crop_area=(0.3, 0.8), gain=(0.5, 2))
+RANGES = (ViewRange(), ViewRange(degrees=0, flip=False), ViewRange(degrees=40), MOVED, CROPPED, CROPPED_AND_MOVED)
 MIDDLE = np.full(DRAWS, 0.5, dtype=np.float32)
 
 
@@ -136,7 +139,10 @@ def test_matrices_of_a_batch_are_the_steps_one_after_the_other(view_range: ViewR
     draws[:16, :4] = [
         [flip, angle, 0.0, edge] for flip in (0, 0.5) for angle in (0, 0.5) for edge in (0, 0.5, 1 - 2**-24, 1)
     ][:16]
-    matrices = view_matrices(shapes, 320, draws[:, : view_range.draws], view_range)
+    numbers = view_range.draw_numbers(0)
+    draws = np.concatenate([draws[:, : view_range.draws], rng.random((200, len(numbers)), dtype=np.float32)], axis=1)
+    draws = draws[:, : len(numbers)]
+    matrices = view_matrices(shapes, 320, draws, view_range)
     assert matrices.dtype == np.float32
     assert matrices.shape == (200, 3, 3)
     for (height, width), row, matrix in zip(shapes, draws, matrices, strict=True):

@@ -8,8 +8,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torchvision.transforms.v2.functional as tv
 
 from shards.errors import ResumeError
 from shards.format.dataset import Dataset, open_dataset
@@ -18,17 +20,28 @@ from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewBatch, TwoViewLoader
 from shards.loading.placement import Partition
 from shards.loading.positives import Positives
-from tests.shards.loading.test_loaders import two_views
+from tests.shards.loading.seen import stored_image
+from tests.shards.loading.test_loaders import SIZE, two_views
 from tests.shards.small_datasets import write_small_dataset
 
 PER_EPOCH = 4
 """Batches of four from 17 samples."""
 
 
+_EVERYTHING = ViewRange(
+    scale=(1, 1.6), translate=0.1, crop_area=(0.4, 0.9), gain=(0.8, 1.2), offset=(-9, 9), gamma=(0.8, 1.25)
+)
 WAYS: dict[str, dict[str, Any]] = {
     "one image": {},
     "patient": {"positives": Positives("patient")},
     "study": {"positives": Positives("study", mask="patient"), "views": ViewRange(scale=(0.3, 1.2), gain=(0.8, 1.2))},
+    "tone curves": {"views": ViewRange(gain=(0.7, 1.4), offset=(-20, 20), gamma=(0.7, 1.5))},
+    "cropped": {"views": ViewRange(crop_area=(0.3, 1))},
+    "everything": {
+        "positives": Positives("patient"),
+        "views": _EVERYTHING,
+        "image_size": 24,
+    },  # small: views are resized
 }
 """Options of the loader that change what a batch holds, each of which keeps all promises."""
 
@@ -46,7 +59,10 @@ def equal(one: TwoViewBatch, other: TwoViewBatch) -> bool:
 
 @pytest.mark.parametrize(
     ("way", "stop"),
-    [*(("one image", stop) for stop in range(2 * PER_EPOCH + 2)), *product(("patient", "study"), (0, 3, 4, 6))],
+    [
+        *(("one image", stop) for stop in range(2 * PER_EPOCH + 2)),
+        *product([way for way in WAYS if way != "one image"], (0, 3, 4, 6)),
+    ],
 )
 def test_a_run_stopped_after_any_batch_goes_on_with_the_same_ids_and_pixels(
     dataset: Dataset, way: str, stop: int
@@ -84,16 +100,17 @@ def test_a_loader_in_use_can_be_set_back_and_forth(dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4)])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (2, 3)])
 @pytest.mark.parametrize("stop", [1, PER_EPOCH, PER_EPOCH + 3])
 def test_another_world_size_goes_on_with_the_same_global_batches(
     dataset: Dataset, way: str, before: int, after: int, stop: int
 ) -> None:
-    expected = list(itertools.islice(endless(two_views(dataset, **WAYS[way])), stop + 5))[stop:]
-    stopped = two_views(dataset, partition=Partition(before - 1, before), **WAYS[way])
+    options = {"batch_size": 6 if after == 3 else 4, **WAYS[way]}
+    expected = list(itertools.islice(endless(two_views(dataset, **options)), stop + 5))[stop:]
+    stopped = two_views(dataset, partition=Partition(before - 1, before), **options)
     list(itertools.islice(endless(stopped), stop))
     for rank in range(after):
-        resumed = two_views(dataset, partition=Partition(rank, after), **WAYS[way])
+        resumed = two_views(dataset, partition=Partition(rank, after), **options)
         resumed.load_state_dict(stopped.state_dict())
         for found, whole in zip(itertools.islice(endless(resumed), 5), expected, strict=True):
             tensors = {field.name: getattr(whole, field.name) for field in dataclasses.fields(TwoViewBatch)}
@@ -153,6 +170,7 @@ def test_a_state_of_other_batches_views_or_samples_is_refused(dataset: Dataset) 
         (two_views(dataset, views=ViewRange(flip=False)), "saved views"),
         (two_views(dataset, split="valid"), "saved samples"),
         (two_views(dataset, positives=Positives("study")), r"saved positives is None, here it is \['study', False\]"),
+        *((two_views(dataset, views=ViewRange(**later)), "saved views") for later in LATER),
     ):
         with pytest.raises(ResumeError, match=complaint):
             other.load_state_dict(saved)
@@ -162,19 +180,66 @@ def test_a_state_of_other_batches_views_or_samples_is_refused(dataset: Dataset) 
     two_views(dataset, positives=Positives("study", mask="patient")).load_state_dict(of_study)  # changes no view
 
 
+LATER: tuple[dict[str, Any], ...] = (
+    {"gain": (0.9, 1.1)},
+    {"offset": (-5, 5)},
+    {"gamma": (0.9, 1.1)},
+    {"crop_area": (0.5, 1)},
+)
+
+
+def test_a_state_without_the_later_options_is_that_of_earlier_releases(dataset: Dataset) -> None:
+    state = two_views(dataset, views=ViewRange(translate=0.1)).state_dict()
+    assert state["views"] == [[10.0, True, 1.0, 1.0, 0.1]] * 2
+    keys = {"format", "seed", "batch_size", "image_size", "views", "digests", "samples"}
+    assert set(state) == keys | {"epoch", "samples_consumed", "passed"}
+
+
+def test_a_state_of_zoomed_views_of_an_earlier_release_goes_on_with_one_resize_for_all_views(tmp_path: Path) -> None:
+    """Their pixels are those of an image that is first shrunk to the size of the view, whatever its zoom."""
+    dataset = open_dataset(write_small_dataset(tmp_path / "x", shards={"train-000000": 6}, sizes=[(120, 120)]))
+    views = ViewRange(degrees=0, flip=False, scale=(2, 2))
+    now = two_views(dataset, batch_size=2, views=views)
+    earlier = {key: value for key, value in now.state_dict().items() if key != "antialiased_for"}
+    assert len(earlier) == len(now.state_dict()) - 1
+    resumed = two_views(dataset, batch_size=2, views=views)
+    resumed.load_state_dict(earlier)
+    assert resumed.state_dict() == earlier
+    before, after = next(iter(resumed)), next(iter(now))
+    assert torch.equal(before.sample_id, after.sample_id)
+    assert not torch.equal(before.query, after.query)
+    shrunk = [tv.resize(stored(dataset, sample_id), [SIZE], antialias=True) for sample_id in before.sample_id.tolist()]
+    enlarged = [tv.center_crop(tv.resize(image, [2 * SIZE], antialias=True), [SIZE]) for image in shrunk]
+    difference = (before.query.double() - torch.stack(enlarged)).abs()
+    assert difference.mean() < 0.5 * (after.query.double() - torch.stack(enlarged)).abs().mean()
+    again = two_views(dataset, batch_size=2, views=views)
+    again.load_state_dict(earlier)
+    again.load_state_dict(two_views(dataset, batch_size=2, views=views).state_dict())
+    assert equal(next(iter(again)), after)
+
+
+def stored(dataset: Dataset, sample_id: int) -> torch.Tensor:
+    """The stored pixels, float64 [1, H, W]."""
+    return torch.from_numpy(stored_image(dataset, sample_id).astype(np.float64))[None]
+
+
 def quarantined(dataset: Dataset, sample_ids: Sequence[int]) -> Dataset:
     """The dataset with some samples left out, as one that is opened after `verify --quarantine`."""
     keys = dataset.samples.loc[dataset.samples["sample_id"].isin(sample_ids), "key"]
     return dataclasses.replace(dataset, quarantine={key: Quarantined(key, "train-000000", "damaged") for key in keys})
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("stop", [0, 1, 2])
-def test_a_run_goes_on_without_what_was_quarantined_and_with_everything_else(dataset: Dataset, stop: int) -> None:
+def test_a_run_goes_on_without_what_was_quarantined_and_with_everything_else(
+    dataset: Dataset, stop: int, way: str
+) -> None:
+    options = WAYS[way]
     epoch = ids_in_order(two_views(dataset, batch_size=1))  # 17 ids
     behind, ahead = epoch[0], epoch[15]
-    stopped = two_views(dataset)
+    stopped = two_views(dataset, **options)
     list(itertools.islice(stopped, stop))
-    resumed = two_views(quarantined(dataset, [behind, ahead]))
+    resumed = two_views(quarantined(dataset, [behind, ahead]), **options)
     resumed.load_state_dict(stopped.state_dict())
     assert (resumed.samples, resumed.quarantined) == (15, 2)
     rest = [sample_id for sample_id in epoch[4 * stop :] if sample_id not in (behind, ahead)]
@@ -185,13 +250,14 @@ def test_a_run_goes_on_without_what_was_quarantined_and_with_everything_else(dat
     assert ids_in_order(resumed) == kept[:12]
 
 
-def test_quarantined_samples_do_not_change_the_views_of_the_others(dataset: Dataset) -> None:
-    everyone = two_views(dataset, batch_size=1)
-    queries = {int(batch.sample_id): batch.query for batch in everyone}
-    fewer = two_views(quarantined(dataset, list(queries)[:3]), batch_size=1)
-    found = {int(batch.sample_id): batch.query for batch in fewer}
+@pytest.mark.parametrize("way", [way for way in WAYS if "positives" not in WAYS[way]])
+def test_quarantined_samples_do_not_change_the_views_of_the_others(dataset: Dataset, way: str) -> None:
+    options = WAYS[way]
+    everyone = {int(batch.sample_id): batch for batch in two_views(dataset, batch_size=1, **options)}
+    fewer = two_views(quarantined(dataset, list(everyone)[:3]), batch_size=1, **options)
+    found = {int(batch.sample_id): batch for batch in fewer}
     assert len(found) == 14
-    assert all(torch.equal(queries[sample_id], query) for sample_id, query in found.items())
+    assert all(equal(everyone[sample_id], batch) for sample_id, batch in found.items())
 
 
 def test_a_quarantined_partner_leaves_the_key_views_that_were_not_of_it(dataset: Dataset) -> None:

@@ -8,12 +8,14 @@ from torch import nn
 from tests.training.plain_torchvision import headless, last_linear
 from training.backbones.architectures import ARCHITECTURES, TABLE
 from training.backbones.networks import (
+    GrayLevels,
     backbone_weights,
     build_backbone,
     feature_dimension,
     feature_network,
     head_name,
     images_to_input,
+    per_channel,
     set_stochastic_depth,
 )
 
@@ -75,6 +77,25 @@ def test_input_is_normalised_gray_in_three_equal_channels() -> None:
     assert result.shape == (3, 3, 5, 7)
     for channel in range(3):
         np.testing.assert_allclose(result[:, channel : channel + 1].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(128.4, 60.1), ((120.0, 110.0, 100.0), (60.0, 50.0, 40.0))])
+def test_a_tone_curve_is_looked_up_before_pixels_are_normalised(mean: GrayLevels, std: GrayLevels) -> None:
+    batch = torch.randint(0, 256, (3, 1, 5, 7), dtype=torch.uint8)
+    tones = 255 * torch.rand(3, 256)
+    result = images_to_input(batch, mean, std, tones)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    for image, table, shown in zip(batch[:, 0].tolist(), tones.tolist(), result, strict=True):
+        levels = np.array([[table[pixel] for pixel in row] for row in image])
+        for channel, m, s in zip(shown.numpy(), per_channel(mean), per_channel(std), strict=True):
+            np.testing.assert_allclose(channel, (levels - m) / s, atol=1e-5)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(128.4, 60.1), ((120.0, 110.0, 100.0), (60.0, 50.0, 40.0))])
+def test_a_tone_curve_that_changes_nothing_gives_the_same_input_to_the_bit(mean: GrayLevels, std: GrayLevels) -> None:
+    batch = torch.randint(0, 256, (3, 1, 5, 7), dtype=torch.uint8)
+    same = torch.arange(256.0).expand(3, -1)
+    assert torch.equal(images_to_input(batch, mean, std, same), images_to_input(batch, mean, std))
 
 
 @pytest.mark.parametrize(

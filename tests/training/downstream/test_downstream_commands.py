@@ -26,7 +26,10 @@ from training.runs.directory import write_last
 from training.seen_patients import read_patients, train_patients, write_patients
 
 METHODS = ["probe", "finetune"]
-VIEWS = {"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0}
+VIEWS = {
+    **{"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0},
+    **{"crop_area": [1.0, 1.0], "gain": [1.0, 1.0], "offset": [0.0, 0.0], "gamma": [1.0, 1.0]},
+}
 QUICK = {"probe": (), "finetune": ("--epochs", 1, "--min-steps", 1, "--batch-size", 16)}
 
 
@@ -161,7 +164,7 @@ def test_a_probe_whose_c_was_chosen_in_the_earlier_way_is_another_model(
 
 
 def test_the_augmentation_of_fine_tuning_is_that_of_pretraining_by_default() -> None:
-    assert {**asdict(ViewRange()), "scale": list(ViewRange().scale)} == VIEWS
+    assert {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(ViewRange()).items()} == VIEWS
 
 
 def every_option(method: str) -> list[click.Option]:

@@ -143,7 +143,19 @@ def test_the_same_options_give_the_same_bytes_and_another_seed_gives_others(data
     assert weights(tmp_path / "three") != weights(tmp_path / "one")
 
 
-@pytest.mark.parametrize("changed", [{"degrees": 0.0}, {"flip": False}, {"scale": (0.5, 0.6)}, {"translate": 0.5}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"degrees": 0.0},
+        {"flip": False},
+        {"scale": (0.5, 0.6)},
+        {"translate": 0.5},
+        {"crop_area": (0.3, 0.4)},
+        {"gain": (0.3, 0.4)},
+        {"offset": (-90.0, -80.0)},
+        {"gamma": (2.0, 3.0)},
+    ],
+)
 def test_each_option_of_the_augmentation_changes_what_is_trained_on(
     changed: dict[str, Any], dataset: Dataset, tuned_quickly: bytes, tmp_path: Path
 ) -> None:

@@ -166,6 +166,8 @@ def test_a_run_stopped_and_gone_on_with_equals_one_never_stopped(
         ),
         pytest.param({"backbone": "convnext_tiny", "stochastic_depth": 0.3}, id="branches dropped by chance"),
         pytest.param({"positives": "study", "mask": "patient"}, id="keys of another image of the study"),
+        pytest.param({"gain": (0.8, 1.2), "offset": (-9, 9), "gamma": (0.7, 1.4)}, id="tone curves"),
+        pytest.param({"crop_area": (0.4, 1.0), "scale": (1.0, 1.5)}, id="views cropped and zoomed, each resized"),
         pytest.param(
             {"batch_size": 8, "accumulate": 3, "warmup_epochs": 1, "epochs": 2, "decay_norms": False},
             id="three batches a step, a warm-up, two groups of parameters",

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +187,22 @@ def test_the_config_of_a_run_is_a_recipe_that_repeats_it(undisturbed: Path) -> N
     recorded = read_config(undisturbed)
     assert recorded is not None
     assert options.as_config() == {**recorded, "output": "again"}
+
+
+def test_a_run_that_was_started_before_there_were_tone_curves_and_crops_is_resumed(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    later = {"crop_area", "gain", "offset", "gamma"}
+    assert later <= set(config)
+    (run / "config.yaml").write_text(yaml.safe_dump({k: v for k, v in config.items() if k not in later}))
+    words = arguments(Path(config["shards"][0]), run)
+    assert "Nothing is left to do" in invoke(*words).output
+    refused = invoke(*words, "--gain", "0.8", "1.2", "--offset", "-20", "20")
+    assert refused.exit_code == 1
+    assert "--gain: the run has [1.0, 1.0], asked for is [0.8, 1.2]" in refused.output
+    assert "--offset: the run has [0.0, 0.0], asked for is [-20.0, 20.0]" in refused.output
 
 
 def test_an_unknown_key_in_a_recipe_is_an_error(tmp_path: Path) -> None:

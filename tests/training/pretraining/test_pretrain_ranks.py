@@ -31,9 +31,9 @@ from training.runs.metrics_log import read_metrics
 
 WORLD, BATCH = 2, 12
 STEP = PretrainOptions(shards=(), output=Path("unused"), batch_size=BATCH, device="cpu", optimizer="sgd", lr=0.02)
-CASES = {"frozen": 1, "split": 4, "accumulated": 4, "ema": 4}
-"""BatchNorm that no batch changes, BatchNorm in four groups of three, the latter in two batches a step, and keys that
-are normalised by statistics which were set before the step."""
+CASES = {"frozen": 1, "split": 4, "accumulated": 4, "ema": 4, "toned": 1}
+"""BatchNorm that no batch changes, BatchNorm in four groups of three, the latter in two batches a step, keys that are
+normalised by statistics which were set before the step, and the first with a tone curve for each view."""
 
 
 def gradients_of_a_step(case: str, ranks: Ranks) -> dict[str, torch.Tensor]:
@@ -50,14 +50,17 @@ def gradients_of_a_step(case: str, ranks: Ranks) -> dict[str, torch.Tensor]:
         ema=case == "ema",
     )
     trainer = Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4, ranks=ranks)
-    if case == "frozen":
+    if case in ("frozen", "toned"):
         for module in moco.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
     generator = torch.Generator().manual_seed(5)
     count = BATCH * options.accumulate
     query, key = (torch.randint(0, 256, (count, 1, 96, 96), generator=generator, dtype=torch.uint8) for _ in range(2))
-    share = [own_share(ranks, whole) for whole in (query, key, torch.arange(count))]
+    whole = [query, key, torch.arange(count)]
+    if case == "toned":
+        whole += [255 * torch.rand(count, 256, generator=generator).sort(dim=1).values for _ in range(2)]
+    share = [own_share(ranks, tensor) for tensor in whole]
     if case == "ema":
         trainer.set_statistics([TwoViewBatch(*share), TwoViewBatch(share[1], share[0], share[2])])
     trainer.step(TwoViewBatch(*share))
@@ -92,7 +95,7 @@ def test_two_ranks_of_half_a_batch_take_the_step_of_one_with_the_whole(steps: Pa
     assert_equal(both[0], both[1])
     assert both[0].keys() == expected.keys()
     largest = max(float(value.abs().max()) for name, value in expected.items() if name.startswith("gradient "))
-    tolerance = 1e-6 if case == "frozen" else 2e-5  # statistics of few values enlarge rounding
+    tolerance = 1e-6 if case in ("frozen", "toned") else 2e-5  # statistics of few values enlarge rounding
     for name, wanted in expected.items():
         scale = largest if name.startswith("gradient ") else max(1.0, float(wanted.float().abs().max()))
         torch.testing.assert_close(both[0][name].float(), wanted.float(), rtol=0, atol=tolerance * scale, msg=name)

@@ -84,6 +84,26 @@ def test_a_step_is_algorithm_1_written_out(mask_same_image: bool) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_sees_each_view_through_its_own_tone_curve(accumulate: int) -> None:
+    """Curves of whole gray levels, so that the same views can be made of pixels alone."""
+    options = replace(OPTIONS, optimizer="sgd", lr=0.02, accumulate=accumulate)
+    batch = views(0)
+    generator = torch.Generator().manual_seed(7)
+    curves = [torch.randint(0, 256, (6, 256), generator=generator).float() for _ in range(2)]
+    query, key = (
+        torch.stack([curve[pixels.long()] for curve, pixels in zip(tables, images, strict=True)]).byte()
+        for tables, images in zip(curves, (batch.query, batch.key), strict=True)
+    )
+    of_pixels, of_curves = new_trainer(options), new_trainer(options)
+    of_pixels.step(TwoViewBatch(query, key, batch.sample_id))
+    of_curves.step(replace(batch, query_tones=curves[0], key_tones=curves[1]))
+    assert of_curves.checksum() == of_pixels.checksum()
+    of_neither = new_trainer(options)
+    of_neither.step(batch)
+    assert of_neither.checksum() != of_curves.checksum()
+
+
 def freeze_statistics(trainer: Trainer) -> Trainer:
     """Both encoders normalise by what they have seen so far, which no batch changes any more."""
     trainer.moco.eval()

@@ -6,7 +6,7 @@ import yaml
 
 from shards.errors import ResumeError
 from training.errors import RunError
-from training.pretraining.options import FREE_OPTIONS, PretrainOptions
+from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
 from training.runs.checkpoints import save_checkpoint
 from training.runs.directory import (
     Last,
@@ -74,6 +74,17 @@ def test_an_option_that_an_older_run_did_not_know_is_named(tmp_path: Path) -> No
     recorded = {key: value for key, value in CONFIG.items() if key != "optimizer"}
     with pytest.raises(ResumeError, match="--optimizer: the run has nothing, asked for is adam"):
         RecordedRun(tmp_path, recorded, None).refuse_other(CONFIG, FREE_OPTIONS)
+
+
+def test_a_run_of_an_earlier_release_was_made_without_the_later_options(tmp_path: Path) -> None:
+    recorded = {key: value for key, value in CONFIG.items() if key not in EARLIER_VALUES}
+    assert len(recorded) < len(CONFIG)
+    write_config(tmp_path, recorded, [])
+    run = read_run(tmp_path, EARLIER_VALUES)
+    assert run is not None
+    run.refuse_other(CONFIG, FREE_OPTIONS)
+    with pytest.raises(ResumeError, match=r"--gamma: the run has \[1.0, 1.0\], asked for is \[0.8, 1.2\]"):
+        run.refuse_other({**CONFIG, "gamma": [0.8, 1.2]}, FREE_OPTIONS)
 
 
 def test_moved_shards_and_another_rhythm_of_checkpoints_are_the_same_run(tmp_path: Path) -> None:
