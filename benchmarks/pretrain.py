@@ -74,9 +74,8 @@ class Case:
             backbone=self.architecture,
             image_size=self.image_size,
             batch_norm=self.batch_norm,
-            threads=THREADS,
         )
-        return options.resolved("cpu")
+        return options.resolved(device="cpu", threads=THREADS)
 
 
 class OurLoop:

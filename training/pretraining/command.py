@@ -2,19 +2,22 @@
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from shards.loading.loaders import TwoViewLoader
 from training.errors import RunError
 from training.pretraining.options import PretrainOptions
 from training.pretraining.run import Outcome, Run
-from training.pretraining.run_directory import opened
+from training.pretraining.run_directory import find_run, start_or_resume
 from training.pretraining.trainer import Trainer
 from training.processes.devices import choose_device
 from training.processes.ranks import Ranks, joined
 from training.processes.signals import stop_on_signals
 from training.processes.time_limit import TimeLimit
 from training.runs.directory import read_config
+from training.runs.full_disk import told_plainly
+from training.runs.lock import RunLock
 
 __all__ = ["Outcome", "pretrain", "start_run_at"]
 
@@ -25,10 +28,9 @@ def pretrain(options: PretrainOptions) -> Outcome:
     Started by srun or torchrun in several processes, these train one run together. Raises CxrError where data, weights
     or the run directory do not allow it.
     """
-    limit = TimeLimit(options.time_limit, os.environ)
-    options = options.resolved(choose_device(options.device))
-    with stop_on_signals() as stop, joined(options.device) as ranks, opened(options, ranks) as directory:
-        found = directory.found
+    limit, lock, device = TimeLimit(options.time_limit, os.environ), RunLock(), choose_device(options.device)
+    with stop_on_signals() as stop, told_plainly(options.output), joined(device) as ranks, closing(lock):
+        found = ranks.of_leader(lambda: find_run(options, device, lock))
         if found.finished is not None:
             ranks.say(f"{options.output} is finished: {found.finished}. Nothing is left to do.")
             return Outcome.FINISHED
@@ -36,7 +38,7 @@ def pretrain(options: PretrainOptions) -> Outcome:
             run = Run(found.options, ranks, resume_from=found.step)
         with ranks.signing(), run:
             run.agree()
-            directory.start_or_resume(run)
+            ranks.of_leader(lambda: start_or_resume(run, found, lock))
             return run.train(stop, limit)
 
 
@@ -47,8 +49,9 @@ def start_run_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoad
     """
     if read_config(options.output) is not None:
         raise RunError(f"{options.output} holds a run already. Give another folder.")
-    options, ranks = options.resolved(choose_device(options.device)), Ranks.alone()
-    with opened(options, ranks) as directory, Run(directory.found.options, ranks, imported=True) as run:
-        directory.start_or_resume(run)
-        place(run.trainer, run.loader)
-        return run.checkpoint()
+    with told_plainly(options.output), closing(RunLock()) as lock:
+        found = find_run(options, choose_device(options.device), lock)
+        with Run(found.options, Ranks.alone(), imported=True) as run:
+            start_or_resume(run, found, lock)
+            place(run.trainer, run.loader)
+            return run.checkpoint()

@@ -299,10 +299,10 @@ class PretrainOptions(
     stage_to and time_limit belong to one start of the run and are no part of its config.
     """
 
-    def resolved(self, device: str) -> "PretrainOptions":
-        """Fill in the device and what depends on the architecture. (Threads: a run keeps those of its config.)"""
+    def resolved(self, *, device: str, threads: int) -> "PretrainOptions":
+        """Fill in what was left open."""
         batch_norm = self.batch_norm or ("split" if TABLE[self.backbone].batch_norm else "none")
-        return replace(self, device=device, batch_norm=batch_norm)
+        return replace(self, device=device, threads=threads, batch_norm=batch_norm)
 
     def as_config(self) -> dict[str, PlainValue]:
         """Plain values under the options' names, as a recipe holds them: what config.yaml records.

@@ -1,13 +1,12 @@
 """Open the directory of a run to train it: find out whether the run starts, resumes or is finished, and lock it."""
 
-import contextlib
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
+from shards.loading.placement import Device
 from training.backbones.backbone import init_name, init_patients
 from training.errors import RunError
 from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
@@ -15,11 +14,9 @@ from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup,
 from training.pretraining.run import Run
 from training.processes.devices import available_threads
 from training.processes.ranks import Ranks
-from training.runs.checkpoints import prune_checkpoints
+from training.runs.checkpoints import newest_whole, prune_checkpoints
 from training.runs.directory import read_config, read_run, write_config, write_last
-from training.runs.full_disk import told_plainly
 from training.runs.lock import RunLock
-from training.runs.newest_checkpoint import newest_whole
 from training.runs.start import write_start
 from training.seen_patients import train_patients, write_patients
 
@@ -41,83 +38,72 @@ class Found:
     is_given_more: bool = False
 
 
-@contextlib.contextmanager
-def opened(options: PretrainOptions, ranks: Ranks) -> Iterator["RunDirectory"]:
-    """Open the run directory of the options for the processes that train the run; rank 0 reads and locks it.
+def find_run(options: PretrainOptions, device: Device, lock: RunLock) -> Found:
+    """Read the run directory of the options, and lock it where a run was started before. On rank 0.
 
-    A run that was started before is locked from here to the end of the block, a new one from `start_or_resume` on. An
-    error of its disk in the block becomes a RunError that says what to do. Raises ResumeError for a run with other
-    options, RunError for a folder that is no run or that is in use.
+    A run keeps the number of threads that its config records. Raises ResumeError for a run with other options, RunError
+    for a folder that is no run or that is in use.
     """
-    lock = RunLock(options.output)
-    with told_plainly(options.output), contextlib.closing(lock):
-        yield RunDirectory(ranks.of_leader(lambda: _find(options, lock)), lock)
-
-
-def _find(options: PretrainOptions, lock: RunLock) -> Found:
-    """Read the run directory; a run keeps the number of threads that its config records."""
     recorded = read_run(options.output, EARLIER_VALUES)
-    options = replace(options, threads=options.threads or (recorded and recorded.threads) or available_threads())
+    threads = options.threads or (recorded and recorded.threads) or available_threads()
+    options = options.resolved(device=device, threads=threads)
     if recorded is None:
         return Found(options)
-    last = recorded.last
+    last, wanted = recorded.last, options.as_config()
     more = last is not None and last.finished and last.epoch < options.epochs
-    if more:
-        refuse_more_of_a_cosine(options)
-    recorded.refuse_other(options.as_config(), FREE_OPTIONS | ({"epochs"} if more else set()))
+    recorded.refuse_other(wanted, FREE_OPTIONS | ({"epochs"} if more else set()))
     if last is not None and last.finished and not more:
         return Found(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")
-    lock.acquire()
+    lock.acquire(options.output)
     return Found(options, begun=True, step=newest_whole(options.output), is_given_more=more)
 
 
-class RunDirectory:
-    """An opened run directory. found: what it held. State: the lock, which rank 0 holds while the run is trained."""
+def start_or_resume(run: Run, found: Found, lock: RunLock) -> None:
+    """Take the run directory: write what a new run begins with, or go back to the checkpoint found. On rank 0.
 
-    def __init__(self, found: Found, lock: RunLock) -> None:
-        self.found, self._lock = found, lock
+    Raises RunError where another process has started the run just now, TrainingError where its plan makes no sense.
+    """
+    if found.step is None:
+        _start(run, found, lock)
+    else:
+        _resume(run, found)
 
-    def start_or_resume(self, run: Run) -> None:
-        """Take the directory for the run on rank 0: write what a new run begins with, or go back to its checkpoint.
 
-        Raises RunError where another process has started the run just now, TrainingError where its plan makes no sense.
-        """
-        run.ranks.of_leader(lambda: self._start(run) if self.found.step is None else self._resume(run))
+def _start(run: Run, found: Found, lock: RunLock) -> None:
+    options = run.options
+    refuse_long_queue(options, run.loader.samples)
+    refuse_long_warmup(options)
+    options.output.mkdir(parents=True, exist_ok=True)
+    lock.acquire(options.output)
+    if not found.begun and read_config(options.output) is not None:
+        raise RunError(f"{options.output} has been started by another process just now. Run the same command again.")
+    _write_config(run)
+    write_patients(options.output, pd.concat([init_patients(options.init), train_patients(run.datasets)]))
+    if run.start_digest is not None:
+        write_start(options.output, run.trainer.moco.query_encoder, options.backbone, options.init)
+    if found.begun:
+        _log.info("%s was started but has no checkpoint yet: starting at step 0.", options.output)
+    _log.info(
+        f"{options.backbone} from {init_name(options.init)} weights, {run.loader.samples} images of "
+        f"{', '.join(dataset.name for dataset in run.datasets)}: {options.epochs} epochs of {len(run.loader)} "
+        f"steps, {options.device}, {options.precision}, {options.threads} threads{_in_each(run.ranks)}."
+    )
 
-    def _start(self, run: Run) -> None:
-        options, begun = run.options, self.found.begun
-        refuse_long_queue(options, run.loader.samples)
-        refuse_long_warmup(options)
-        options.output.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire()
-        if not begun and read_config(options.output) is not None:
-            raise RunError(
-                f"{options.output} has been started by another process just now. Run the same command again."
-            )
+
+def _resume(run: Run, found: Found) -> None:
+    output, steps = run.options.output, run.trainer.steps
+    if found.is_given_more:
+        refuse_more_of_a_cosine(run.options)
+        # before last.json: killed in between, the run is given more once again
         _write_config(run)
-        write_patients(options.output, pd.concat([init_patients(options.init), train_patients(run.datasets)]))
-        if run.start_digest is not None:
-            write_start(options.output, run.trainer.moco.query_encoder, options.backbone, options.init)
-        if begun:
-            _log.info("%s was started but has no checkpoint yet: starting at step 0.", options.output)
+    prune_checkpoints(output, newest=steps)
+    write_last(output, steps, run.trainer.epochs, finished=False)
+    _log.info(f"{output}: resumes after step {steps} of {run.total_steps}{_in_each(run.ranks)}.")
+    if run.processes_before != run.ranks.world_size:
         _log.info(
-            f"{options.backbone} from {init_name(options.init)} weights, {run.loader.samples} images of "
-            f"{', '.join(dataset.name for dataset in run.datasets)}: {options.epochs} epochs of {len(run.loader)} "
-            f"steps, {options.device}, {options.precision}, {options.threads} threads{_in_each(run.ranks)}."
+            f"It was trained in {run.processes_before} processes so far. Batches and views stay as they would be; "
+            "sums are rounded otherwise, so the weights will not be the same to the last bit."
         )
-
-    def _resume(self, run: Run) -> None:
-        output, steps = run.options.output, run.trainer.steps
-        if self.found.is_given_more:  # before last.json: killed in between, the run is given more once again
-            _write_config(run)
-        prune_checkpoints(output, newest=steps)
-        write_last(output, steps, run.trainer.epochs, finished=False)
-        _log.info(f"{output}: resumes after step {steps} of {run.total_steps}{_in_each(run.ranks)}.")
-        if run.processes_before != run.ranks.world_size:
-            _log.info(
-                f"It was trained in {run.processes_before} processes so far. Batches and views stay as they would be; "
-                "sums are rounded otherwise, so the weights will not be the same to the last bit."
-            )
 
 
 def _write_config(run: Run) -> None:

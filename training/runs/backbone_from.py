@@ -24,11 +24,10 @@ from training.backbones.timm_backbone import timm_backbone
 from training.backbones.timm_networks import is_timm
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
-from training.runs.checkpoints import checkpoint_path, load_checkpoint
+from training.runs.checkpoints import checkpoint_path, load_checkpoint, newest_whole
 from training.runs.directory import read_last
 from training.runs.exported import check_asked, exported_backbone
 from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
-from training.runs.newest_checkpoint import newest_whole
 from training.runs.start import read_start, start_initial, start_patients, start_provenance
 from training.seen_patients import no_patients, read_patients
 

@@ -27,23 +27,22 @@ class RunLock:
     not locked.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
+    def __init__(self) -> None:
         self._file: int | None = None
 
-    def acquire(self) -> None:
-        """Lock the run, which must be a folder; nothing if it is locked by this object already.
+    def acquire(self, run: Path) -> None:
+        """Lock a run, which must be a folder; nothing if it is locked by this object already.
 
         Raises RunError with host and process of the holder. Then removes temporary files that a killed process left.
         """
         if self._file is not None:
             return
         try:
-            file = lock_file(self._run / LOCK, wait=False)
+            file = lock_file(run / LOCK, wait=False)
         except BlockingIOError:
-            holder = _holder(self._run / LOCK)
+            holder = _holder(run / LOCK)
             raise RunError(
-                f"{self._run} is being trained by {holder}. Two would write over each other: wait for it, stop it "
+                f"{run} is being trained by {holder}. Two would write over each other: wait for it, stop it "
                 "(SIGTERM: it writes a checkpoint), or give another --output."
             ) from None
         except OSError as error:
@@ -51,7 +50,7 @@ class RunLock:
                 raise
             _log.warning(
                 "the file system of %s has no locks (%s): a second run there would not be noticed.",
-                self._run,
+                run,
                 error.strerror,
             )
             return
@@ -59,7 +58,7 @@ class RunLock:
         os.ftruncate(file, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S %z")
         os.pwrite(file, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}).encode(), 0)
-        for leftover in (path for folder in (self._run, self._run / "checkpoints") for path in folder.glob(".*.tmp")):
+        for leftover in (path for folder in (run, run / "checkpoints") for path in folder.glob(".*.tmp")):
             leftover.unlink(missing_ok=True)
 
     def close(self) -> None:

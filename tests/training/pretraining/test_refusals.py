@@ -61,17 +61,17 @@ def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
 
 def test_a_network_without_batch_norm_has_none_and_no_other_way() -> None:
     options = replace(OPTIONS, backbone="convnext_tiny")
-    resolved = options.resolved("cpu")
+    resolved = options.resolved(device="cpu", threads=1)
     assert resolved.batch_norm == "none"
     assert batch_norm_groups(resolved, 16) == batch_norm_groups(resolved, 16, world_size=2) == 1
     for way in ("split", "ema"):
         with pytest.raises(TrainingError, match=f"convnext_tiny has no BatchNorm, so --batch-norm {way} means nothing"):
-            batch_norm_groups(replace(options, batch_norm=way).resolved("cpu"), 16)
+            batch_norm_groups(replace(options, batch_norm=way).resolved(device="cpu", threads=1), 16)
 
 
 def test_a_network_with_batch_norm_has_it_split_unless_told_otherwise() -> None:
-    assert OPTIONS.resolved("cpu").batch_norm == "split"
-    assert replace(OPTIONS, batch_norm="none").resolved("cpu").batch_norm == "none"
+    assert OPTIONS.resolved(device="cpu", threads=1).batch_norm == "split"
+    assert replace(OPTIONS, batch_norm="none").resolved(device="cpu", threads=1).batch_norm == "none"
 
 
 def test_stochastic_depth_is_refused_where_nothing_can_be_dropped() -> None:

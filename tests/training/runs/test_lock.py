@@ -21,8 +21,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from training.runs.lock import RunLock
-lock = RunLock(Path(sys.argv[1]))
-lock.acquire()
+lock = RunLock()
+lock.acquire(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)
 """
@@ -38,16 +38,16 @@ def hold(run: Path) -> subprocess.Popen[str]:
 def test_a_run_is_locked_once_and_the_lock_of_a_killed_process_does_not_block(tmp_path: Path) -> None:
     with hold(tmp_path) as holder:
         with pytest.raises(RunError) as refusal:
-            RunLock(tmp_path).acquire()
+            RunLock().acquire(tmp_path)
         assert f"process {holder.pid} on {socket.gethostname()} since " in str(refusal.value)
         holder.kill()
-    lock = RunLock(tmp_path)
-    lock.acquire()
-    lock.acquire()
+    lock = RunLock()
+    lock.acquire(tmp_path)
+    lock.acquire(tmp_path)
     with pytest.raises(RunError, match=f"process {os.getpid()} on"):
-        RunLock(tmp_path).acquire()
+        RunLock().acquire(tmp_path)
     lock.close()
-    RunLock(tmp_path).acquire()
+    RunLock().acquire(tmp_path)
 
 
 def test_temporary_files_of_a_killed_process_are_removed_and_nothing_else(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_temporary_files_of_a_killed_process_are_removed_and_nothing_else(tmp_pa
     others = [tmp_path / "notes.tmp", tmp_path / ".hidden", tmp_path / "checkpoints" / "step-00000006.pt"]
     for path in (*leftovers, *others):
         path.touch()
-    RunLock(tmp_path).acquire()
+    RunLock().acquire(tmp_path)
     assert not any(path.exists() for path in leftovers)
     assert all(path.exists() for path in others)
 

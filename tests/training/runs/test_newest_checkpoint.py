@@ -10,10 +10,9 @@ from shards.errors import ResumeError
 from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, options_of, signal_after
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
-from training.runs.checkpoints import checkpoint_path, checkpoint_steps, save_checkpoint
+from training.runs.checkpoints import checkpoint_path, checkpoint_steps, newest_whole, save_checkpoint
 from training.runs.directory import read_last
 from training.runs.metrics_log import read_metrics
-from training.runs.newest_checkpoint import newest_whole
 
 __all__ = ["signal_after"]
 
