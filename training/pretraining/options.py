@@ -322,6 +322,7 @@ EARLIER_VALUES: Config = {
     **LATER_AUGMENTATION,
     "positives": "image",
     "same_projection": False,
+    "mask": None,
     "stochastic_depth": 0.0,
 }
 """Values of options that config.yaml did not record when pretraining had no such options."""

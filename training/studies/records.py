@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shards.durable import json_bytes, write_json_atomically
+from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.options import free_keys
-from training.options import with_row_filter
-from training.pretraining.options import PretrainOptions
+from training.options import LATER_AUGMENTATION, Config, with_row_filter
+from training.pretraining.options import EARLIER_VALUES, PretrainOptions
 from training.studies.cells import Cell, RunPlan
 from training.studies.study_file import Study
 
@@ -35,62 +35,91 @@ class CellState:
     """
 
     state: str
-    differing: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    differing: Mapping[str, tuple[object, object]] = dataclasses.field(default_factory=dict)
     error: str = ""
     seconds: float = 0.0
 
 
-def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
-    """List the options of a cell as cell.json holds them: no path of this machine, all that the study file decides."""
+@dataclass(frozen=True)
+class ArmRecord:
+    """The arm of a cell: what is taken of its run, or the weights that it starts from instead."""
+
+    name: str
+    at: str | None
+    backbone_from: str | None
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What decides a cell, as cell.json holds it: no path of this machine, all that the study file decides.
+
+    run: path of its pretraining run. pretraining: digest of that run's options. options: of the command that trains it.
+    """
+
+    run: str
+    pretraining: str
+    arm: ArmRecord
+    method: str
+    variant: str
+    target: str
+    dataset: str
+    options: Config
+
+    def as_json(self) -> JsonValue:
+        """Make the content of cell.json."""
+        return parse_json(json_bytes({"format_version": _FORMAT_VERSION, **dataclasses.asdict(self)}))
+
+
+def cell_record(study: Study, cell: Cell) -> CellRecord:
+    """List what decides a cell."""
     options = cell.options(study, data=Path(), output=Path())
     own = {name: value for name, value in dataclasses.asdict(options).items() if name not in free_keys(type(options))}
-    own = with_row_filter(own, options.row_filter)
-    record = {
-        "format_version": _FORMAT_VERSION,
-        "run": cell.run.path,
-        "pretraining": _digest(run_record(study, cell.run)),
-        "arm": {"name": cell.arm.name, "at": cell.arm.at, "backbone_from": cell.arm.backbone_from},
-        "method": cell.method,
-        "variant": cell.variant.name,
-        "target": cell.target.name,
-        "dataset": cell.target.dataset,
-        "options": own,
-    }
-    plain: dict[str, Any] = json.loads(json_bytes(record))
-    return plain
+    return CellRecord(
+        run=cell.run.path,
+        pretraining=_run_digest(study, cell.run),
+        arm=ArmRecord(cell.arm.name, cell.arm.at, cell.arm.backbone_from),
+        method=cell.method,
+        variant=cell.variant.name,
+        target=cell.target.name,
+        dataset=cell.target.dataset,
+        options=_without_later(with_row_filter(own, options.row_filter), LATER_AUGMENTATION),
+    )
 
 
-def run_record(study: Study, run: RunPlan) -> dict[str, Any]:
-    """List the options of a pretraining run that change its weights."""
+def _run_digest(study: Study, run: RunPlan) -> str:
+    """Digest of the options of a pretraining run that change its weights."""
     options = run.options(study, data=Path(), output=Path())
     left_out = free_keys(PretrainOptions) | {"device", "threads"}
     values = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
-    return {**with_row_filter(values, options.row_filter), "datasets": list(run.pretraining.shards)}
+    kept = _without_later(with_row_filter(values, options.row_filter), EARLIER_VALUES)
+    return _digest({**kept, "datasets": list(run.pretraining.shards)})
 
 
-def cell_state(folder: Path, record: Mapping[str, Any]) -> CellState:
+def cell_state(folder: Path, record: CellRecord) -> CellState:
     """Look at a cell's directory. record: what `cell_record` says now."""
-    planned = _read(folder / CELL)
+    planned, now = _read(folder / CELL), record.as_json()
     if planned is None:
         return CellState(MISSING)
-    if planned != record:
-        return CellState(CHANGED, differing=_differing(planned, record))
+    differing = _differing(planned, now)
+    if differing:
+        return CellState(CHANGED, differing=differing)
     done = _read(folder / DONE)
-    if done is not None and done.get("cell") == _digest(record):
-        return CellState(FINISHED, seconds=float(done.get("seconds", 0.0)))
+    if done is not None and done.value.get("cell") == _digest(planned.value):
+        return CellState(FINISHED, seconds=done.optional("seconds", JsonValue.number) or 0.0)
     failed = _read(folder / FAILED)
-    return CellState(MISSING) if failed is None else CellState(BROKEN, error=str(failed.get("error", "")))
+    return CellState(MISSING) if failed is None else CellState(BROKEN, error=str(failed.value.get("error", "")))
 
 
-def write_planned(folder: Path, record: Mapping[str, Any]) -> None:
+def write_planned(folder: Path, record: CellRecord) -> None:
     """Record the options of a cell before it is trained."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json_atomically(folder / CELL, record)
+    write_json_atomically(folder / CELL, record.as_json().value)
 
 
-def write_done(folder: Path, record: Mapping[str, Any], seconds: float) -> None:
+def write_done(folder: Path, record: CellRecord, seconds: float) -> None:
     """Record that a cell is finished."""
-    content = {"format_version": _FORMAT_VERSION, "cell": _digest(record), "seconds": round(seconds, 3)}
+    digest = _digest(record.as_json().value)
+    content = {"format_version": _FORMAT_VERSION, "cell": digest, "seconds": round(seconds, 3)}
     write_json_atomically(folder / DONE, content)
     (folder / FAILED).unlink(missing_ok=True)
 
@@ -102,26 +131,35 @@ def write_failed(folder: Path, error: str) -> None:
         write_json_atomically(folder / FAILED, {"format_version": _FORMAT_VERSION, "error": error})
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> JsonValue | None:
     """A record; None where there is none, or a damaged one: the cell is then looked at again, and nothing is lost."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        content = parse_json(path.read_bytes())
+    except (OSError, JsonError):
         return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content.value, dict) else None
 
 
-def _digest(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _without_later(options: Config, earlier: Config) -> Config:
+    """Leave out options that earlier releases did not have, where they are at the value that those had (`earlier`).
+
+    So the record of a cell stays the same, and what was trained stays done.
+    """
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    return {name: value for name, value in options.items() if name not in earlier or plain[name] != earlier[name]}
+
+
+def _differing(then: JsonValue, now: JsonValue) -> dict[str, tuple[object, object]]:
     """Keys whose values differ, those of the options by their own names."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in [*then, *(key for key in now if key not in then)]:
-        one, other = then.get(key), now.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
+    found: dict[str, tuple[object, object]] = {}
+    for key in {**then.value, **now.value}:
+        one, other = (JsonValue(content.value.get(key)) for content in (then, now))
+        if isinstance(one.value, dict) and isinstance(other.value, dict):
             found |= _differing(one, other)
         elif one != other:
-            found[key] = (one, other)
+            found[key] = (one.value, other.value)
     return found
