@@ -39,7 +39,7 @@ from shards.loading.placement import Placement
 from training.backbones.description import BackboneDescription
 from training.backbones.networks import build_backbone, feature_dimension, images_to_input
 from training.moco.health import gradient_norm
-from training.moco.model import MoCo, info_nce_logits, info_nce_loss
+from training.moco.model import MoCo, MoCoSettings, info_nce_logits, info_nce_loss
 from training.optimizers import build_optimizer
 from training.pretraining.options import PretrainOptions
 from training.pretraining.recorder import Recorder
@@ -93,13 +93,15 @@ class OurLoop:
         moco = MoCo(
             build_backbone(options.backbone, 0),
             options.backbone,
-            queue_size=options.queue_size,
-            momentum=options.momentum,
-            temperature=options.temperature,
+            MoCoSettings(
+                queue_size=options.queue_size,
+                momentum=options.momentum,
+                temperature=options.temperature,
+                mask_same_image=options.mask_same_image,
+                bn_groups=batch_norm_groups(options, options.batch_size),
+                ema=options.batch_norm == "ema",
+            ),
             seed=0,
-            mask_same_image=options.mask_same_image,
-            bn_groups=batch_norm_groups(options, options.batch_size),
-            ema=options.batch_norm == "ema",
         )
         self.trainer = Trainer(moco, options, mean=_MEAN, std=_STD, steps_per_epoch=len(self.loader))
         options.output.mkdir()

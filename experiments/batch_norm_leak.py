@@ -21,7 +21,7 @@ from shards.loading.loaders import TwoViewBatch, TwoViewLoader
 from shards.loading.placement import Placement
 from training.backbones.networks import build_backbone, images_to_input
 from training.moco.health import of_logits
-from training.moco.model import MoCo
+from training.moco.model import MoCo, MoCoSettings
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import batch_norm_groups
 from training.pretraining.trainer import STATISTICS_BATCHES, Trainer
@@ -61,9 +61,17 @@ def new_trainer(dataset: Dataset, way: str, batch_size: int, image_size: int, th
     )  # fmt: skip
     groups = batch_norm_groups(options, batch_size)
     moco = MoCo(
-        build_backbone("resnet18", 0), "resnet18", queue_size=QUEUE_SIZE, momentum=MOMENTUM,
-        temperature=options.temperature, seed=0, bn_groups=groups, ema=way == "ema",
-    )  # fmt: skip
+        build_backbone("resnet18", 0),
+        "resnet18",
+        MoCoSettings(
+            queue_size=QUEUE_SIZE,
+            momentum=MOMENTUM,
+            temperature=options.temperature,
+            bn_groups=groups,
+            ema=way == "ema",
+        ),
+        seed=0,
+    )
     trainer = Trainer(moco, options, mean=dataset.mean, std=dataset.std, steps_per_epoch=1)
     if way == "ema":
         trainer.set_statistics(itertools.islice(endless(dataset, batch_size, image_size, seed=0), STATISTICS_BATCHES))
@@ -95,7 +103,8 @@ def fractions(trainer: Trainer, dataset: Dataset, batch_size: int, image_size: i
         for half in (slice(0, None, 2), slice(1, None, 2)):  # every second image of either batch
             other[half] = moco.keys(images[half])
         own_fraction, other_fraction = (
-            of_logits(moco.logits(queries, keys, sample_ids), moco.temperature)["top1"] for keys in (own, other)
+            of_logits(moco.logits(queries, keys, sample_ids), moco.settings.temperature)["top1"]
+            for keys in (own, other)
         )
         found.append((own_fraction, other_fraction))
     moco.load_state_dict(statistics)  # the measurement has moved BatchNorm's running statistics

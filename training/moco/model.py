@@ -6,6 +6,7 @@ has been moved to.
 
 import copy
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -48,6 +49,25 @@ def momentum_update(slow: Iterable[Tensor], fast: Iterable[Tensor], momentum: fl
     torch._foreach_lerp_(list(slow), [tensor.detach() for tensor in fast], 1.0 - momentum)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MoCoSettings:
+    """How MoCo contrasts. momentum: of the key encoder.
+
+    mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be. Where
+    `logits` gets ids of studies or patients in place of those of images, keys of its own study or patient.
+    bn_groups: groups that BatchNorm normalises a batch in, consecutive ones of keys and other ones of queries; 1: the
+    whole batch. ema: the key encoder stays in eval mode, its BatchNorm statistics follow the query encoder's by the
+    momentum, and bn_groups are of the queries alone.
+    """
+
+    queue_size: int
+    momentum: float
+    temperature: float
+    mask_same_image: bool = True
+    bn_groups: int = 1
+    ema: bool = False
+
+
 class MoCo(nn.Module):
     """The networks and the queue of MoCo v2. `queries` carries a gradient; `keys` and the queue never do.
 
@@ -57,46 +77,23 @@ class MoCo(nn.Module):
     parameters do (`ema`).
     """
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        architecture: str,
-        *,
-        queue_size: int,
-        momentum: float,
-        temperature: float,
-        seed: int,
-        mask_same_image: bool = True,
-        bn_groups: int = 1,
-        ema: bool = False,
-    ) -> None:
-        """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue.
-
-        mask_same_image: earlier keys of a query's own image are no negatives of it; the reference lets them be. Where
-        `logits` gets ids of studies or patients in place of those of images, keys of its own study or patient.
-        bn_groups: groups that BatchNorm normalises a batch in, consecutive ones of keys and other ones of queries; 1:
-        the whole batch. ema: the key encoder stays in eval mode, its BatchNorm statistics follow the query encoder's by
-        the momentum, and bn_groups are of the queries alone.
-        """
+    def __init__(self, backbone: nn.Module, architecture: str, settings: MoCoSettings, *, seed: int) -> None:
+        """backbone: ends in its features [N, D] and becomes the query encoder. seed: of the head and the queue."""
         super().__init__()
-        self.momentum = momentum
-        self.temperature = temperature
-        self.mask_same_image = mask_same_image
-        self.bn_groups = bn_groups
-        self.ema = ema
+        self.settings = settings
         self.query_encoder = attach_head(
             backbone,
             architecture,
             projection_head(feature_dimension(architecture), stream_seed(seed, RandomStream.PROJECTION_HEAD)),
         )
-        split_batch_norm(self.query_encoder, bn_groups)
+        split_batch_norm(self.query_encoder, settings.bn_groups)
         self.key_encoder = copy.deepcopy(self.query_encoder).requires_grad_(False)
-        self.queue = QueueOfKeys(DIMENSION, queue_size, stream_seed(seed, RandomStream.QUEUE))
+        self.queue = QueueOfKeys(DIMENSION, settings.queue_size, stream_seed(seed, RandomStream.QUEUE))
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of both encoders; with `ema` the key encoder is always in eval mode."""
         super().train(mode)
-        if self.ema:
+        if self.settings.ema:
             self.key_encoder.eval()
         return self
 
@@ -105,11 +102,13 @@ class MoCo(nn.Module):
 
         With BatchNorm in groups, N is a multiple of them and the groups are those of the keys transposed.
         """
-        if self.bn_groups == 1:
+        if self.settings.bn_groups == 1:
             return F.normalize(self.query_encoder(images).float(), dim=1)
-        order = transposed(len(images), self.bn_groups, images.device)
+        order = transposed(len(images), self.settings.bn_groups, images.device)
         queries = F.normalize(self.query_encoder(images[order]).float(), dim=1)
-        return queries.view(self.bn_groups, -1, DIMENSION).transpose(0, 1).reshape(-1, DIMENSION)  # order undone
+        return (
+            queries.view(self.settings.bn_groups, -1, DIMENSION).transpose(0, 1).reshape(-1, DIMENSION)
+        )  # order undone
 
     @torch.no_grad()
     def keys(self, images: Tensor) -> Tensor:
@@ -121,10 +120,10 @@ class MoCo(nn.Module):
 
         With `ema` its BatchNorm statistics too.
         """
-        momentum_update(self.key_encoder.parameters(), self.query_encoder.parameters(), self.momentum)
-        if self.ema:
+        momentum_update(self.key_encoder.parameters(), self.query_encoder.parameters(), self.settings.momentum)
+        if self.settings.ema:
             slow, fast = running_statistics(self.key_encoder), running_statistics(self.query_encoder)
-            momentum_update(slow, fast, self.momentum)
+            momentum_update(slow, fast, self.settings.momentum)
 
     def logits(self, queries: Tensor, keys: Tensor, sample_ids: Tensor) -> Tensor:
         """[N, 1 + K] in float32: half precision would round similarities to a hundredth before the softmax.
@@ -132,9 +131,9 @@ class MoCo(nn.Module):
         sample_ids: int64 [N], of the images that queries and keys are of, or of their studies or patients: the ids that
         the queue was given.
         """
-        same_image = self.queue.of_same_image(sample_ids) if self.mask_same_image else None
+        same_image = self.queue.of_same_image(sample_ids) if self.settings.mask_same_image else None
         with torch.autocast(queries.device.type, enabled=False):
-            return info_nce_logits(queries, keys, self.queue.keys, self.temperature, same_image)
+            return info_nce_logits(queries, keys, self.queue.keys, self.settings.temperature, same_image)
 
 
 def projection_head(features: int, seed: int) -> nn.Sequential:

@@ -14,7 +14,7 @@ from shards.loading.staging import stage
 from training.backbones.backbone import init_name, initial_backbone
 from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import set_stochastic_depth
-from training.moco.model import MoCo
+from training.moco.model import MoCo, MoCoSettings
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_no_stochastic_depth
 from training.pretraining.trainer import Trainer, statistics_batches
@@ -63,18 +63,16 @@ def build_trainer(
     """
     torch.set_num_threads(options.threads or 1)
     torch.manual_seed(options.seed)
-    bn_groups = batch_norm_groups(options, options.batch_size, ranks.world_size)
-    moco = MoCo(
-        initial_backbone(init, options.backbone, options.seed),
-        options.backbone,
+    settings = MoCoSettings(
         queue_size=options.queue_size,
         momentum=options.momentum,
         temperature=options.temperature,
-        seed=options.seed,
         mask_same_image=mask_group(options) is not None,
-        bn_groups=bn_groups,
+        bn_groups=batch_norm_groups(options, options.batch_size, ranks.world_size),
         ema=options.batch_norm == "ema",
     )
+    network = initial_backbone(init, options.backbone, options.seed)
+    moco = MoCo(network, options.backbone, settings, seed=options.seed)
     refuse_no_stochastic_depth(options, set_stochastic_depth(moco.query_encoder, options.stochastic_depth))
     mean, std = pixels
     return Trainer(moco, options, mean=mean, std=std, steps_per_epoch=steps_per_epoch, ranks=ranks)

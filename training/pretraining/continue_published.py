@@ -15,7 +15,7 @@ from training.backbones.networks import build_backbone
 from training.backbones.published_checkpoint import OptimizerSetting, Published
 from training.backbones.weight_files import fill_encoder
 from training.errors import RunError
-from training.moco.model import DIMENSION, MoCo
+from training.moco.model import DIMENSION, MoCo, MoCoSettings
 from training.pretraining.command import start_run_at
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
@@ -66,7 +66,8 @@ def _encoder(published: Published, weights: Mapping[str, Tensor], which: str) ->
             "backbone alone, without --run."
         )
     network = build_backbone(published.architecture, seed=0)
-    encoder = MoCo(network, published.architecture, queue_size=1, momentum=0.0, temperature=1.0, seed=0).query_encoder
+    settings = MoCoSettings(queue_size=1, momentum=0.0, temperature=1.0)
+    encoder = MoCo(network, published.architecture, settings, seed=0).query_encoder
     fill_encoder(encoder, published.architecture, weights, source)
     return encoder
 

@@ -108,7 +108,7 @@ class Trainer:
         )
         means = {name: torch.stack([part[name] for part in figures]).mean() for name in figures[0]}
         # With `ema` the key encoder's statistics follow the averaged ones, and so are the same on all ranks already.
-        statistics = running_statistics(self.moco.query_encoder if self.moco.ema else self.moco)
+        statistics = running_statistics(self.moco.query_encoder if self.moco.settings.ema else self.moco)
         self._ranks.average([*self._gradients(), *statistics, *means.values()])
         self.scaler.unscale_(self.optimizer)
         norm = gradient_norm(self.moco.query_encoder.parameters())

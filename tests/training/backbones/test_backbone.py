@@ -17,7 +17,7 @@ from training.backbones.backbone import initial_backbone
 from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights, build_backbone
 from training.errors import RunError, WeightsError
-from training.moco.model import MoCo
+from training.moco.model import MoCo, MoCoSettings
 from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.checkpoints import save_checkpoint
 from training.runs.directory import write_last
@@ -86,7 +86,9 @@ def test_asking_for_something_else_than_the_run_has_is_refused(tmp_path: Path, k
 
 
 def test_an_unfinished_run_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
-    moco = MoCo(build_backbone("resnet18", 3), "resnet18", queue_size=4, momentum=0.9, temperature=0.2, seed=3)
+    moco = MoCo(
+        build_backbone("resnet18", 3), "resnet18", MoCoSettings(queue_size=4, momentum=0.9, temperature=0.2), seed=3
+    )
     save_checkpoint(tmp_path, 11, {"moco": moco.state_dict(), "backbone": description().as_json()})
     write_last(tmp_path, 11, 1, finished=False)
     with pytest.raises(RunError, match=r"not a finished run: it stands at step 11"):

@@ -11,7 +11,7 @@ from tests.training.plain_torchvision import last_linear
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.networks import build_backbone
 from training.moco.batch_norm import running_statistics
-from training.moco.model import MoCo, info_nce_logits, info_nce_loss, momentum_update
+from training.moco.model import MoCo, MoCoSettings, info_nce_logits, info_nce_loss, momentum_update
 
 
 def small_moco(
@@ -25,13 +25,15 @@ def small_moco(
     return MoCo(
         build_backbone(architecture, seed=0),
         architecture,
-        queue_size=10,
-        momentum=momentum,
-        temperature=0.2,
+        MoCoSettings(
+            queue_size=10,
+            momentum=momentum,
+            temperature=0.2,
+            mask_same_image=mask_same_image,
+            bn_groups=bn_groups,
+            ema=ema,
+        ),
         seed=0,
-        mask_same_image=mask_same_image,
-        bn_groups=bn_groups,
-        ema=ema,
     )
 
 

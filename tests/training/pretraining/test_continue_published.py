@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tests.training.published_checkpoints import HEADS, published, write
 from training.backbones.networks import build_backbone
 from training.cli.main import main
-from training.moco.model import MoCo
+from training.moco.model import MoCo, MoCoSettings
 from training.runs.checkpoints import checkpoint_steps, load_checkpoint
 from training.runs.directory import read_last
 from training.runs.metrics_log import read_metrics
@@ -63,7 +63,8 @@ def test_a_run_goes_on_from_the_published_epoch_with_everything_that_the_file_ha
     run = tmp_path / "run"
     assert checkpoint_steps(run) == [STEPS_PER_EPOCH]
     state = load_checkpoint(run, STEPS_PER_EPOCH)
-    ours = MoCo(build_backbone(architecture, 0), architecture, queue_size=20, momentum=0.9, temperature=0.2, seed=0)
+    settings = MoCoSettings(queue_size=20, momentum=0.9, temperature=0.2)
+    ours = MoCo(build_backbone(architecture, 0), architecture, settings, seed=0)
     ours.load_state_dict(state["moco"])
     pairs = [(ours.query_encoder, moco.encoder_q), (ours.key_encoder, moco.encoder_k)]
     for mine, theirs in pairs:
@@ -95,7 +96,8 @@ def test_a_first_step_is_the_one_that_the_published_optimizer_would_do(tmp_path:
     content, moco = published()
     assert import_it(tmp_path, tiny_shards, content).exit_code == 0
     state = load_checkpoint(tmp_path / "run", STEPS_PER_EPOCH)
-    ours = MoCo(build_backbone("resnet18", 0), "resnet18", queue_size=20, momentum=0.9, temperature=0.2, seed=0)
+    settings = MoCoSettings(queue_size=20, momentum=0.9, temperature=0.2)
+    ours = MoCo(build_backbone("resnet18", 0), "resnet18", settings, seed=0)
     ours.load_state_dict(state["moco"])
     mine = torch.optim.Adam(ours.query_encoder.parameters())
     mine.load_state_dict(state["optimizer"])

@@ -20,7 +20,7 @@ from tests.training.rank_processes import PATIENCE_S, as_rank, free_port, meet_e
 from tests.training.small_shards import write_small_dataset
 from training.backbones.networks import build_backbone
 from training.moco.key_exchange import own_share
-from training.moco.model import MoCo
+from training.moco.model import MoCo, MoCoSettings
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
@@ -42,12 +42,14 @@ def gradients_of_a_step(case: str, ranks: Ranks) -> dict[str, torch.Tensor]:
     moco = MoCo(
         build_backbone("resnet18", 0),
         "resnet18",
-        queue_size=30,
-        momentum=0.9,
-        temperature=0.2,
+        MoCoSettings(
+            queue_size=30,
+            momentum=0.9,
+            temperature=0.2,
+            bn_groups=CASES[case] // ranks.world_size if CASES[case] > 1 else 1,
+            ema=case == "ema",
+        ),
         seed=0,
-        bn_groups=CASES[case] // ranks.world_size if CASES[case] > 1 else 1,
-        ema=case == "ema",
     )
     trainer = Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4, ranks=ranks)
     if case in ("frozen", "toned"):

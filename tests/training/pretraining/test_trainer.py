@@ -12,7 +12,7 @@ from torch import nn
 from shards.loading.loaders import TwoViewBatch
 from training.backbones.networks import build_backbone, images_to_input
 from training.errors import TrainingError
-from training.moco.model import MoCo, info_nce_logits, info_nce_loss
+from training.moco.model import MoCo, MoCoSettings, info_nce_logits, info_nce_loss
 from training.pretraining.checkpoint_state import TrainerState
 from training.pretraining.options import PretrainOptions
 from training.pretraining.trainer import Trainer
@@ -35,12 +35,14 @@ def new_trainer(options: PretrainOptions = OPTIONS, bn_groups: int = 1) -> Train
     moco = MoCo(
         build_backbone("resnet18", 0),
         "resnet18",
-        queue_size=options.queue_size,
-        momentum=options.momentum,
-        temperature=options.temperature,
+        MoCoSettings(
+            queue_size=options.queue_size,
+            momentum=options.momentum,
+            temperature=options.temperature,
+            mask_same_image=options.mask_same_image,
+            bn_groups=bn_groups,
+        ),
         seed=0,
-        mask_same_image=options.mask_same_image,
-        bn_groups=bn_groups,
     )
     return Trainer(moco, options, mean=127.0, std=64.0, steps_per_epoch=4)
 
