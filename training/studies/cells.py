@@ -83,7 +83,7 @@ class Cell:
         """
         kind = METHODS[self.method]
         settings = study.methods[self.method] | self.variant.settings | self.target.settings
-        values = {"labels": self.target.labels, **settings.of(self.method)}
+        values = {"labels": self.target.labels, **dict(settings.of(self.method).values)}
         values |= {
             "shards": data / study.datasets[self.target.dataset].shards,
             "output": output / self.path,

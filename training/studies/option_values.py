@@ -37,10 +37,10 @@ class Settings:
         """These, with those of another place in front."""
         return Settings(tuple({**dict(self.values), **dict(other.values)}.items()))
 
-    def of(self, method: str) -> dict[str, Any]:
-        """Those that a method has, as keywords of its options."""
+    def of(self, method: str) -> "Settings":
+        """Those that a method has."""
         own = _parameters(METHODS[method])
-        return {name: value for name, value in self.values if name in own}
+        return Settings(tuple((name, value) for name, value in self.values if name in own))
 
 
 def method_settings(entry: Entry, method: str) -> Settings:
