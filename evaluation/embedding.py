@@ -1,6 +1,12 @@
-"""Write a backbone's features of a dataset to a Zarr group."""
+"""Write a backbone's features of a dataset, or of image files, to a Zarr group."""
 
+import pandas as pd
+
+from evaluation.file_predictions import UNKNOWN
+from evaluation.image_files import decoded_files
 from evaluation.model_options import EmbedOptions
+from evaluation.tables.identifiers import PATH
+from shards.durable import write_atomically
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.selection import filtered
@@ -12,11 +18,14 @@ from training.processes.devices import available_threads, choose_device
 
 
 def embed(options: EmbedOptions) -> int:
-    """Write the features of a split, or of every sample; returns their number.
+    """Write the features of a split, of every sample, or of files; returns their number.
 
     Raises SubsetError where there are no samples, TrainingError where the output holds anything but embeddings.
     """
-    dataset = filtered(open_dataset(options.shards), options.row_filter, (options.split,))
+    shards = options.source()
+    if shards is None:
+        return _embed_files(options)
+    dataset = filtered(open_dataset(shards), options.row_filter, (options.split,))
     backbone = backbone_for(dataset, options)
     rows = select(dataset, options.split)
     if rows.empty:
@@ -25,3 +34,23 @@ def embed(options: EmbedOptions) -> int:
     device, threads = choose_device(options.device), options.threads or available_threads()
     write_features(backbone, dataset, rows, options.output, device=device, threads=threads)
     return len(rows)
+
+
+def _embed_files(options: EmbedOptions) -> int:
+    """Embed files; `<output>.csv` beside the group says which sample_id is which file."""
+    if options.split is not None:
+        raise SubsetError("files are of no split: leave --split out")
+    device, threads = choose_device(options.device), options.threads or available_threads()
+    refuse_other_content(options.output)
+    wanted = {"short_side": options.short_side, "threads": threads}
+    with decoded_files(options.files, png_range=options.png_range, **wanted) as files:
+        backbone = backbone_for(files.dataset, options)
+        remarks = {**files.described(), "patients": UNKNOWN}
+        write_features(
+            backbone, files.dataset, files.rows, options.output, device=device, threads=threads, remarks=remarks
+        )
+        names = {"sample_id": files.rows["sample_id"], PATH: files.rows["source_path"], "sha256": list(files.sha256)}
+        table = pd.DataFrame(names)
+    with write_atomically(options.output.with_name(options.output.name + ".csv")) as file:
+        file.write(table.to_csv(index=False).encode())
+    return len(table)

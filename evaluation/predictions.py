@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.file_predictions import predict_files
 from evaluation.model_options import PredictOptions
 from evaluation.probabilities import probabilities
+from evaluation.sidecars import of_model, write_predictions
 from evaluation.tables.identifiers import STUDY
-from shards.durable import write_atomically, write_json_atomically
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.selection import filtered
@@ -21,39 +22,18 @@ from training.downstream.model_directory import Model, load_model
 from training.processes.devices import available_threads, choose_device
 from training.seen_patients import refuse_seen_patients, seen_among
 
-FORMAT_VERSION = 1
-CITED = (
-    "digest",
-    "method",
-    "initial",
-    "architecture",
-    "labels",
-    "label_fraction",
-    "draw",
-    "seed",
-    "dataset",
-    "provenance",
-    "row_filter",
-)
-"""Keys of model.json that a sidecar repeats below `model`; row_filter is there if the model has one."""
-COMPARED = (
-    *("architecture", "image_size", "mean", "std", "initial", "method", "uncertain", "missing", "label_fraction"),
-    *("draw", "seed"),
-)
-"""Keys of model.json that make two predictions comparable: in a sidecar beside split and aggregate."""
-RECORDED_SINCE = {"pretraining_seed": None, "at": "end", "fraction_of": "patients"}
-"""Further ones, which earlier releases did not record, with what they meant then."""
-
 
 def predict(options: PredictOptions) -> int:
-    """Write the probabilities of each image or study of a split to a CSV or Parquet file; returns its number of rows.
+    """Write the probabilities of each image or study of a split, or of each file; returns the number of rows.
 
     aggregate: image, or study (the highest probability of its images, Irvin et al. 2019, section 4.2).
     Raises SubsetError for an empty split, a row filter that leaves nothing of it, unknown studies, or patients that the
     model has seen.
     """
-    dataset = filtered(open_dataset(options.shards), options.row_filter, (options.split,))
-    return predict_with(load_model(options.model), dataset, options)
+    shards, model = options.source(), load_model(options.model)
+    if shards is None:
+        return predict_files(model, options)
+    return predict_with(model, filtered(open_dataset(shards), options.row_filter, (options.split,)), options)
 
 
 def predict_with(
@@ -74,32 +54,18 @@ def predict_with(
     if logits is None:
         logits = _logits(model, dataset, rows, options)
     table = prediction_table(rows, probabilities(logits), model.labels, dataset.name, options.aggregate)
-    output = options.output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with write_atomically(output) as file:
-        if output.suffix == ".parquet":
-            table.to_parquet(file, index=False)
-        else:
-            file.write(table.to_csv(index=False).encode())
-    write_json_atomically(
-        output.with_name(output.name + ".json"),
-        {
-            "format_version": FORMAT_VERSION,
-            "id": table.columns[0],
-            "labels": list(model.labels),
-            "rows": len(table),
-            "split": options.split,
-            "aggregate": options.aggregate,
-            "dataset": dataset.citation,
-            **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
-            "model": {key: model.description[key] for key in CITED if key in model.description},
-            **{key: model.description[key] for key in COMPARED},
-            **{key: model.description.get(key, default) for key, default in RECORDED_SINCE.items()},
-            "seen_patients": len(seen_among(model.patients, dataset.name, rows)),
-            "run_patients": len(seen_among(model.run_patients, dataset.name, rows)),
-            "allow_seen_patients": options.allow_seen_patients,
-        },
-    )
+    facts = {
+        "labels": list(model.labels),
+        "split": options.split,
+        "aggregate": options.aggregate,
+        "dataset": dataset.citation,
+        **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
+        **of_model(model.description),
+        "seen_patients": len(seen_among(model.patients, dataset.name, rows)),
+        "run_patients": len(seen_among(model.run_patients, dataset.name, rows)),
+        "allow_seen_patients": options.allow_seen_patients,
+    }
+    write_predictions(options.output, table, facts)
     return len(table)
 
 

@@ -9,10 +9,11 @@ from shards.terminal.options import OptionsCommand, takes
 @click.command(cls=OptionsCommand)
 @takes(EmbedOptions, recipe=True)
 def embed(options: EmbedOptions) -> None:
-    """Write a backbone's features of a dataset.
+    """Write a backbone's features of a dataset, or of files.
 
-    Reads a dataset of shards and a backbone; writes a Zarr v3 group: features float32 [N, D], sample_id int64 [N],
-    names and digests in the attributes.
+    Reads a dataset of shards, or JPEG, PNG and DICOM files, and a backbone; writes a Zarr v3 group: features float32
+    [N, D], sample_id int64 [N], names and digests in the attributes; for files EMBEDDINGS.zarr.csv beside it, with the
+    path of each sample_id.
     """
     import torch
 

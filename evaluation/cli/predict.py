@@ -9,10 +9,11 @@ from shards.terminal.options import OptionsCommand, takes
 @click.command(cls=OptionsCommand)
 @takes(PredictOptions, recipe=True)
 def predict(options: PredictOptions) -> None:
-    """Write a model's probabilities for a split.
+    """Write a model's probabilities for a split, or for files.
 
-    Reads a dataset of shards and a model directory; writes a table whose first column is the id (key, or Study), one
-    column a label, and PREDICTIONS.csv.json beside it with the digests of model and data.
+    Reads a dataset of shards, or JPEG, PNG and DICOM files, and a model directory; writes a table whose first column is
+    the id (key, or Study; Path for files), one column a label, and PREDICTIONS.csv.json beside it with the digests of
+    model and data. Files that cannot be used are named there with the reason.
     """
     import torch
 

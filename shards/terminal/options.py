@@ -16,7 +16,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +40,8 @@ class OptionSpec:
     """Properties of an option, kept with its field. names: the option's, where they are not made from the field's name.
 
     argument: a positional argument. group: heading in --help. changes_weights: whether a run with another value is
-    another run. unset: what --help shows where the default is None ("the cores granted").
+    another run. unset: what --help shows where the default is None ("the cores granted"). multiple: the option may be
+    repeated. several: so may its value, up to the next option, as a shell's `*` gives file names.
     """
 
     type: click.ParamType[Any] | None
@@ -52,6 +53,7 @@ class OptionSpec:
     argument: bool
     changes_weights: bool
     unset: str | None
+    several: bool = False
 
 
 def option(
@@ -63,11 +65,13 @@ def option(
     names: Sequence[str] = (),
     metavar: str | None = None,
     multiple: bool = False,
+    several: bool = False,
     changes_weights: bool = True,
     unset: str | None = None,
 ) -> Any:  # noqa: ANN401 - as dataclasses.field
     """Declare a field of an options dataclass. type: None takes a flag for bool, else click's type for the field's."""
-    spec = OptionSpec(type, help, group, tuple(names), metavar, multiple, False, changes_weights, unset)
+    multiple = multiple or several
+    spec = OptionSpec(type, help, group, tuple(names), metavar, multiple, False, changes_weights, unset, several)
     if default is REQUIRED:
         return dataclasses.field(metadata={_KEY: spec})
     return dataclasses.field(default=default, metadata={_KEY: spec})
@@ -138,6 +142,11 @@ def from_recipe(options: type[Made], recipe: str, **given: object) -> Made:
 class OptionsCommand(click.Command):
     """A command whose --help lists the options under the headings of their groups, in the order of the fields."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; an option of several values takes all up to the next option."""
+        several = {name for p in self.get_params(ctx) if getattr(p, "several", False) for name in p.opts}
+        return super().parse_args(ctx, list(_repeated(args, several)))
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section a group; --config, --print-config and --help come last."""
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -153,9 +162,10 @@ class OptionsCommand(click.Command):
 
 
 class GroupedOption(click.Option):
-    """An option with the heading under which --help lists it."""
+    """An option with the heading under which --help lists it. several: it takes all values up to the next option."""
 
     group: str = "Options"
+    several: bool = False
 
 
 class DescribedArgument(click.Argument):
@@ -219,6 +229,23 @@ class Device(click.Choice[str]):
         return str(super().convert("gpu" if value == "cuda" else value, param, ctx))
 
 
+def _repeated(args: Sequence[str], several: Collection[str]) -> Iterator[str]:
+    """Write `--files a b` as `--files a --files b`, which is how click takes an option of several values."""
+    taking, given = "", False
+    for number, word in enumerate(args):
+        if word == "--":
+            yield from args[number:]
+            return
+        if word.startswith("-") and word != "-":
+            name, equals, _ = word.partition("=")
+            taking, given = (name if name in several else ""), bool(equals)
+        else:
+            if taking and given:
+                yield taking
+            given = True
+        yield word
+
+
 def _argument(name: str, spec: OptionSpec) -> Decorator:
     declare = click.argument(name, type=spec.type, metavar=spec.metavar, cls=DescribedArgument)
 
@@ -255,6 +282,7 @@ def _parameter(field: "dataclasses.Field[Any]") -> Decorator:
     def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
         declared = declare(command)
         declared.__click_params__[-1].group = spec.group  # type: ignore[attr-defined]
+        declared.__click_params__[-1].several = spec.several  # type: ignore[attr-defined]
         return declared
 
     return grouped

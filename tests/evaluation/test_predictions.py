@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from evaluation.cli.main import main as cxr_eval
 from evaluation.model_options import PredictOptions
-from evaluation.predictions import CITED, COMPARED, predict, prediction_table
+from evaluation.predictions import predict, prediction_table
+from evaluation.sidecars import CITED, COMPARED
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
@@ -184,7 +185,10 @@ def test_a_spoiled_model_is_one_sentence(labelled_root: Path, probed: Path, tmp_
 
 def test_help_says_what_is_read_and_what_is_written() -> None:
     text = " ".join(run("predict", "--help").output.split())
-    assert "Reads a dataset of shards and a model directory; writes a table whose first column is the id" in text
+    assert (
+        "Reads a dataset of shards, or JPEG, PNG and DICOM files, and a model directory; writes a table whose first"
+        in text
+    )
     assert "PREDICTIONS.csv.json" in text
 
 

@@ -70,6 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {
         *_LOADING,
+        "shards.images",  # files are decoded as a build decodes them
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
         *("evaluation.metrics", "evaluation.tables", "evaluation.statistics"),
     },

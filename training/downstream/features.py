@@ -6,6 +6,7 @@ The cache is keyed by everything that a feature depends on, so it is never stale
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,8 +39,12 @@ def embed(
     device: Device,
     threads: int,
     keep_existing: bool = False,
+    remarks: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the features of `rows` to a Zarr group at `path` (`training.downstream.embeddings.write_embeddings`)."""
+    """Write the features of `rows` to a Zarr group at `path` (`training.downstream.embeddings.write_embeddings`).
+
+    remarks: further attributes of the group.
+    """
     batches = outputs(
         backbone.network,
         dataset,
@@ -50,7 +55,7 @@ def embed(
         description=f"embedding {dataset.name}",
     )
     dimension = feature_dimension(backbone.architecture)
-    attributes = embedding_attributes(backbone, dataset)
+    attributes = {**embedding_attributes(backbone, dataset), **(remarks or {})}
     write_embeddings(path, batches, len(rows), dimension, attributes, keep_existing=keep_existing)
 
 

@@ -99,4 +99,4 @@ def test_what_cannot_be_done_is_one_sentence(words: tuple[object, ...], message:
 
 def test_help_says_what_is_read_and_what_is_written() -> None:
     text = " ".join(CliRunner().invoke(cxr_eval, ["embed", "--help"]).output.split())
-    assert "Reads a dataset of shards and a backbone; writes a Zarr v3 group" in text
+    assert "Reads a dataset of shards, or JPEG, PNG and DICOM files, and a backbone; writes a Zarr v3 group" in text
