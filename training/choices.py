@@ -21,7 +21,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 AT = ("end", "start")
 """What is taken of a pretraining run: what it was trained to, or the weights that it began with."""
 
-EXPORT_FORMATS = ("torchvision", "onnx")
+EXPORT_FORMATS = ("torchvision", "onnx", "hub")
 """What `cxr-train export` writes."""
 
 FractionOf = Literal["patients", "images"]

@@ -62,11 +62,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards.terminal", "recipes", "training", "training.processes", "training.backbones", "training.runs"),
         *("training.pretraining", "training.downstream"),
     },
+    "training.publishing": {
+        *_FORMAT,
+        *("shards.terminal", "training", "training.backbones", "training.runs", "training.studies"),
+    },
     "training.cli": {
         "recipes",
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
         *("training.runs", "training.pretraining", "training.downstream", "training.studies"),
+        "training.publishing",
     },
     "evaluation": {
         *_LOADING,

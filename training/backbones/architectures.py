@@ -10,13 +10,14 @@ from dataclasses import dataclass
 class Architecture:
     """A network of torchvision. name: torchvision's. head: dotted path of the last linear layer.
 
-    features: length of the vector that this layer takes. batch_norm: whether the network has BatchNorm. in_timm:
-    whether timm has it with the same names of parameters.
+    features: length of the vector that this layer takes. batch_norm: whether the network has BatchNorm. timm: timm's
+    name of it. in_timm: whether timm has it with the same names of parameters.
     """
 
     name: str
     head: str
     features: int
+    timm: str
     batch_norm: bool = True
     in_timm: bool = False
 
@@ -24,11 +25,11 @@ class Architecture:
 TABLE = {
     architecture.name: architecture
     for architecture in (
-        Architecture("resnet18", head="fc", features=512, in_timm=True),
-        Architecture("resnet50", head="fc", features=2048, in_timm=True),
-        Architecture("densenet121", head="classifier", features=1024, in_timm=True),
-        Architecture("mobilenet_v2", head="classifier.1", features=1280),
-        Architecture("convnext_tiny", head="classifier.2", features=768, batch_norm=False),
+        Architecture("resnet18", head="fc", features=512, timm="resnet18", in_timm=True),
+        Architecture("resnet50", head="fc", features=2048, timm="resnet50", in_timm=True),
+        Architecture("densenet121", head="classifier", features=1024, timm="densenet121", in_timm=True),
+        Architecture("mobilenet_v2", head="classifier.1", features=1280, timm="mobilenetv2_100"),
+        Architecture("convnext_tiny", head="classifier.2", features=768, timm="convnext_tiny", batch_norm=False),
     )
 }
 

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
@@ -139,3 +142,11 @@ def test_stochastic_depth_rises_along_the_branches_and_is_torchvisions_own() -> 
     )
     assert found == pytest.approx(expected)
     assert set_stochastic_depth(build_backbone("resnet18", seed=0), 0.3) == 0
+
+
+def test_the_page_of_weights_names_each_head_and_timms_name() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "weights.md").read_text(encoding="utf-8")
+    for name, entry in TABLE.items():
+        head = re.sub(r"\.(\d+)", r"[\1]", entry.head)
+        other = "" if entry.in_timm else ", other names of parameters"
+        assert f"| {name} | `{head}` | `{entry.timm}`{other} |" in page
