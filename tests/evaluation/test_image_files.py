@@ -159,7 +159,7 @@ def test_files_that_cannot_be_used_are_named_with_the_reason_and_the_others_kept
     ]  # fmt: skip
     left_out = {Path(path).name: reason for path, reason in sidecar(tmp_path / "p.parquet")["left_out"].items()}
     assert left_out.keys() == {"cut.jpg", "empty.png", "pipe.dcm", "not there.jpg", "notes.txt"}
-    assert left_out["cut.jpg"].startswith("unreadable image: not a whole JPEG")
+    assert left_out["cut.jpg"].startswith("unreadable image: ")
     assert left_out["empty.png"] == "unreadable image: the file is empty"
     assert left_out["pipe.dcm"] == "missing file: what is there is no regular file"
     assert left_out["not there.jpg"] == "missing file: No such file or directory"
