@@ -9,14 +9,14 @@ from collections.abc import Generator
 
 import pytest
 
-INSTALLED_IN_CI = ("slurm", "chromium")
+INSTALLED_IN_CI = ("slurm", "chromium", "datasets")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip of a `slurm` or `chromium` test into a failure where CI=true (.ci/run installs both)."""
+    """Turn a skip of a `slurm`, `chromium` or `datasets` test into a failure where CI=true (.ci/run installs them)."""
     report = yield
     expected_to_fail = hasattr(report, "wasxfail")
     if report.skipped and not expected_to_fail and os.environ.get("CI", "").lower() in ("1", "true"):
