@@ -9,7 +9,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-HEADS = {"resnet18": "fc", "densenet121": "classifier"}
+HEADS = {"resnet18": "fc", "resnet50": "fc", "densenet121": "classifier"}
+"""Networks that the published code can give a head of two layers: those whose last layer has a name of its own."""
 
 
 class PublishedMoCo(nn.Module):

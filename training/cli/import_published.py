@@ -33,7 +33,7 @@ class ImportOptions:
         None,
         metavar="RECIPE",
         help="Recipe of the run: a YAML file with options of `cxr-train pretrain`, or the name of a shipped recipe.",
-        unset="the published one of the architecture",
+        unset="the published one, with the file's architecture",
     )
 
 
@@ -42,8 +42,8 @@ class ImportOptions:
 def import_published(options: ImportOptions) -> None:
     """Import a checkpoint of the published MoCo-CXR code.
 
-    Reads CHECKPOINT, a file that its main_moco.py wrote (ResNet-18 or DenseNet-121; tensors and plain values only,
-    nothing in it is run). Writes into the new folder OUT: backbone.safetensors, backbone.json with the published
+    Reads CHECKPOINT, a file that its main_moco.py wrote (of any --backbone; tensors and plain values only, nothing in
+    it is run). Writes into the new folder OUT: backbone.safetensors, backbone.json with the published
     preprocessing, and patients.parquet. OUT is given to --backbone-from, OUT/backbone.safetensors to --init.
 
     --run also writes a run directory, if everything fits: both encoders with their heads and statistics, the queue
@@ -66,8 +66,11 @@ def import_published(options: ImportOptions) -> None:
     if run is not None:
         from training.pretraining.continue_published import import_run
 
-        recipe = options.config or f"moco_cxr_{published.architecture}"
-        of_run = from_recipe(PretrainOptions, recipe, shards=options.shards, output=run, init=str(options.checkpoint))
+        given = {"shards": options.shards, "output": run, "init": str(options.checkpoint)}
+        recipe = options.config
+        if recipe is None:  # the published runs differ in their network alone
+            recipe, given["backbone"] = "moco_cxr_resnet18", published.architecture
+        of_run = from_recipe(PretrainOptions, recipe, **given)
         written = import_run(published, of_run)
         click.echo(
             f"{written}: `cxr-train pretrain --config {run / 'config.yaml'}` resumes after {published.epoch} epochs."
