@@ -6,6 +6,7 @@ The radiographs are no part of the project: CXR_REAL_DATA names a folder with an
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ import numpy.typing as npt
 import pytest
 import simplejpeg
 
-from shards.format.dataset import open_dataset
+from shards.format.dataset import Dataset, open_dataset
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import TwoViewLoader
-from tests.shards.loading.reference_views import plain_chain
+from tests.shards.loading.reference_views import plain_chain, right_view, steps_in_turn, toned
 from tests.shards.loading.seen import seen_views
 from tests.shards.small_datasets import write_small_dataset
 
@@ -36,13 +37,19 @@ def radiographs() -> Sequence[bytes]:
     return [found[number * len(found) // IMAGES].read_bytes() for number in range(min(IMAGES, len(found)))]
 
 
+def as_dataset(radiographs: Sequence[bytes], folder: Path) -> Dataset:
+    """A dataset of the radiographs as they are."""
+    sizes = [simplejpeg.decode_jpeg_header(jpeg)[:2] for jpeg in radiographs]
+    return open_dataset(
+        write_small_dataset(
+            folder / "real", shards={"train-000000": len(radiographs)}, sizes=sizes, jpegs=dict(enumerate(radiographs))
+        )
+    )
+
+
 def differences(radiographs: Sequence[bytes], folder: Path, size: int) -> npt.NDArray[np.float64]:
     """|view - plain chain| in gray levels for both views of each radiograph, [2 * images, size, size]."""
-    sizes = [simplejpeg.decode_jpeg_header(jpeg)[:2] for jpeg in radiographs]
-    root = write_small_dataset(
-        folder / "real", shards={"train-000000": len(radiographs)}, sizes=sizes, jpegs=dict(enumerate(radiographs))
-    )
-    dataset = open_dataset(root)
+    dataset = as_dataset(radiographs, folder)
     loader = TwoViewLoader([dataset], image_size=size, batch_size=1, seed=0)
     return np.stack(
         [
@@ -69,3 +76,36 @@ def test_a_view_of_a_radiograph_is_close_to_the_plain_chain(
     print(f"\n{size}: mean {found.mean():.3f}, 99th percentile {np.percentile(found, 99):.2f} gray levels")
     assert found.mean() < mean
     assert np.percentile(found, 99) < percentile
+
+
+TONE_AND_CROP = ViewRange(crop_area=(0.4, 1), gain=(0.8, 1.2), offset=(-25, 25), gamma=(0.6, 1.65))
+EVERYTHING = replace(TONE_AND_CROP, scale=(1, 1.5), translate=0.1)
+
+
+@pytest.mark.parametrize(
+    "view_range", [TONE_AND_CROP, ViewRange(scale=(1, 2)), EVERYTHING], ids=["crop", "zoom", "all"]
+)
+@pytest.mark.parametrize(("size", "mean", "percentile"), [(320, 0.8, 5), (224, 1.5, 12), (96, 0.8, 4)])
+def test_a_view_with_tone_curve_crop_and_zoom_is_close_to_the_right_one(
+    radiographs: Sequence[bytes], tmp_path: Path, size: int, mean: float, percentile: float, view_range: ViewRange
+) -> None:
+    """Against a slow chain in float64: each stored pixel is spread over the view by its exact map, then the curve."""
+    dataset = as_dataset(radiographs, tmp_path)
+    loader = TwoViewLoader([dataset], image_size=size, batch_size=1, seed=0, views=view_range)
+    found, details = [], []
+    for one in seen_views(dataset, loader, 0, view_range):
+        height, width = one.image.shape
+        right = right_view(one.image, steps_in_turn(height, width, size, one.draws, view_range), size)
+        expected = toned(right, one.draws, view_range)
+        shown = one.view.astype(np.float64) if one.tones is None else one.tones[one.view].astype(np.float64)
+        seen = np.isfinite(expected)
+        found.append(np.abs(shown - expected)[seen])
+        details.append([np.nanmean(np.abs(np.diff(np.where(seen, x, np.nan), axis=1))) for x in (shown, expected)])
+    differences, (detail, right_detail) = np.concatenate(found), np.mean(details, axis=0)
+    print(
+        f"\n{size}: mean {differences.mean():.3f}, 99th percentile {np.percentile(differences, 99):.2f} gray levels, "
+        f"{detail / right_detail:.3f} of the detail"
+    )
+    assert differences.mean() < mean
+    assert np.percentile(differences, 99) < percentile
+    assert detail / right_detail > 0.95
