@@ -15,7 +15,8 @@ import pandas as pd
 
 from shards.errors import DatasetError
 
-_BATCH = re.compile(r"\bbatch \d", re.IGNORECASE)
+# As the portal writes it, and as programs that copy folders do: `batch_2_(train_1)`, `batch%202`, `batch2`.
+_BATCH = re.compile(r"(?<![a-z])batch(?:[ _.+-]|%20)*\d", re.IGNORECASE)
 _PATIENT = re.compile(r"patient\d+")
 _DEEPEST = 3
 _SPLIT_WORDS = {"valid": "valid", "test": "test", "train": "train"}

@@ -6,7 +6,7 @@ Every line is accounted for: a line that cannot be a row is named with its reaso
 import csv
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -81,9 +81,14 @@ def read_header(path: Path) -> list[str]:
     return _header(path)[0]
 
 
-def present_labels(paths: Sequence[Path], labels: Sequence[str]) -> tuple[str, ...]:
-    """Those of the labels that at least one table has, in their order. Raises DatasetError where no table has any."""
-    columns = {column for path in paths for column in read_header(path)}
+def present_labels(
+    paths: Sequence[Path], labels: Sequence[str], aliases: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Those of the labels that at least one table has, in their order. aliases: columns that stand for a label.
+
+    Raises DatasetError where no table has any.
+    """
+    columns = {(aliases or {}).get(column, column) for path in paths for column in read_header(path)}
     found = tuple(label for label in labels if label in columns)
     if not found:
         names = ", ".join(str(path) for path in paths)

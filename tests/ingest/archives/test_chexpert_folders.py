@@ -79,6 +79,27 @@ def set_beside(folder: Path) -> None:
     shutil.copytree(folder / SECOND, folder / "CheXpert-v1.0 batch 5 (test)")
 
 
+def rename_the_parts(folder: Path) -> None:
+    """Names that programs make of blanks and brackets."""
+    (folder / FIRST).rename(folder / FIRST.replace(" ", "_"))
+    (folder / SECOND).rename(folder / SECOND.replace(" ", "%20"))
+    (folder / THIRD).rename(folder / "chexpert-batch-3")
+    (folder / FOURTH).rename(folder / "Batch4_train3")
+
+
+def link_each_patient(folder: Path) -> None:
+    (folder / FIRST / "train").mkdir()
+    for part in (SECOND, THIRD, FOURTH):
+        for patient in sorted((folder / part).iterdir()):
+            (folder / FIRST / "train" / patient.name).symlink_to(patient)
+
+
+def link_the_parts(folder: Path) -> None:
+    (folder / FIRST / "train").mkdir()
+    for part in (SECOND, THIRD, FOURTH):
+        (folder / FIRST / "train" / part).symlink_to(folder / part)
+
+
 def all_there(reader: Chexpert, found: SourceRows, paths: list[str]) -> None:
     assert found.rejected.empty
     assert found.samples["source_path"].tolist() == paths
@@ -90,7 +111,7 @@ def all_there(reader: Chexpert, found: SourceRows, paths: list[str]) -> None:
 
 LAYOUTS = [
     *(lambda folder: None, merge_by_moves, merge_some, merge_into_the_prefix, nest, train_inside),
-    *(put_all_into_one_part, zip_the_tables, set_beside),
+    *(put_all_into_one_part, zip_the_tables, set_beside, rename_the_parts, link_each_patient, link_the_parts),
 ]
 
 

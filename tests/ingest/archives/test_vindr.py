@@ -1,6 +1,7 @@
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ingest.archives.vindr import LABELS, OTHER, Vindr
@@ -94,5 +95,24 @@ def test_a_table_of_another_schema_is_refused(tmp_path: Path) -> None:
     write_vindr(tmp_path, TRAIN, TEST)
     path = tmp_path / "annotations" / "image_labels_train.csv"
     path.write_text(path.read_text().replace("Lung cyst", "Bronchitis"))
-    with pytest.raises(DatasetError, match="no column 'Lung cyst'"):
-        Vindr(tmp_path).read()
+    with pytest.raises(DatasetError, match=r"no column 'Lung cyst', which image_labels_test\.csv has"):
+        Vindr(tmp_path)
+
+
+def test_fewer_columns_of_labels_are_read_and_the_others_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_vindr(tmp_path, TRAIN, TEST)
+    kept = ("Edema", "Lung tumor", OTHER)
+    for name in ("image_labels_train.csv", "image_labels_test.csv"):
+        path = tmp_path / "annotations" / name
+        table = pd.read_csv(path, dtype=str)
+        table = table[[column for column in table if column not in set(LABELS) - set(kept)]]
+        table.rename(columns={"Other diseases": "Other disease"}).to_csv(path, index=False)
+    with caplog.at_level("INFO"):
+        reader = Vindr(tmp_path)
+    assert reader.label_names == kept
+    assert "no column Aortic enlargement, " in caplog.text
+    samples = reader.read().samples.set_index("key")
+    assert list(samples.columns[-3:]) == list(kept)
+    assert samples.loc[[A, B, C], list(kept)].to_numpy().tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 1]]
