@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
+from training.backbones.description import Provenance
 from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
 from training.downstream.options import EARLIER_VALUES, SupervisedOptions
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
+from training.options import Config
 from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
 from training.seen_patients import PATIENTS, RUN_PATIENTS, read_patients, write_patients
 
@@ -65,7 +67,7 @@ Results = Mapping[str, Mapping[str, Auroc | None]]
 """label -> split -> AUROC; None for a split that the dataset does not have."""
 
 
-def already_done(folder: Path, options: Mapping[str, Any]) -> bool:
+def already_done(folder: Path, options: Config) -> bool:
     """Whether `folder` holds the model that these options make. options: as `recorded_options` lists them.
 
     An option that an earlier release did not record counts with the value that it had then.
@@ -172,11 +174,12 @@ def load_model(folder: Path) -> Model:
     )
 
 
-def pretraining_seed(provenance: Mapping[str, Any]) -> int | None:
+def pretraining_seed(provenance: Provenance) -> int | None:
     """Seed of the pretraining run that a backbone, or the start of a run, belongs to; None for other weights."""
-    of_run = provenance.get("start_of") or (provenance if provenance.get("method") != "none" else {})
-    seed = of_run.get("seed")
-    return None if seed is None else int(seed)
+    of_run = provenance.get("start_of")
+    if of_run is not None:
+        return of_run["seed"]
+    return provenance.get("seed") if provenance.get("method") != "none" else None
 
 
 def auroc_by_split(labels: Sequence[str], found: Mapping[str, tuple[Targets, Targets] | None]) -> Results:

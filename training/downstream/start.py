@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import pandas as pd
 
@@ -14,7 +13,7 @@ from training.backbones.backbone import Backbone
 from training.downstream.options import ALL, BackboneOptions, LabelOptions, SupervisedOptions
 from training.downstream.preprocessing import preprocessed
 from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
-from training.options import with_row_filter
+from training.options import PlainValue, with_row_filter
 from training.runs.backbone_from import load_backbone
 
 _log = logging.getLogger(__name__)
@@ -101,7 +100,7 @@ def training_rows(dataset: Dataset, options: LabelOptions) -> pd.DataFrame:
     return subset(rows, dataset.name, options.label_fraction, options.draw, single_label(dataset))
 
 
-def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Any]:
+def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, PlainValue]:
     """List what model.json records of the options: the same values over the same inputs make the same model.
 
     Paths are replaced by digests of what was found there, and values that were left open by those that were used.
