@@ -11,6 +11,7 @@ from evaluation.statistics.remarks import fewest_replicates
 from evaluation.statistics.result import BootstrapResult
 from evaluation.tables.arm_files import ArmFiles
 from evaluation.tables.comparison import ArmTables, Comparison, compare
+from evaluation.tables.leakage import Allowed
 from evaluation.tables.table import read_predictions
 from evaluation.tables.truth import read_truth
 from shards.durable import write_json_atomically
@@ -78,7 +79,14 @@ def joined(options: BootstrapOptions, arms: Arms) -> Comparison:
     read = [ArmTables(arm.name, tuple(t for path in arm.files for t in read_predictions(path))) for arm in arms.arms]
     truth = read_truth(options.labels, [table for arm in read for table in arm.tables])
     needs_probabilities = METRICS[options.metric].needs_probabilities
-    return compare(truth, read, options.cluster, probabilities=needs_probabilities, allowed=options.allow_different)
+    return compare(
+        truth,
+        read,
+        options.cluster,
+        probabilities=needs_probabilities,
+        allowed=options.allow_different,
+        leakage=Allowed(options.allow_seen_patients, options.allow_unknown_patients),
+    )
 
 
 def _refuse_output_that_is_read(options: BootstrapOptions, arms: tuple[ArmFiles, ...]) -> None:

@@ -32,7 +32,15 @@ def embed(options: EmbedOptions) -> int:
         raise SubsetError(f"{dataset.root} has no samples to embed, or not in that --split")
     refuse_other_content(options.output)
     device, threads = choose_device(options.device), options.threads or available_threads()
-    write_features(backbone, dataset, rows, options.output, device=device, threads=threads)
+    seen = backbone.seen
+    remarks = {
+        "seen_patients": {
+            "listed": len(seen.patients.drop_duplicates()),
+            "declared": list(seen.declared),
+            "unknown": list(seen.unknown),
+        }
+    }
+    write_features(backbone, dataset, rows, options.output, device=device, threads=threads, remarks=remarks)
     return len(rows)
 
 

@@ -52,7 +52,11 @@ def predict_files(model: Model, options: PredictOptions) -> int:
         "patients": UNKNOWN,
         "seen_patients": None,
         "run_patients": None,
-        "allow_seen_patients": False,
+        "seen_images": None,
+        "unknown_patients": [UNKNOWN.removeprefix("unknown: ")],
+        "declared_patients": list(model.seen.declared),
+        "allow_seen_patients": options.allow_seen_patients,
+        "allow_unknown_patients": options.allow_unknown_patients,
     }
     write_predictions(options.output, table, facts)
     return len(table)

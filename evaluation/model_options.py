@@ -9,7 +9,7 @@ from shards.errors import SubsetError
 from shards.format.schema import SPLITS
 from shards.images.ranges import AUTO, PNG_RANGES
 from shards.terminal.options import option
-from training.downstream.options import BackboneOptions, MachineOptions
+from training.downstream.options import BackboneOptions, LeakageOptions, MachineOptions
 from training.options import PATH, RowOptions
 
 AGGREGATES = ("image", "study")
@@ -72,7 +72,7 @@ class EmbedOptions(MachineOptions, BackboneOptions, ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions(MachineOptions, ImageOptions):
+class PredictOptions(LeakageOptions, MachineOptions, ImageOptions):
     """Options of `cxr-eval predict`."""
 
     model: Path = option(type=PATH, metavar="DIR", help="Model directory that probe or finetune wrote.", group="Data")
@@ -89,7 +89,4 @@ class PredictOptions(MachineOptions, ImageOptions):
         click.Choice(AGGREGATES),
         help="One row an image, or one a study with the highest probability of its images, as in the paper.",
         group="Predictions",
-    )
-    allow_seen_patients: bool = option(
-        False, help="Predict patients that the weights have seen, too; the result says so.", group="Predictions"
     )

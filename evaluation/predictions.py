@@ -19,8 +19,8 @@ from shards.format.subsets import select
 from training.backbones.inference import outputs
 from training.backbones.networks import Preprocessing
 from training.downstream.model_directory import Model, load_model
+from training.leakage import Allowed, as_recorded, leakage_of, refuse_leakage
 from training.processes.devices import available_threads, choose_device
-from training.seen_patients import refuse_seen_patients, seen_among
 
 
 def predict(options: PredictOptions) -> int:
@@ -28,7 +28,7 @@ def predict(options: PredictOptions) -> int:
 
     aggregate: image, or study (the highest probability of its images, Irvin et al. 2019, section 4.2).
     Raises SubsetError for an empty split, a row filter that leaves nothing of it, unknown studies, or patients that the
-    model has seen.
+    model has seen or may have seen.
     """
     shards, model = options.source(), load_model(options.model)
     if shards is None:
@@ -49,8 +49,9 @@ def predict_with(
             f"{dataset.root} has no {options.split} split: build it with --test-fraction or --test-source, or name "
             "another --split"
         )
-    if not options.allow_seen_patients:
-        refuse_seen_patients(known_patients(model), dataset.name, rows, options.split)
+    found = leakage_of(model.seen, model.run_seen, dataset, rows)
+    allowed = Allowed(options.allow_seen_patients, options.allow_unknown_patients)
+    refuse_leakage(found, options.split, allowed)
     if logits is None:
         logits = _logits(model, dataset, rows, options)
     table = prediction_table(rows, probabilities(logits), model.labels, dataset.name, options.aggregate)
@@ -61,17 +62,10 @@ def predict_with(
         "dataset": dataset.citation,
         **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
         **of_model(model.description),
-        "seen_patients": len(seen_among(model.patients, dataset.name, rows)),
-        "run_patients": len(seen_among(model.run_patients, dataset.name, rows)),
-        "allow_seen_patients": options.allow_seen_patients,
+        **as_recorded(found, model.seen, allowed),
     }
     write_predictions(options.output, table, facts)
     return len(table)
-
-
-def known_patients(model: Model) -> pd.DataFrame:
-    """List the patients that no test may hold: seen by the weights, or by the run whose initial weights they are."""
-    return pd.concat([model.patients, model.run_patients], ignore_index=True)
 
 
 def prediction_table(

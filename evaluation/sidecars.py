@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from shards.durable import write_atomically, write_json_atomically
+from training.downstream.model_directory import selected_on
 
 FORMAT_VERSION = 1
 CITED = (
@@ -28,7 +29,7 @@ COMPARED = (
     *("draw", "seed"),
 )
 """Keys of model.json that make two predictions comparable: in a sidecar beside split and aggregate."""
-RECORDED_SINCE = {"pretraining_seed": None, "at": "end", "fraction_of": "patients"}
+RECORDED_SINCE = {"pretraining_seed": None, "at": "end", "fraction_of": "patients", "backbone_digest": None}
 """Further ones, which earlier releases did not record, with what they meant then."""
 
 
@@ -38,6 +39,7 @@ def of_model(description: Mapping[str, Any]) -> dict[str, Any]:
         "model": {key: description[key] for key in CITED if key in description},
         **{key: description[key] for key in COMPARED},
         **{key: description.get(key, default) for key, default in RECORDED_SINCE.items()},
+        "selected_on": selected_on(description),
     }
 
 

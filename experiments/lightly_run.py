@@ -26,7 +26,7 @@ from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights, build_backbone
 from training.runs.backbone_from import save_backbone
 from training.runs.files import BACKBONE
-from training.seen_patients import train_patients, write_patients
+from training.seen_patients import seen_by_training, write_seen
 
 ARCHITECTURE = "resnet18"
 
@@ -72,7 +72,7 @@ def pretrain_with_lightly(
         rate = epoch * len(loader) * batch_size / (time.monotonic() - began)
         click.echo(f"lightly, epoch {epoch} of {epochs}: loss {loss:.3f}, images/s {rate:.0f}")
     output.mkdir(parents=True, exist_ok=True)
-    write_patients(output, train_patients(datasets))
+    write_seen(output, seen_by_training(datasets))
     description = BackboneDescription(
         architecture=ARCHITECTURE,
         image_size=image_size,

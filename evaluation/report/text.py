@@ -190,13 +190,24 @@ def _about_seen(results: Sequence[Result]) -> list[str]:
         for result in results
         for files in result.content.inputs.arms.values()
         for file in files
-        if file.sidecar and (count := file.sidecar.content.find("seen_patients")) and count.value
+        if file.sidecar
+        and any(
+            (count := file.sidecar.content.find(key)) and count.value
+            for key in ("seen_patients", "run_patients", "seen_images")
+        )
     ]
-    if not seen:
-        return []
-    return [
-        f"The weights had seen patients they were tested on, by request: {listed(seen)}. Not evidence for new ones."
-    ]
+    unknown = [result.name for result in results if result.content.allow_unknown_patients]
+    sentences = []
+    if seen:
+        sentences.append(
+            f"The weights had seen patients they were tested on, by request: {listed(seen)}. Not evidence for new ones."
+        )
+    if unknown:
+        sentences.append(
+            "It is not known whether the weights had seen patients they were tested on, which was allowed: "
+            f"{listed(unknown)}. No evidence for new ones."
+        )
+    return sentences
 
 
 def _number(value: float, signed: bool) -> str:

@@ -62,6 +62,20 @@ class FileOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeakageOptions:
+    """What is judged although the weights have seen it, or may have."""
+
+    allow_seen_patients: bool = option(
+        False, help="Judge predictions of patients that the weights have seen; the result says so.", group=_FILES
+    )
+    allow_unknown_patients: bool = option(
+        False,
+        help="Judge predictions of weights of which it is not known what they have seen; the result says so.",
+        group=_FILES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnalysisOptions:
     """How values, intervals and p-values are computed."""
 
@@ -102,5 +116,5 @@ class AnalysisOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BootstrapOptions(AnalysisOptions, FileOptions):
+class BootstrapOptions(AnalysisOptions, LeakageOptions, FileOptions):
     """All options of the command."""

@@ -117,7 +117,9 @@ class BootstrapResult:
     """A comparison of arms. labels and mean are of `metric`. over: what the intervals let vary.
 
     reference: the arm that the others are compared with; None where there is one arm. holm_family: the comparisons
-    that holm_p_value goes over, as `<arm>: <label>`; None where it was not asked for.
+    that holm_p_value goes over, as `<arm>: <label>`; None where it was not asked for. allow_seen_patients,
+    allow_unknown_patients: whether weights had seen what they are judged on, or may have, which was allowed.
+    selected_on: arm -> what was selected (C, epoch) -> the split that it was selected on.
     """
 
     metric: str
@@ -137,6 +139,9 @@ class BootstrapResult:
     inputs: Inputs
     versions: dict[str, str]
     allowed_different: tuple[str, ...] = ()
+    allow_seen_patients: bool = False
+    allow_unknown_patients: bool = False
+    selected_on: dict[str, dict[str, str]] = field(default_factory=dict)
     metrics: dict[str, MetricResult] = field(default_factory=dict)
     subgroups: dict[str, dict[str, SubgroupResult]] = field(default_factory=dict)
 
@@ -149,7 +154,7 @@ class BootstrapResult:
         }
         order = [
             *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
-            *("allowed_different", "left_out"),
+            *("allowed_different", "allow_seen_patients", "allow_unknown_patients", "selected_on", "left_out"),
             *("warnings", "holm_family", "labels", "mean", "metrics", "subgroups", "inputs", "versions"),
         ]
         return {"format_version": FORMAT_VERSION, **{key: content[key] for key in order}}
@@ -179,6 +184,9 @@ def result_from_json(content: JsonValue) -> BootstrapResult:
         over=content.at("over").texts(),
         different=content.at("different").texts(),
         allowed_different=content.optional("allowed_different", JsonValue.texts) or (),
+        allow_seen_patients=content.optional("allow_seen_patients", JsonValue.flag) or False,
+        allow_unknown_patients=content.optional("allow_unknown_patients", JsonValue.flag) or False,
+        selected_on=content.optional("selected_on", _selected_on) or {},
         left_out=_left_out(content.at("left_out")),
         warnings=content.at("warnings").texts(),
         labels=_each(content.at("labels"), _label),
@@ -193,6 +201,10 @@ def result_from_json(content: JsonValue) -> BootstrapResult:
 
 def _each(entry: JsonValue, read: Callable[[JsonValue], _Read]) -> dict[str, _Read]:
     return {key: read(one) for key, one in entry.fields().items()}
+
+
+def _selected_on(entry: JsonValue) -> dict[str, dict[str, str]]:
+    return {arm: _each(selected, JsonValue.text) for arm, selected in entry.fields().items()}
 
 
 def _label(entry: JsonValue) -> LabelResult:

@@ -175,17 +175,6 @@ def _remarks(arms: Sequence[ArmTables], found: Mapping[str, str], allowed: Colle
     if silent and len(arms) > 1:
         shown = ", ".join(silent[:_SHOWN]) + (f" and {len(silent) - _SHOWN} more" if len(silent) > _SHOWN else "")
         yield f"No sidecar says how these were made, so that it is not known whether arms differ in it: {shown}."
-    for arm in arms:
-        counts = [
-            sum(int(_said(table.sidecar, name) or 0) for name in ("seen_patients", "run_patients"))
-            for table in arm.tables
-            if (was_allowed := stated(table.sidecar, "allow_seen_patients")) is not None and was_allowed.value
-        ]
-        if any(counts):
-            yield (
-                f"Arm {arm.name} was judged on up to {max(counts)} patients that the weights have seen, as was allowed "
-                "(--allow-seen-patients)."
-            )
 
 
 def _predicted_on(sidecar: Sidecar | None) -> str | None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from evaluation.tables.agreement import agreement
 from evaluation.tables.identifiers import quoted, some
+from evaluation.tables.leakage import NOTHING_ALLOWED, Allowed, Leaks, leaks
 from evaluation.tables.patients import PATIENT
 from evaluation.tables.provenance import ArmTables, Draw, draws_of
 from evaluation.tables.sidecar import Sidecar
@@ -53,8 +54,8 @@ class Comparison:
 
     truth: [rows, labels], 1, 0, or NaN where it is uncertain or unknown: such a row is left out of the label.
     unit: [rows], the resampled unit of each row, 0-based. clustered: some unit has more than one row.
-    different: in what the arms' sidecars disagree. allowed: what of it was allowed. warnings: sentences for the person
-    who reads the result.
+    different: in what the arms' sidecars disagree. allowed: what of it was allowed. leaks: what the weights have seen
+    of the rows, and was allowed. warnings: sentences for the person who reads the result.
     """
 
     labels: tuple[str, ...]
@@ -68,6 +69,7 @@ class Comparison:
     warnings: tuple[str, ...]
     truth_origin: TruthOrigin
     allowed: tuple[str, ...] = ()
+    leaks: Leaks = field(default_factory=Leaks)
 
     @property
     def units(self) -> int:
@@ -82,12 +84,14 @@ def compare(
     *,
     probabilities: bool = False,
     allowed: Collection[str] = (),
+    leakage: Allowed = NOTHING_ALLOWED,
 ) -> Comparison:
     """Join by id. cluster: the truth's column to resample; None takes the patient where one is named, else the id.
 
     probabilities: refuse scores outside 0..1. allowed: in what the arms may differ beside their weights
-    (`evaluation.tables.agreement.DIFFERENCES`). Raises TableError where an id is missing on either side, the ids are of
-    different columns, a score is none, the cluster column is missing or blank, or there are fewer than two units.
+    (`evaluation.tables.agreement.DIFFERENCES`). leakage: whether the weights may have seen the rows. Raises TableError
+    where an id is missing on either side, the ids are of different columns, a score is none, the cluster column is
+    missing or blank, there are fewer than two units, or arms may not be compared.
     """
     tables = [table for arm in arms for table in arm.tables]
     for table in tables[1:]:
@@ -98,6 +102,7 @@ def compare(
             )
     draws = [draws_of(arm) for arm in arms]
     agreed = agreement(arms, truth.origin, allowed)
+    leaked = leaks(arms, leakage)
     labels = tuple(str(name) for name in truth.labels)
     unit_name, names = _units(truth, cluster)
     units, unit = np.unique(np.array(names, object), return_inverse=True)
@@ -122,8 +127,9 @@ def compare(
         clustered=bool(np.bincount(unit).max() > 1),
         different=agreed.different,
         allowed=agreed.allowed,
+        leaks=leaked,
         left_out=_left_out(truth, tables, labels),
-        warnings=(*agreed.remarks, *_warnings(truth, tables, arms, joined)),
+        warnings=(*agreed.remarks, *leaked.remarks, *_warnings(truth, tables, arms, joined)),
         truth_origin=truth.origin,
     )
 

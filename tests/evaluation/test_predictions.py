@@ -26,7 +26,7 @@ from tests.evaluation.files import write_csv
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.networks import images_to_input
 from training.downstream.model_directory import load_model
-from training.seen_patients import read_patients, write_patients
+from training.seen_patients import Seen, read_seen, write_seen
 
 CPU = ("--device", "cpu", "--threads", 1)
 
@@ -84,9 +84,15 @@ def test_the_sidecar_cites_model_and_data(labelled_root: Path, tuned: Path, tmp_
         "pretraining_seed": None,
         "at": "end",
         "fraction_of": "patients",
+        "backbone_digest": described["backbone_digest"],
+        "selected_on": {"epoch": "valid"},
         "seen_patients": 0,
         "run_patients": 0,
+        "seen_images": 0,
+        "unknown_patients": [],
+        "declared_patients": [],
         "allow_seen_patients": False,
+        "allow_unknown_patients": False,
     }
     assert {"digest", "method", "initial", "architecture", "label_fraction", "draw", "provenance"} <= set(CITED)
 
@@ -158,7 +164,7 @@ def test_patients_seen_in_pretraining_are_refused_too(labelled_root: Path, probe
     model = Path(shutil.copytree(probed, tmp_path / "model"))
     one_of_test = select(open_dataset(labelled_root), "test")["patient_id"].iloc[0]
     before = pd.DataFrame({"dataset": ["labelled"], "patient_id": [one_of_test]})
-    write_patients(model, pd.concat([read_patients(model), before]))
+    write_seen(model, Seen(patients=pd.concat([read_seen(model).patients, before])))
     options = PredictOptions(shards=labelled_root, model=model, output=tmp_path / "p.csv", device="cpu", threads=1)
     with pytest.raises(SubsetError, match=f"have seen 1 of the test split's patients \\({one_of_test}\\)"):
         predict(options)

@@ -37,6 +37,7 @@ from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights, build_backbone
 from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.start import start_digest, write_start
+from training.seen_patients import Seen, write_seen
 
 needs_lightly = pytest.mark.skipif(not lightly_is_there(), reason="lightly is not installed (pip install lightly)")
 
@@ -72,7 +73,8 @@ def a_study(folder: Path, shards: dict[str, Path], seed: int) -> Study:
         provenance={"method": "moco-v2", "init": "random", "seed": seed},
         start_digest=start_digest(start, "resnet18"),
     )
-    write_start(run, start, "resnet18", "random")
+    write_start(run, start, "resnet18", Seen())
+    write_seen(run, Seen())
     save_backbone(run, backbone_weights(build_backbone("resnet18", 10 + seed), "resnet18"), description)
     shared = ("--image-size", "32", "--seed", str(seed), "--device", "cpu", "--threads", "1")
     return Study(folder, shards, {RANDOM: RANDOM, MOCO: str(run)}, shared)

@@ -17,7 +17,7 @@ from tests.training.studies.small_study import changed, sweep, write_study
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
 from training.runs.directory import read_config
-from training.seen_patients import read_patients
+from training.seen_patients import read_seen
 
 FRONTAL = "projection == 'frontal'"
 
@@ -59,7 +59,7 @@ def test_a_run_sees_the_patients_of_its_rows_only_and_records_the_condition(
     rows = select(open_dataset(labelled_root), "train")
     kept = rows[(rows["sex"].notna() & (rows["age"] >= 22)) | (rows["Edema"] == 1)]
     assert 0 < kept["patient_id"].nunique() < rows["patient_id"].nunique()
-    assert set(read_patients(options.output)["patient_id"]) == set(kept["patient_id"])
+    assert set(read_seen(options.output).patients["patient_id"]) == set(kept["patient_id"])
     config = read_config(options.output)
     assert config is not None
     assert config["row_filter"] == condition
@@ -103,7 +103,7 @@ def test_a_model_is_of_the_rows_of_its_condition(
     found, rows = described(folder), frontal_rows(labelled_root)
     assert found["row_filter"] == found["options"]["row_filter"] == FRONTAL
     assert len(rows) / 2 <= found["train_samples"] < len(rows)
-    assert set(read_patients(folder)["patient_id"]) <= set(rows["patient_id"])
+    assert set(read_seen(folder).patients["patient_id"]) <= set(rows["patient_id"])
     assert found["results"]["Edema"]["valid"]["n"] <= len(frontal_rows(labelled_root, "valid"))
     line = (method, "--shards", labelled_root, "--output", folder, *words)
     same = run(*line, "--where", "projection=='frontal'")

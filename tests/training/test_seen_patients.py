@@ -1,15 +1,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shards.errors import SubsetError
 from shards.format.pixel_statistics import pool, pooled_statistics
 from tests.training.small_shards import write_small_dataset
-from training.seen_patients import refuse_seen_patients, seen_among, train_patients
+from training.seen_patients import seen_by_training
 
 
 @given(counts=st.lists(st.integers(1, 6), min_size=1, max_size=4), seed=st.integers(0, 2**31))
@@ -32,22 +30,6 @@ def test_a_small_bright_set_moves_the_mean_by_its_share_of_samples(tmp_path: Pat
 
 def test_patients_are_those_of_the_train_split_of_each_set(tmp_path: Path) -> None:
     sets = [write_small_dataset(tmp_path / name, name=name, train=9) for name in ("one", "two")]
-    patients = train_patients(sets)
+    patients = seen_by_training(sets).patients
     expected = [(name, f"patient{number:05d}") for name in ("one", "two") for number in range(5)]
     assert sorted(patients.itertuples(index=False, name=None)) == expected
-
-
-def test_a_patient_of_the_same_number_in_another_dataset_is_someone_else() -> None:
-    patients = pd.DataFrame({"dataset": ["one", "one", "two"], "patient_id": ["b", "a", "c"]})
-    rows = pd.DataFrame({"patient_id": ["c", "a", "a", "b"]})
-    assert seen_among(patients, "one", rows) == ["a", "b"]
-    assert seen_among(patients, "two", rows) == ["c"]
-    assert seen_among(patients, "three", rows) == []
-
-
-def test_leakage_is_refused_with_how_many_patients_were_seen_and_who_some_are() -> None:
-    patients = pd.DataFrame({"dataset": "one", "patient_id": [f"p{number}" for number in range(5)]})
-    seen = pd.DataFrame({"patient_id": ["p4", "p1", "p2", "p0", "new"]})
-    with pytest.raises(SubsetError, match=r"seen 4 of the test split's patients \(p0, p1, p2 and 1 more\)"):
-        refuse_seen_patients(patients, "one", seen, "test")
-    refuse_seen_patients(patients, "two", seen, "test")

@@ -1,6 +1,8 @@
 """Make the backbone that training starts from: random weights, ImageNet's or a file's, with its provenance."""
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +10,9 @@ from torch import Tensor, nn
 
 from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import GrayLevels, Preprocessing, build_backbone, images_to_input
-from training.backbones.weight_files import fill, read_imagenet, read_weights
-from training.seen_patients import no_patients, read_patients
+from training.backbones.weight_files import fill, is_official_file, read_imagenet, read_weights
+from training.errors import WeightsError
+from training.seen_patients import PATIENTS, Seen, declared_seen, read_seen
 
 DEFAULT_ARCHITECTURE, DEFAULT_IMAGE_SIZE = "resnet18", 320
 PREPROCESSING = "preprocessing.json"
@@ -22,9 +25,8 @@ class Backbone:
 
     network: [N, 3, H, W] -> [N, D], on the CPU, in train mode. image_size: the side, in pixels, it was trained at.
     mean, std: 0..255, with which its input is normalised, for any dataset. initial: moco, random, imagenet, timm
-    or file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. patients: the patients that
-    the weights have seen, as far as they are known (columns dataset, patient_id). run_patients: for the start of a run,
-    those that the run itself has seen; no rows otherwise.
+    or file. provenance: as in backbone.json. digest: SHA-256 of the weights as safetensors. seen: what the weights have
+    seen. run_seen: for the start of a run, what the run itself has seen; nothing otherwise.
     """
 
     network: nn.Module
@@ -35,8 +37,18 @@ class Backbone:
     initial: str
     provenance: Provenance
     digest: str
-    patients: pd.DataFrame
-    run_patients: pd.DataFrame = field(default_factory=no_patients)
+    seen: Seen
+    run_seen: Seen = field(default_factory=Seen)
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """The patients that the weights have seen, as far as they are known: columns dataset, patient_id."""
+        return self.seen.patients
+
+    @property
+    def run_patients(self) -> pd.DataFrame:
+        """For the start of a run, the patients that the run itself has seen; no rows otherwise."""
+        return self.run_seen.patients
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -74,9 +86,45 @@ def init_name(init: str) -> str:
     return init if init in ("random", "imagenet") else Path(init).name
 
 
-def init_patients(init: str) -> pd.DataFrame:
-    """List the patients that the initial weights have seen: those recorded beside a file, else none."""
-    return no_patients() if init in ("random", "imagenet") else read_patients(Path(init).parent)
+def initial_seen(init: str, declaration: str | None = None) -> Seen:
+    """Find what initial weights have seen: nothing (random, torchvision's ImageNet weights), or what a file says.
+
+    A file has its record beside it; one that stands alone is unknown, unless it is torchvision's own, by its digest.
+    declaration: of --seen-patients. Raises WeightsError for a declaration that cannot be read.
+    """
+    if init in ("random", "imagenet"):
+        seen = Seen()
+    elif (Path(init).parent / PATIENTS).is_file():
+        seen = read_seen(Path(init).parent, provenance=_provenance_beside(Path(init)))
+    elif is_official_file(Path(init)):
+        seen = Seen()
+    else:
+        reason = f"the file of weights {init} stands alone, and no {PATIENTS} beside it says what they have seen"
+        seen = Seen(unknown=(reason,), images_unknown=True)
+    return with_declared(seen, declaration)
+
+
+def with_declared(seen: Seen, declaration: str | None) -> Seen:
+    """Add what a person declares by --seen-patients, which settles what was unknown. Raises WeightsError."""
+    if declaration is None:
+        return seen
+    try:
+        said = declared_seen(declaration)
+    except ValueError as error:
+        raise WeightsError(f"--seen-patients: {error}") from error
+    return replace(seen, unknown=(), images_unknown=seen.images_unknown and bool(len(seen.patients))) + said
+
+
+def _provenance_beside(file: Path) -> Mapping[str, object]:
+    """Provenance of the run or export that a file of weights belongs to; empty where there is none."""
+    for name in ("backbone.json", PREPROCESSING):
+        try:
+            content = json.loads((file.parent / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict):
+            return dict(content.get("provenance") or {})
+    return {}
 
 
 def untrained_provenance(init: str, seed: int) -> Provenance:

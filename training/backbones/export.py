@@ -21,7 +21,7 @@ from training.backbones.networks import backbone_weights, feature_dimension, per
 from training.backbones.weight_files import safetensors_bytes
 from training.errors import WeightsError
 from training.folders import refuse_filled
-from training.seen_patients import write_patients
+from training.seen_patients import write_seen
 
 FORMATS = ("torchvision", "onnx")
 SAFETENSORS, ONNX = "backbone.safetensors", "backbone.onnx"
@@ -54,7 +54,7 @@ def export_backbone(backbone: Backbone, folder: Path, formats: Collection[str]) 
     for name, content in contents.items():
         with write_atomically(folder / name) as file:
             file.write(content)
-    write_patients(folder, backbone.patients)
+    write_seen(folder, backbone.seen)
     write_json_atomically(folder / PREPROCESSING, preprocessing(backbone, difference))
     return difference
 

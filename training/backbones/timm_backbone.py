@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.backbones.backbone import Backbone, untrained_provenance
+from training.backbones.backbone import Backbone, initial_seen, untrained_provenance
 from training.backbones.networks import backbone_weights
 from training.backbones.timm_networks import (
     PREFIX,
@@ -14,7 +14,7 @@ from training.backbones.timm_networks import (
 )
 from training.backbones.weight_files import adapted_weights, read_weights, weights_digest
 from training.errors import WeightsError
-from training.seen_patients import no_patients, read_patients
+from training.seen_patients import Seen
 
 
 def timm_backbone(source: str, image_size: int | None, weights: Path | None) -> Backbone:
@@ -39,5 +39,10 @@ def timm_backbone(source: str, image_size: int | None, weights: Path | None) -> 
         initial=PREFIX.rstrip(":"),
         provenance=untrained_provenance(source, 0),
         digest=weights_digest(backbone_weights(network, source)),
-        patients=no_patients() if weights is None else read_patients(weights.parent),
+        seen=initial_seen(str(weights)) if weights is not None else _of_cache(source),
     )
+
+
+def _of_cache(source: str) -> Seen:
+    """Of timm's own weights nothing says what they have seen: some were trained on radiographs."""
+    return Seen(unknown=(f"timm does not say which images the weights of {source} have seen",), images_unknown=True)

@@ -16,6 +16,7 @@ import torchvision
 from torch import Tensor, nn
 
 from training.backbones.adaptation import adapted, unwrapped
+from training.backbones.architectures import ARCHITECTURES
 from training.backbones.networks import head_name
 from training.backbones.timm_networks import is_timm
 from training.errors import WeightsError
@@ -64,6 +65,14 @@ def read_imagenet(architecture: str) -> dict[str, Tensor]:
             f"file's with {expected}. Copy it again."
         )
     return read_weights(path)
+
+
+def is_official_file(path: Path) -> bool:
+    """Whether a file is torchvision's own ImageNet file of some architecture, under whatever name: by its SHA-256."""
+    if not path.is_file():
+        return False
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return any(found.startswith(imagenet_path(name).stem.rsplit("-", 1)[-1]) for name in ARCHITECTURES)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -23,6 +23,13 @@ class ImportOptions:
         help="Dataset whose train split the weights have seen: its patients are recorded, and --run resumes with it. "
         "Repeat the option for several.",
     )
+    seen_patients: str | None = option(
+        None,
+        metavar="none|FILE",
+        help="Declare which patients the weights have seen: none, or a CSV or Parquet file with the columns dataset "
+        "and patient_id.",
+        unset="those of --shards, else unknown",
+    )
     run: Path | None = option(
         None,
         FOLDER,
@@ -44,7 +51,9 @@ def import_published(options: ImportOptions) -> None:
 
     Reads CHECKPOINT, a file that its main_moco.py wrote (of any --backbone; tensors and plain values only, nothing in
     it is run). Writes into the new folder OUT: backbone.safetensors, backbone.json with the published
-    preprocessing, and patients.parquet. OUT is given to --backbone-from, OUT/backbone.safetensors to --init.
+    preprocessing, and patients.parquet; without --shards or --seen-patients it is unknown which patients the weights
+    have seen, and what is predicted from them is refused. OUT is given to --backbone-from, OUT/backbone.safetensors to
+    --init.
 
     --run also writes a run directory, if everything fits: both encoders with their heads and statistics, the queue
     and its pointer, the optimizer's state and the number of epochs done are the file's. What differs is named, and
@@ -75,5 +84,6 @@ def import_published(options: ImportOptions) -> None:
         click.echo(
             f"{written}: `cxr-train pretrain --config {run / 'config.yaml'}` resumes after {published.epoch} epochs."
         )
-    import_backbone(published, options.out, open_datasets(options.shards) if options.shards else [])
+    datasets = open_datasets(options.shards) if options.shards else []
+    import_backbone(published, options.out, datasets, options.seen_patients)
     click.echo(f"{options.out}: {published.architecture} after {published.epoch} epochs of {options.checkpoint.name}.")

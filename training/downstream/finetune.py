@@ -47,13 +47,15 @@ _WHAT_NEXT = "Try a smaller --lr, or --precision fp32."
 class FinetuneDetails:
     """What model.json says of a fine-tuning.
 
-    best_auroc: mean over select_by. chosen_on: number of samples on which the epoch was chosen. steps: of all epochs.
-    validate_every: epochs from one validation to the next.
+    best_auroc: mean over select_by. chosen_on: number of samples on which the epoch was chosen. selected_on: what was
+    selected, and on which split: train stands for its held-out patients. steps: of all epochs. validate_every: epochs
+    from one validation to the next.
     """
 
     best_epoch: int
     best_auroc: float | None
     chosen_on: int
+    selected_on: dict[str, str]
     selected_by: tuple[str, ...]
     epochs: int
     steps_per_epoch: int
@@ -91,6 +93,7 @@ def finetune(start: Start, options: FinetuneOptions) -> Results:
         best_epoch=best.epoch,
         best_auroc=best.auroc,
         chosen_on=len(judged_on),
+        selected_on={"epoch": "valid" if len(select(dataset, "valid")) else "train"},
         selected_by=tuning.selected_by,
         epochs=length.epochs,
         steps_per_epoch=length.steps_per_epoch,

@@ -20,13 +20,13 @@ from shards.errors import ResumeError
 from training.backbones.description import Provenance
 from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
-from training.downstream.options import EARLIER_VALUES, SupervisedOptions
+from training.downstream.options import EARLIER_VALUES, FinetuneOptions, SupervisedOptions
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
 from training.options import Config
 from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
-from training.seen_patients import PATIENTS, RUN_PATIENTS, read_patients, write_patients
+from training.seen_patients import RUN_PATIENTS, Seen, read_seen, seen_of_rows, write_seen
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,8 +39,8 @@ class Model:
     """A model that was read from its directory.
 
     network: [N, 3, H, W] -> logits [N, L], eval mode, CPU. image_size: side in pixels. mean, std: 0..255, of the
-    input. labels: in the order of the outputs. patients: everyone the weights have seen. run_patients: of a model
-    of a run's start, everyone that run has seen; no rows otherwise. description: model.json.
+    input. labels: in the order of the outputs. seen: what the weights have seen. run_seen: of a model of a run's
+    start, what that run has seen; nothing otherwise. description: model.json.
     """
 
     network: nn.Module
@@ -49,9 +49,19 @@ class Model:
     mean: GrayLevels
     std: GrayLevels
     labels: tuple[str, ...]
-    patients: pd.DataFrame
-    run_patients: pd.DataFrame
+    seen: Seen
+    run_seen: Seen
     description: Mapping[str, Any]
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """The patients that the weights have seen, as far as they are known: columns dataset, patient_id."""
+        return self.seen.patients
+
+    @property
+    def run_patients(self) -> pd.DataFrame:
+        """Of a model of a run's start, the patients that the run has seen; no rows otherwise."""
+        return self.run_seen.patients
 
 
 @dataclass(frozen=True)
@@ -109,10 +119,9 @@ def save_model(
     content = safetensors_bytes(weights)
     with write_atomically(folder / MODEL_WEIGHTS) as file:
         file.write(content)
-    own = pd.DataFrame({"dataset": dataset.name, "patient_id": trained_on["patient_id"]})
-    write_patients(folder, pd.concat([backbone.patients, own], ignore_index=True))
-    if len(backbone.run_patients):
-        write_patients(folder, backbone.run_patients, RUN_PATIENTS)
+    write_seen(folder, backbone.seen + seen_of_rows(dataset, trained_on))
+    if options.at == "start":
+        write_seen(folder, backbone.run_seen, RUN_PATIENTS)
     recorded = recorded_options(start, options)
     description = {
         **backbone.description.as_json(),
@@ -131,6 +140,7 @@ def save_model(
         "train_samples": len(trained_on),
         "train_patients": int(trained_on["patient_id"].nunique()),
         "results": results_as_json(results),
+        "leakage": dict(start.leakage),
         **asdict(details),
         "options": recorded,
         "digest": hashlib.sha256(content).hexdigest(),
@@ -148,11 +158,6 @@ def load_model(folder: Path) -> Model:
     description = _described(path)
     if description.get("format_version") != FORMAT_VERSION:
         raise WeightsError(f"{path}: format version {description.get('format_version')!r}, not {FORMAT_VERSION}")
-    if not (folder / PATIENTS).is_file():
-        raise WeightsError(
-            f"{folder} holds no {PATIENTS}, so it is not known which patients the weights have seen. Copy the whole "
-            "folder again."
-        )
     weights_path = folder / MODEL_WEIGHTS
     weights = read_weights(weights_path)
     if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.get("digest"):
@@ -168,10 +173,24 @@ def load_model(folder: Path) -> Model:
         mean=_levels(description["mean"]),
         std=_levels(description["std"]),
         labels=labels,
-        patients=read_patients(folder),
-        run_patients=read_patients(folder, RUN_PATIENTS),
+        seen=read_seen(folder, provenance=description["provenance"]),
+        run_seen=read_seen(folder, RUN_PATIENTS) if description.get("at") == "start" else Seen(),
         description=description,
     )
+
+
+def selected_on(description: Mapping[str, Any]) -> dict[str, str]:
+    """Name what was selected (C, epoch) and the split of the model's dataset that it was selected on.
+
+    description: model.json. An earlier release did not say it: its probes chose C on training patients, and its
+    fine-tuning the epoch on the valid split where there is one.
+    """
+    if "selected_on" in description:
+        return dict(description["selected_on"])
+    if description.get("method") != FinetuneOptions.method:
+        return {"C": "train"}
+    validated = any(by_split.get("valid") for by_split in description.get("results", {}).values())
+    return {"epoch": "valid" if validated else "train"}
 
 
 def pretraining_seed(provenance: Provenance) -> int | None:

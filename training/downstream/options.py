@@ -39,7 +39,7 @@ from training.options import (
 )
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
-_TRAINING = "Training"
+_TRAINING, _LEAKAGE = "Training", "Leakage"
 
 AUTO: Literal["auto"] = "auto"
 """Number of epochs that follows from the label fraction."""
@@ -145,6 +145,15 @@ class BackboneOptions:
         changes_weights=False,
         unset="the run's, else the dataset's",
     )
+    seen_patients: str | None = option(
+        None,
+        metavar="none|FILE",
+        help="Declare which patients the weights have seen, where nothing beside them says it: none, or a CSV or "
+        "Parquet file with the columns dataset and patient_id (also a run's patients.parquet).",
+        group=_BACKBONE,
+        changes_weights=False,
+        unset="what stands beside the weights",
+    )
     allow_unfinished: bool = option(
         False, help="Take the newest checkpoint of an unfinished run.", group=_BACKBONE, changes_weights=False
     )
@@ -193,7 +202,25 @@ class LabelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedOptions(MachineOptions, LabelOptions, BackboneOptions, RowOptions, DataOptions):
+class LeakageOptions:
+    """What is judged although the weights have seen it, or may have."""
+
+    allow_seen_patients: bool = option(
+        False,
+        help="Judge patients and images that the weights have seen, too; the result says so.",
+        group=_LEAKAGE,
+        changes_weights=False,
+    )
+    allow_unknown_patients: bool = option(
+        False,
+        help="Judge weights of which it is not known what they have seen; the result says so.",
+        group=_LEAKAGE,
+        changes_weights=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedOptions(LeakageOptions, MachineOptions, LabelOptions, BackboneOptions, RowOptions, DataOptions):
     """What probe and finetune share. method: as model.json names it."""
 
     method: ClassVar[str]

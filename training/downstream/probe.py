@@ -44,9 +44,10 @@ class Regularisation:
 
 @dataclass(frozen=True)
 class ProbeDetails:
-    """What model.json says of a probe, by label."""
+    """What model.json says of a probe, by label. selected_on: what was selected, and on which split."""
 
     regularisation: dict[str, Regularisation]
+    selected_on: dict[str, str]
 
 
 def probe(start: Start, options: ProbeOptions, features: FeatureSource = cached_features) -> Results:
@@ -84,7 +85,8 @@ def probe(start: Start, options: ProbeOptions, features: FeatureSource = cached_
         {
             label: Regularisation(model.strength, model.chosen_on or None, model.chosen_by, model.folds or None)
             for label, model in models.items()
-        }
+        },
+        selected_on={"C": "train"},
     )
     weights = folded(start.backbone, weight, bias)
     save_model(start, options, weights, trained_on=rows, results=results, details=details)

@@ -1,7 +1,9 @@
 """Begin a probe or fine-tuning: open the dataset and the backbone, choose training samples, record the options."""
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
@@ -9,10 +11,11 @@ from shards.format.dataset import Dataset, open_dataset
 from shards.format.selection import filtered
 from shards.format.subsets import image_fraction, label_fraction, select, single_label
 from shards.terminal.options import free_keys
-from training.backbones.backbone import Backbone
-from training.downstream.options import ALL, BackboneOptions, LabelOptions, SupervisedOptions
+from training.backbones.backbone import Backbone, with_declared
+from training.downstream.options import ALL, BackboneOptions, LabelOptions, LeakageOptions, SupervisedOptions
 from training.downstream.preprocessing import preprocessed
 from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
+from training.leakage import Allowed, as_recorded, leakage_of, refuse_leakage
 from training.options import PlainValue, with_row_filter
 from training.runs.backbone_from import load_backbone
 
@@ -23,29 +26,47 @@ _log = logging.getLogger(__name__)
 class Start:
     """The opened inputs of a probe or fine-tuning.
 
-    labels: in the order of the model's outputs. left_out: labels of `--labels all` that cannot be learned.
+    labels: in the order of the model's outputs. left_out: labels of `--labels all` that cannot be learned. leakage: of
+    the splits that the model is judged on, as model.json records it.
     """
 
     dataset: Dataset
     backbone: Backbone
     labels: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    leakage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def begin(options: SupervisedOptions) -> Start:
     """Open the dataset and load the backbone.
 
-    Raises SubsetError for labels that the dataset does not have, and for a row filter that leaves nothing of a split.
+    Raises SubsetError as `start_of` does, and for a row filter that leaves nothing of a split.
     """
     dataset = filtered(open_dataset(options.shards), options.row_filter)
     return start_of(dataset, backbone_for(dataset, options), options)
 
 
-def start_of(dataset: Dataset, backbone: Backbone, options: LabelOptions) -> Start:
-    """Take inputs that are open already. Raises SubsetError for labels that the dataset does not have."""
+def start_of(dataset: Dataset, backbone: Backbone, options: SupervisedOptions) -> Start:
+    """Take inputs that are open already.
+
+    Raises SubsetError for labels that the dataset does not have, and where the weights have seen patients of the valid
+    or test split, or it is not known whether they have.
+    """
     labels = dataset.label_names if _are_all(options, dataset) else options.labels
     check_labels(labels, dataset)
-    return Start(dataset, backbone, labels)
+    return Start(dataset, backbone, labels, leakage=_judged(dataset, backbone, options))
+
+
+def _judged(dataset: Dataset, backbone: Backbone, options: LeakageOptions) -> dict[str, dict[str, Any]]:
+    """Check the splits that a model is judged on for leakage; what is to be recorded of each."""
+    allowed, recorded = Allowed(options.allow_seen_patients, options.allow_unknown_patients), {}
+    for split in ("valid", "test"):
+        rows = select(dataset, split)
+        if len(rows):
+            found = leakage_of(backbone.seen, backbone.run_seen, dataset, rows)
+            refuse_leakage(found, split, allowed)
+            recorded[split] = as_recorded(found, backbone.seen, allowed)
+    return recorded
 
 
 def with_learnable_labels(start: Start, options: LabelOptions, found: Targets, where: str) -> Start:
@@ -85,6 +106,7 @@ def backbone_for(dataset: Dataset, options: BackboneOptions) -> Backbone:
         at=options.at,
         weights=options.weights,
     )
+    backbone = replace(backbone, seen=with_declared(backbone.seen, options.seen_patients))
     return preprocessed(backbone, dataset, options.preprocessing)
 
 
@@ -116,6 +138,7 @@ def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Plai
         "mean": start.backbone.mean,
         "std": start.backbone.std,
         "image_size": start.backbone.image_size,
+        **({} if options.seen_patients is None else {"seen_patients": list(start.backbone.seen.declared)}),
         **options.also_recorded,
         **own,
     }

@@ -82,6 +82,15 @@ class _RunOptions:
         help="Initial weights; FILE: .safetensors or .pth with torchvision's names.",
         group=_RUN,
     )
+    seen_patients: str | None = option(
+        None,
+        metavar="none|FILE",
+        help="Declare which patients the weights of --init FILE have seen, where nothing beside them says it: none, or "
+        "a CSV or Parquet file with the columns dataset and patient_id.",
+        group=_RUN,
+        changes_weights=False,
+        unset="what stands beside the weights",
+    )
     image_size: int = option(320, click.IntRange(min=32), help="Side of a view in pixels.", group=_RUN)
     epochs: int = option(20, COUNT, help="Number of epochs.", group=_RUN)
     seed: int = option(

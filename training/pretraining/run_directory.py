@@ -3,11 +3,10 @@
 import logging
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 
 from shards.loading.placement import Device
-from training.backbones.backbone import init_name, init_patients
+from training.backbones.backbone import init_name, initial_seen
 from training.errors import RunError
 from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
 from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup, refuse_more_of_a_cosine
@@ -18,7 +17,7 @@ from training.runs.checkpoints import newest_whole, prune_checkpoints
 from training.runs.directory import read_config, read_run, write_config, write_last
 from training.runs.lock import RunLock
 from training.runs.start import write_start
-from training.seen_patients import train_patients, write_patients
+from training.seen_patients import PATIENTS, Seen, seen_by_training, write_seen
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +50,8 @@ def find_run(options: PretrainOptions, device: Device, lock: RunLock) -> Found:
         return Found(options)
     last, wanted = recorded.last, options.as_config()
     more = last is not None and last.finished and last.epoch < options.epochs
-    recorded.refuse_other(wanted, FREE_OPTIONS | ({"epochs"} if more else set()))
+    free = FREE_OPTIONS - {"seen_patients"}  # it changes no weight, and is part of the record of a run
+    recorded.refuse_other(wanted, free | ({"epochs"} if more else set()))
     if last is not None and last.finished and not more:
         return Found(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")
     lock.acquire(options.output)
@@ -78,9 +78,10 @@ def _start(run: Run, found: Found, lock: RunLock) -> None:
     if not found.begun and read_config(options.output) is not None:
         raise RunError(f"{options.output} has been started by another process just now. Run the same command again.")
     _write_config(run)
-    write_patients(options.output, pd.concat([init_patients(options.init), train_patients(run.datasets)]))
+    before = _seen_before(run)
+    write_seen(options.output, before + seen_by_training(run.datasets))
     if run.start_digest is not None:
-        write_start(options.output, run.trainer.moco.query_encoder, options.backbone, options.init)
+        write_start(options.output, run.trainer.moco.query_encoder, options.backbone, before)
     if found.begun:
         _log.info("%s was started but has no checkpoint yet: starting at step 0.", options.output)
     _log.info(
@@ -104,6 +105,21 @@ def _resume(run: Run, found: Found) -> None:
             f"It was trained in {run.processes_before} processes so far. Batches and views stay as they would be; "
             "sums are rounded otherwise, so the weights will not be the same to the last bit."
         )
+
+
+def _seen_before(run: Run) -> Seen:
+    """What the initial weights have seen; a warning where it is unknown. An import says by its datasets what it saw."""
+    if run.start_digest is None:
+        return Seen()
+    seen = initial_seen(run.options.init, run.options.seen_patients)
+    if seen.unknown:
+        _log.warning(
+            "%s. What is predicted from this run is refused as long as that is not known: copy the %s of these weights "
+            "to them, or declare it by --seen-patients none|FILE.",
+            "; ".join(seen.unknown),
+            PATIENTS,
+        )
+    return seen
 
 
 def _write_config(run: Run) -> None:

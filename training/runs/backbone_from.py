@@ -14,8 +14,8 @@ from training.backbones.backbone import (
     DEFAULT_IMAGE_SIZE,
     PREPROCESSING,
     Backbone,
-    init_patients,
     initial_backbone,
+    initial_seen,
     untrained_provenance,
 )
 from training.backbones.description import BackboneDescription, read_description
@@ -28,8 +28,8 @@ from training.runs.checkpoints import checkpoint_path, load_checkpoint, newest_w
 from training.runs.directory import read_last
 from training.runs.exported import check_asked, exported_backbone
 from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
-from training.runs.start import read_start, start_initial, start_patients, start_provenance
-from training.seen_patients import no_patients, read_patients
+from training.runs.start import read_start, start_initial, start_provenance, start_seen
+from training.seen_patients import Seen, read_seen
 
 _QUERY_ENCODER = "query_encoder."
 
@@ -101,7 +101,7 @@ def _untrained(
         initial=source if source in ("random", "imagenet") else "file",
         provenance=untrained_provenance(source, seed),
         digest=weights_digest(backbone_weights(network, architecture)),
-        patients=init_patients(source),
+        seen=initial_seen(source),
     )
 
 
@@ -122,7 +122,7 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
     if at == "start":
         weights = read_start(run, description)
     fill(network, description.architecture, weights, str(run))
-    patients = read_patients(run)
+    seen = read_seen(run, provenance=description.provenance)
     return Backbone(
         network=network,
         architecture=description.architecture,
@@ -132,8 +132,8 @@ def _of_run(run: Path, architecture: str | None, image_size: int | None, allow_u
         initial="moco" if at == "end" else start_initial(description),
         provenance=description.provenance if at == "end" else start_provenance(description),
         digest=weights_digest(weights),
-        patients=patients if at == "end" else start_patients(run),
-        run_patients=no_patients() if at == "end" else patients,
+        seen=seen if at == "end" else start_seen(run, description),
+        run_seen=Seen() if at == "end" else seen,
     )
 
 

@@ -10,7 +10,7 @@ from training.backbones.networks import GrayLevels, build_backbone
 from training.backbones.weight_files import fill, read_weights, weights_digest
 from training.errors import WeightsError
 from training.runs.files import BACKBONE_WEIGHTS
-from training.seen_patients import read_patients
+from training.seen_patients import read_seen
 
 FORMAT_VERSION = 1
 
@@ -42,7 +42,7 @@ def exported_backbone(folder: Path, architecture: str | None, image_size: int | 
         initial="moco" if description.provenance.get("method") != "none" else "file",
         provenance=description.provenance,
         digest=description.digest,
-        patients=read_patients(folder),
+        seen=read_seen(folder, provenance=description.provenance),
     )
 
 

@@ -4,26 +4,41 @@ The folder holds backbone.safetensors, backbone.json and patients.parquet.
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from shards.format.dataset import Dataset
+from training.backbones.backbone import with_declared
 from training.backbones.description import BackboneDescription
 from training.backbones.published_checkpoint import IMAGE_SIZE, MEAN, STD, Published, published_backbone
 from training.folders import refuse_filled
 from training.runs.backbone_from import save_backbone
-from training.seen_patients import no_patients, train_patients, write_patients
+from training.seen_patients import Seen, seen_by_training, write_seen
+
+_log = logging.getLogger(__name__)
 
 
-def import_backbone(published: Published, folder: Path, datasets: Sequence[Dataset]) -> None:
+def import_backbone(
+    published: Published, folder: Path, datasets: Sequence[Dataset], seen_patients: str | None = None
+) -> None:
     """Write the backbone into a new folder. datasets: whose train patients are recorded as seen by the weights.
 
-    Raises RunError for a folder that holds something, WeightsError where the weights are not the architecture's.
+    seen_patients: `none` or a file, of --seen-patients. Without either, what the weights have seen is unknown, which a
+    warning says. Raises RunError for a folder that holds something, WeightsError where the weights are not the
+    architecture's.
     """
     refuse_filled(folder)
     weights = published_backbone(published)
+    seen = with_declared(_seen(published, datasets), seen_patients)
+    if seen.unknown:
+        _log.warning(
+            "%s: what is predicted from it is refused as long as it is not known which patients the weights have seen. "
+            "Name the datasets by --shards, or declare their patients by --seen-patients.",
+            folder,
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    write_patients(folder, train_patients(datasets) if datasets else no_patients())
+    write_seen(folder, seen)
     description = BackboneDescription(
         architecture=published.architecture,
         image_size=IMAGE_SIZE,
@@ -41,3 +56,11 @@ def import_backbone(published: Published, folder: Path, datasets: Sequence[Datas
         },
     )
     save_backbone(folder, weights, description)
+
+
+def _seen(published: Published, datasets: Sequence[Dataset]) -> Seen:
+    """What the weights have seen: the train splits of the datasets; unknown without any."""
+    if datasets:
+        return seen_by_training(datasets)
+    reason = f"the weights of {published.path.name} were imported without --shards"
+    return Seen(unknown=(reason,), images_unknown=True)

@@ -5,25 +5,27 @@ The start has the run's preprocessing and image size, so that the two arms diffe
 
 from pathlib import Path
 
-import pandas as pd
 from torch import Tensor, nn
 
 from shards.durable import write_atomically
-from training.backbones.backbone import init_name, init_patients, initial_backbone, untrained_provenance
+from training.backbones.backbone import init_name, initial_backbone, untrained_provenance
 from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights
 from training.backbones.weight_files import read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
 from training.runs.directory import read_config, whole_option
 from training.runs.files import BACKBONE, CONFIG, START_PATIENTS, START_WEIGHTS
-from training.seen_patients import no_patients, read_patients, write_patients
+from training.seen_patients import Seen, read_seen, write_seen
 
 
-def write_start(run: Path, network: nn.Module, architecture: str, init: str) -> None:
-    """Write start.safetensors and start_patients.parquet of a run that begins. network: the encoder before step 0."""
+def write_start(run: Path, network: nn.Module, architecture: str, seen: Seen) -> None:
+    """Write start.safetensors and start_patients.parquet of a run that begins. network: the encoder before step 0.
+
+    seen: what its weights have seen.
+    """
     with write_atomically(run / START_WEIGHTS) as file:
         file.write(safetensors_bytes(backbone_weights(network, architecture)))
-    write_patients(run, init_patients(init), START_PATIENTS)
+    write_seen(run, seen, START_PATIENTS)
 
 
 def start_digest(network: nn.Module, architecture: str) -> str:
@@ -56,9 +58,11 @@ def read_start(run: Path, description: BackboneDescription) -> dict[str, Tensor]
     return weights
 
 
-def start_patients(run: Path) -> pd.DataFrame:
-    """List the patients that the initial weights had seen (columns dataset, patient_id)."""
-    return read_patients(run, START_PATIENTS) if (run / START_PATIENTS).is_file() else no_patients()
+def start_seen(run: Path, description: BackboneDescription) -> Seen:
+    """Read what the initial weights of a run had seen. description: backbone.json."""
+    if start_initial(description) != "file" and not (run / START_PATIENTS).is_file():
+        return Seen()
+    return read_seen(run, START_PATIENTS, start_provenance(description))
 
 
 def start_provenance(description: BackboneDescription) -> Provenance:

@@ -14,9 +14,10 @@ from training.backbones.backbone import initial_backbone
 from training.downstream.options import ALL
 from training.downstream.start import label_policy, training_rows
 from training.labels import check_labels, refuse_one_class, targets
+from training.leakage import refuse_seen
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
-from training.seen_patients import refuse_seen_patients, train_patients
+from training.seen_patients import seen_by_training
 from training.studies.cells import Cell, CellOptions, RunPlan, Selection
 from training.studies.costs import bytes_of
 from training.studies.study_file import StudyDataset, refuse_problems
@@ -94,7 +95,7 @@ class _Preflight:
             return
         options = run.options(self._place.study, data=self._place.data, output=self._place.output)
         try:
-            seen = train_patients([filtered(dataset, options.row_filter, ("train",)) for dataset in pretrained_on])
+            seen = seen_by_training([filtered(dataset, options.row_filter, ("train",)) for dataset in pretrained_on])
         except CxrError as error:
             self._problems.append(str(error))
             return
@@ -102,7 +103,7 @@ class _Preflight:
         for name in {cell.target.dataset for cell in self._selection.cells if cell.run == run} & set(self._datasets):
             dataset = self._datasets[name]
             rows = select(dataset, split)
-            self._try(refuse_seen_patients, seen, dataset.name, rows, split)
+            self._try(refuse_seen, seen, dataset, rows, split)
 
     def _labels(self, cell: Cell) -> None:
         dataset = self._datasets.get(cell.target.dataset)

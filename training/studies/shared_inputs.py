@@ -30,7 +30,7 @@ class SharedInputs:
         """Open the inputs of a cell, as `training.downstream.start.begin` does for one command."""
         dataset = self.dataset(options.shards, options.row_filter)
         key: tuple[object, ...] = (options.backbone_from, options.at, options.backbone, options.image_size)
-        key += (options.preprocessing, options.allow_unfinished, options.weights)
+        key += (options.preprocessing, options.allow_unfinished, options.weights, options.seen_patients)
         # Random weights and a normalisation by the dataset belong to seed and dataset; a run has its own of both.
         key += (
             ()

@@ -67,6 +67,9 @@ def test_the_json_has_the_documented_keys_in_their_order(folder: Path) -> None:
         *("format_version", "metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
         *(
             "allowed_different",
+            "allow_seen_patients",
+            "allow_unknown_patients",
+            "selected_on",
             "left_out",
             "warnings",
             "holm_family",
@@ -254,7 +257,8 @@ def test_an_interval_can_be_asked_for_by_name(folder: Path, interval: str) -> No
 
 def test_sidecars_and_inputs_are_carried_into_the_result(folder: Path) -> None:
     sidecar = write_sidecar(folder / "a.csv", split="test", seen_patients=3, allow_seen_patients=True)
-    inputs = result_of(folder, "--model", folder / "a.csv", "--baseline", folder / "c.csv", *QUICK)["inputs"]
+    words = ("--model", folder / "a.csv", "--baseline", folder / "c.csv", *QUICK, "--allow-seen-patients")
+    inputs = result_of(folder, *words)["inputs"]
     assert [file["sidecar"] for file in inputs["arms"]["model"]] == [sidecar]
     assert [file["sidecar"] for file in inputs["arms"]["baseline"]] == [None]
     assert inputs["labels"]["rows"] == ROWS

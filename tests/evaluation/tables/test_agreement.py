@@ -136,8 +136,3 @@ def test_an_older_sidecar_is_told_apart_where_a_newer_one_has_a_filter() -> None
     assert agreement([arm("moco", changed()), arm("old", old)], TRUTH).different == ()
     with pytest.raises(TableError, match=r"row_filter \(moco has age > 60; old has all rows\)"):
         agreement([arm("moco", changed(row_filter="age > 60")), arm("old", old)], TRUTH)
-
-
-def test_seen_patients_that_were_allowed_are_repeated() -> None:
-    found = agreement([arm("moco", changed(seen_patients=3, run_patients=1, allow_seen_patients=True))], TRUTH)
-    assert "Arm moco was judged on up to 4 patients that the weights have seen, as was allowed" in found.remarks[0]

@@ -21,7 +21,7 @@ from training.moco.model import MoCo, MoCoSettings
 from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.checkpoints import save_checkpoint
 from training.runs.directory import write_last
-from training.seen_patients import write_patients
+from training.seen_patients import Seen, write_seen
 
 PROVENANCE: Provenance = {"method": "moco-v2", "init": "random", "seed": 7, "epochs": 2, "steps": 20, "datasets": []}
 
@@ -38,7 +38,7 @@ def finished_run(run: Path, seed: int = 7, architecture: str = "resnet18") -> di
     run.mkdir()
     weights = weights_of(seed, architecture)
     save_backbone(run, weights, description(architecture))
-    write_patients(run, pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]}))
+    write_seen(run, Seen(patients=pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]})))
     write_last(run, 20, 2, finished=True)
     return weights
 

@@ -22,7 +22,7 @@ from training.backbones.networks import backbone_weights, build_backbone
 from training.cli.main import main
 from training.runs.backbone_from import save_backbone
 from training.runs.directory import write_last
-from training.seen_patients import read_patients, write_patients
+from training.seen_patients import Seen, read_seen, write_seen
 
 ROOT = Path(__file__).parents[3]
 SIZE = 64
@@ -41,7 +41,7 @@ def a_run(run: Path, architecture: str) -> nn.Module:
         architecture=architecture, image_size=SIZE, mean=127.5, std=51.0, provenance={"method": "moco-v2", "seed": 5}
     )
     save_backbone(run, backbone_weights(network, architecture), description)
-    write_patients(run, pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]}))
+    write_seen(run, Seen(patients=pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]})))
     write_last(run, 20, 2, finished=True)
     return network.eval()
 
@@ -79,7 +79,7 @@ def test_every_exported_form_gives_the_features_of_the_run(tmp_path: Path, archi
     assert (described["image_size"], described["channels"]) == (SIZE, 3)
     assert described["resize"]["short_side"] == SIZE
     assert 0 <= described["onnx_difference"] <= 1e-4
-    assert read_patients(out).values.tolist() == [["tiny", "p1"]]
+    assert read_seen(out).patients.values.tolist() == [["tiny", "p1"]]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from training.cli.results_table import print_results
 from training.downstream.model_directory import Auroc
 from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.directory import write_last
-from training.seen_patients import read_patients, train_patients, write_patients
+from training.seen_patients import Seen, read_seen, seen_by_training, write_seen
 
 METHODS = ["probe", "finetune"]
 VIEWS = {
@@ -40,8 +40,8 @@ def pretrained(labelled_root: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder.mkdir()
     (folder / "config.yaml").write_text("{}\n")
     start = load_backbone("random", seed=7, mean=1.0, std=1.0)
-    patients = train_patients([open_dataset(labelled_root)])
-    write_patients(folder, patients.assign(dataset="elsewhere"))
+    patients = seen_by_training([open_dataset(labelled_root)]).patients
+    write_seen(folder, Seen(patients=patients.assign(dataset="elsewhere")))
     described = BackboneDescription(
         architecture="resnet18",
         image_size=32,
@@ -88,7 +88,7 @@ def test_a_model_takes_size_gray_levels_and_patients_from_its_run(
     )
     assert (found["label_fraction"], found["draw"], found["uncertain"], found["missing"]) == (0.5, 1, "ones", "ignore")
     assert found["provenance"]["method"] == "moco-v2"
-    assert set(read_patients(tmp_path / "out")["dataset"]) == {"elsewhere", "labelled"}
+    assert set(read_seen(tmp_path / "out").patients["dataset"]) == {"elsewhere", "labelled"}
     weights = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
     before = safetensors.torch.load_file(pretrained / "backbone.safetensors")
     same = all(torch.equal(weights[name], value) for name, value in before.items())
@@ -177,6 +177,7 @@ def every_option(method: str) -> list[click.Option]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_recipe_takes_every_option_that_help_lists_under_its_name(method: str, tmp_path: Path) -> None:
     values: dict[str, Any] = {"labels": ["Edema", "Pleural Effusion"], "allow-unfinished": True, "scale": [0.8, 1.2]}
+    values |= {"allow-seen-patients": True, "allow-unknown-patients": True}
     values |= {"label-fraction": 0.5, "lr": 0.5, "weight-decay": 0.1, "degrees": 3.5, "translate": 0.25, "flip": False}
     values |= {"epochs": 7, "select-by": ["Edema"], "where": "age > 3"}
     values |= {"crop-area": [0.4, 0.9], "gain": [0.8, 1.2], "offset": [-20.0, 20.0], "gamma": [0.7, 1.4]}

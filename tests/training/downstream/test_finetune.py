@@ -32,7 +32,7 @@ from training.labels import PLAIN, targets
 from training.regression.holdout import held_out
 from training.runs.backbone_from import load_backbone
 from training.runs.metrics_log import read_metrics
-from training.seen_patients import read_patients
+from training.seen_patients import read_seen
 
 EDEMA = LABELS[:1]
 QUICK = FinetuneOptions(
@@ -334,7 +334,7 @@ def test_without_a_valid_split_held_out_patients_choose_the_epoch_and_valid_stay
     assert described["results"]["Edema"]["valid"] is None
     assert described["results"]["Edema"]["test"]["n"] == 6
     assert described["train_samples"] == 60, "held-out patients are counted: they chose the epoch"
-    assert set(read_patients(tmp_path / "out")["patient_id"]) == everyone
+    assert set(read_seen(tmp_path / "out").patients["patient_id"]) == everyone
 
 
 def test_a_label_whose_positives_are_all_held_out_is_left_out_of_all_labels(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from training.downstream.probe import ProbeDetails, Regularisation, folded
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.runs.backbone_from import load_backbone
-from training.seen_patients import read_patients
+from training.seen_patients import read_seen
 
 
 @pytest.fixture
@@ -71,7 +71,9 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
         uncertain="ones",
         missing="zeros",
     )
-    details = ProbeDetails({"Edema": Regularisation(C=0.1, chosen_on=7, chosen_by="hold-out", folds=None)})
+    details = ProbeDetails(
+        {"Edema": Regularisation(C=0.1, chosen_on=7, chosen_by="hold-out", folds=None)}, selected_on={"C": "train"}
+    )
     save_model(
         Start(dataset, backbone, LABELS),
         options,
@@ -103,12 +105,13 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
         "random",
     )
     assert (said["train_samples"], said["train_patients"]) == (len(rows), rows["patient_id"].nunique())
-    assert set(read_patients(tmp_path / "out")["patient_id"]) == set(rows["patient_id"])
+    assert set(read_seen(tmp_path / "out").patients["patient_id"]) == set(rows["patient_id"])
 
 
 def test_model_json_has_the_keys_that_others_rely_on(probed: Path, tuned: Path) -> None:
     shared = "architecture image_size mean std channels provenance method initial labels label_fraction draw seed"
-    shared += " uncertain missing dataset train_samples train_patients results options digest left_out_labels"
+    shared += " uncertain missing dataset train_samples train_patients results options digest left_out_labels leakage"
+    shared += " selected_on"
     for folder, own in (
         (probed, {"regularisation"}),
         (tuned, {"best_epoch", "best_auroc", "chosen_on", "selected_by", "epochs", "steps"}),
@@ -140,13 +143,11 @@ def test_weights_that_were_cut_off_or_are_missing_are_refused(model: Path) -> No
         load_model(model)
 
 
-def test_a_model_without_its_list_of_patients_is_refused(model: Path) -> None:
+def test_of_a_model_without_its_list_of_patients_it_is_unknown_what_it_has_seen(model: Path) -> None:
     """Else anybody would count as unseen."""
     (model / "patients.parquet").unlink()
-    with pytest.raises(
-        WeightsError, match=r"holds no patients.parquet, so it is not known which patients the weights have seen"
-    ):
-        load_model(model)
+    (reason,) = load_model(model).seen.unknown
+    assert "holds no patients.parquet" in reason
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_aurocs_are_of_known_targets_and_null_where_undefined_or_without_a_split
 
 
 def test_patients_seen_before_and_now_are_listed_once(labelled_root: Path, tmp_path: Path, tuned: Path) -> None:
-    patients = read_patients(tuned)
+    patients = read_seen(tuned).patients
     assert not patients.duplicated().any()
     assert list(patients.columns) == ["dataset", "patient_id"]
     expected = select(open_dataset(labelled_root), "train")["patient_id"].unique()

@@ -1,6 +1,7 @@
 """The linear probe: scikit-learn's regression, the choice of C, the fold into the network, what the model records."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from training.downstream.start import Start
 from training.errors import TrainingError
 from training.labels import LabelPolicy, targets
 from training.runs.backbone_from import load_backbone
-from training.seen_patients import no_patients, read_patients
+from training.seen_patients import Seen, no_patients, read_seen
 
 Array = npt.NDArray[np.float32]
 
@@ -137,7 +138,7 @@ def test_a_label_fraction_uses_its_own_patients_and_the_embeddings_that_are_ther
     found = described(tmp_path / "half")
     assert (found["train_samples"], found["train_patients"]) == (len(rows), rows["patient_id"].nunique())
     assert (found["label_fraction"], found["draw"]) == (0.5, 3)
-    assert set(read_patients(tmp_path / "half")["patient_id"]) == set(rows["patient_id"])
+    assert set(read_seen(tmp_path / "half").patients["patient_id"]) == set(rows["patient_id"])
     assert len(rows) < described(tmp_path / "whole")["train_samples"] == 41
 
 
@@ -150,7 +151,7 @@ def test_a_fraction_of_images_uses_single_images_of_its_patients(
     assert (found["train_samples"], found["fraction_of"]) == (len(rows), "images")
     assert found["options"]["fraction_of"] == "images"
     assert len(rows) == 21 != len(label_fraction(select(dataset, "train"), dataset.name, 0.5, 3))
-    assert set(read_patients(tmp_path / "out")["patient_id"]) == set(rows["patient_id"])
+    assert set(read_seen(tmp_path / "out").patients["patient_id"]) == set(rows["patient_id"])
 
 
 def test_the_same_options_give_the_same_bytes(
@@ -165,9 +166,9 @@ def test_everyone_the_weights_have_seen_is_recorded(
 ) -> None:
     assert backbone.patients.equals(no_patients())
     before = pd.DataFrame({"dataset": ["other", dataset.name], "patient_id": ["patient00000", "patient00000"]})
-    seen = Backbone(**{**vars(backbone), "patients": before})
+    seen = replace(backbone, seen=Seen(patients=before))
     whole(dataset, seen, tmp_path, embeddings_cache)
-    found = set(read_patients(tmp_path).itertuples(index=False, name=None))
+    found = set(read_seen(tmp_path).patients.itertuples(index=False, name=None))
     own = {(dataset.name, patient) for patient in select(dataset, "train")["patient_id"]}
     assert found == own | {("other", "patient00000")}
 

@@ -32,7 +32,7 @@ from training.runs.backbone_from import load_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, load_checkpoint
 from training.runs.directory import read_config, read_last
 from training.runs.metrics_log import read_metrics
-from training.seen_patients import read_patients
+from training.seen_patients import read_seen
 
 HEALTH = {
     *("loss", "top1", "top5", "positive", "hardest_negative", "gradient_norm"),
@@ -271,7 +271,7 @@ def test_a_run_directory_holds_what_is_promised(finished: PretrainOptions) -> No
 
 
 def test_only_patients_of_the_train_split_are_seen_and_all_are_recorded(finished: PretrainOptions) -> None:
-    patients = read_patients(finished.output)
+    patients = read_seen(finished.output).patients
     assert patients["patient_id"].tolist() == [f"patient{number:05d}" for number in range(25)]
     assert set(patients["dataset"]) == {"tiny"}
 
@@ -346,7 +346,7 @@ def test_two_datasets_are_one_population_whatever_the_order_they_are_named_in(
     pretrain(one)
     pretrain(two)
     assert_equal(final_state(one.output), final_state(two.output))
-    assert set(read_patients(one.output)["dataset"]) == {"tiny", "bright"}
+    assert set(read_seen(one.output).patients["dataset"]) == {"tiny", "bright"}
     backbone = load_backbone(str(one.output), mean=1.0, std=1.0)
     assert [dataset["name"] for dataset in backbone.provenance["datasets"]] == ["bright", "tiny"]
     assert backbone.provenance["steps"] == (50 + 14) // 8
@@ -414,7 +414,7 @@ def test_a_run_from_a_file_names_it_keeps_its_patients_and_no_longer_needs_it_to
     signal_after(-1)
     assert pretrain(options) is Outcome.FINISHED
     assert load_backbone(str(options.output), mean=1.0, std=1.0).provenance["init"] == "backbone.safetensors"
-    assert set(read_patients(options.output)["dataset"]) == {"older", "tiny"}
+    assert set(read_seen(options.output).patients["dataset"]) == {"older", "tiny"}
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_no_checkpoint_has_any(

@@ -18,7 +18,7 @@ from training.runs.directory import (
     write_config,
     write_last,
 )
-from training.seen_patients import read_patients, write_patients
+from training.seen_patients import Seen, read_seen, write_seen
 
 CONFIG = PretrainOptions(shards=(Path("data/a"),), output=Path("runs/x"), threads=2, device="cpu").as_config()
 
@@ -128,6 +128,6 @@ def test_a_last_json_that_says_something_else_is_an_error_that_names_it(tmp_path
 
 def test_patients_are_written_sorted_and_once(tmp_path: Path) -> None:
     patients = pd.DataFrame({"dataset": ["b", "a", "b"], "patient_id": ["1", "2", "1"]})
-    write_patients(tmp_path, patients)
-    assert read_patients(tmp_path).values.tolist() == [["a", "2"], ["b", "1"]]
-    assert read_patients(tmp_path / "none").empty
+    write_seen(tmp_path, Seen(patients=patients))
+    assert read_seen(tmp_path).patients.values.tolist() == [["a", "2"], ["b", "1"]]
+    assert read_seen(tmp_path / "none").patients.empty

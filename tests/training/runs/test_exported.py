@@ -14,7 +14,7 @@ from training.backbones.networks import backbone_weights, build_backbone
 from training.errors import WeightsError
 from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.directory import write_last
-from training.seen_patients import write_patients
+from training.seen_patients import Seen, write_seen
 
 MEAN, STD = 127.3, 51.7
 
@@ -29,7 +29,7 @@ def exported(tmp_path: Path) -> Path:
         architecture="resnet18", image_size=96, mean=MEAN, std=STD, provenance={"method": "moco-v2", "seed": 5}
     )
     save_backbone(run, backbone_weights(network, "resnet18"), described)
-    write_patients(run, pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]}))
+    write_seen(run, Seen(patients=pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]})))
     write_last(run, 20, 2, finished=True)
     export_backbone(load_backbone(str(run)), tmp_path / "out", ("torchvision",))
     return tmp_path / "out"

@@ -19,7 +19,7 @@ from training.pretraining.command import pretrain
 from training.pretraining.options import PretrainOptions
 from training.runs.backbone_from import load_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps
-from training.seen_patients import RUN_PATIENTS, read_patients
+from training.seen_patients import RUN_PATIENTS, read_seen
 
 SEED = 5
 
@@ -131,9 +131,9 @@ def test_a_test_patient_whom_the_run_has_seen_is_refused_for_its_start_too(
     described = json.loads((model / "model.json").read_text())
     assert (described["at"], described["initial"], described["pretraining_seed"]) == ("start", "random", SEED)
     loaded = load_model(model)
-    seen_by_run = set(read_patients(finished)["patient_id"])
+    seen_by_run = set(read_seen(finished).patients["patient_id"])
     assert set(loaded.run_patients["patient_id"]) == seen_by_run
-    assert set(read_patients(model)["patient_id"]) < seen_by_run  # only the fraction's
+    assert set(read_seen(model).patients["patient_id"]) < seen_by_run  # only the fraction's
     words = ["predict", "--shards", labelled_root, "--model", model, "--output", tmp_path / "p.csv", "--split", "train"]
     result = CliRunner().invoke(cxr_eval, [*map(str, words), "--device", "cpu", "--threads", "1"])
     assert result.exit_code == 1
