@@ -20,6 +20,7 @@ def pretrain(ctx: click.Context, /, options: PretrainOptions) -> None:
     start.safetensors       the weights that the run begins with
     start_patients.parquet  the patients that those have seen
     patients.parquet        the patients that the weights will have seen
+    images.parquet          checksum and length of the images that they will have seen
     two_views.png           the augmented views of the first batch
     metrics.jsonl           a line every --log-every steps; tensorboard/ has the same
     checkpoints/            the newest two; last.json names the newest
