@@ -1,19 +1,20 @@
 """Compare files of predictions with the truth: choose the arms, read, join by id, bootstrap, write the result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.metrics.metrics import METRICS
-from evaluation.statistics.analysis import bootstrap_result
-from evaluation.statistics.options import BootstrapOptions
-from evaluation.statistics.remarks import fewest_replicates
+from evaluation.statistics.analysis import Thresholds, bootstrap_result
+from evaluation.statistics.options import BootstrapOptions, PredictionOptions
+from evaluation.statistics.remarks import fewest_replicates, missing_thresholds
 from evaluation.statistics.result import BootstrapResult
 from evaluation.tables.arm_files import ArmFiles
 from evaluation.tables.comparison import ArmTables, Comparison, compare
 from evaluation.tables.leakage import Allowed
 from evaluation.tables.table import read_predictions
 from evaluation.tables.truth import read_truth
+from evaluation.threshold_files import read_thresholds, thresholds_for
 from shards.durable import write_json_atomically
 
 MODEL, BASELINE = "model", "baseline"
@@ -38,7 +39,8 @@ def bootstrap(
     predictions cannot be joined, DatasetError for shards that cannot be read.
     """
     arms = arms_of(options)
-    result = bootstrap_result(joined(options, arms), options, arms.reference, advance)
+    comparison = joined(options, arms)
+    result = bootstrap_result(comparison, options, arms.reference, advance, _thresholds(options, comparison))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_json_atomically(options.output, result.as_json())
     return result
@@ -46,6 +48,34 @@ def bootstrap(
 
 def arms_of(options: BootstrapOptions) -> Arms:
     """The arms that the options name. Raises ValueError where the options contradict each other."""
+    arms = named_arms(options)
+    names = [arm.name for arm in arms]
+    reference = options.reference or (BASELINE if options.baseline else None)
+    if reference is not None and reference not in names:
+        raise ValueError(f"--reference {reference} is none of the arms: {', '.join(names)}")
+    if reference is None and len(arms) > 1:
+        raise ValueError(f"--reference is needed: which of {', '.join(names)} are the others compared with?")
+    if options.replicates < fewest_replicates(options.level):
+        raise ValueError(
+            f"--replicates {options.replicates} are too few for --level {options.level:g}: at least "
+            f"{fewest_replicates(options.level)} are needed"
+        )
+    if not options.metric:
+        raise ValueError("--metric names no metric")
+    repeated = sorted({name for name in options.metric if options.metric.count(name) > 1})
+    if repeated:
+        raise ValueError(f"--metric names {repeated[0]} twice")
+    decisions = missing_thresholds(options.metric)
+    if decisions and options.thresholds is None:
+        raise ValueError(decisions)
+    if options.thresholds is not None and not decisions:
+        raise ValueError("--thresholds are given, and no --metric is one of decisions (sensitivity, ...)")
+    refuse_output_that_is_read(options, arms, *(() if options.thresholds is None else (options.thresholds,)))
+    return Arms(arms, reference if len(arms) > 1 else None)
+
+
+def named_arms(options: PredictionOptions) -> tuple[ArmFiles, ...]:
+    """The arms by --arm, or by --model and --baseline. Raises ValueError for both, neither, or an arm named twice."""
     short = [
         ArmFiles(name, tuple(path for files in given for path in files))
         for name, given in ((MODEL, options.model), (BASELINE, options.baseline))
@@ -60,25 +90,14 @@ def arms_of(options: BootstrapOptions) -> Arms:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"--arm {repeated[0]} is given twice: name all of its files in one, with commas")
-    reference = options.reference or (BASELINE if options.baseline else None)
-    if reference is not None and reference not in names:
-        raise ValueError(f"--reference {reference} is none of the arms: {', '.join(names)}")
-    if reference is None and len(arms) > 1:
-        raise ValueError(f"--reference is needed: which of {', '.join(names)} are the others compared with?")
-    if options.replicates < fewest_replicates(options.level):
-        raise ValueError(
-            f"--replicates {options.replicates} are too few for --level {options.level:g}: at least "
-            f"{fewest_replicates(options.level)} are needed"
-        )
-    _refuse_output_that_is_read(options, arms)
-    return Arms(arms, reference if len(arms) > 1 else None)
+    return arms
 
 
 def joined(options: BootstrapOptions, arms: Arms) -> Comparison:
     """Read truth and predictions as arrays. The tables, which take more memory than the bootstrap, are freed."""
     read = [ArmTables(arm.name, tuple(t for path in arm.files for t in read_predictions(path))) for arm in arms.arms]
     truth = read_truth(options.labels, [table for arm in read for table in arm.tables])
-    needs_probabilities = METRICS[options.metric].needs_probabilities
+    needs_probabilities = any(METRICS[metric].needs_probabilities for metric in options.metric)
     return compare(
         truth,
         read,
@@ -89,10 +108,17 @@ def joined(options: BootstrapOptions, arms: Arms) -> Comparison:
     )
 
 
-def _refuse_output_that_is_read(options: BootstrapOptions, arms: tuple[ArmFiles, ...]) -> None:
+def _thresholds(options: BootstrapOptions, comparison: Comparison) -> Thresholds | None:
+    if options.thresholds is None:
+        return None
+    file = read_thresholds(options.thresholds)
+    return Thresholds(thresholds_for(file, comparison), file.citation)
+
+
+def refuse_output_that_is_read(options: PredictionOptions, arms: Sequence[ArmFiles], *others: Path) -> None:
     """No output is ever an input: neither truth nor predictions, nor their sidecars, nor a file inside of them."""
     output = options.output.resolve()
-    for path in (options.labels, *(file for arm in arms for file in arm.files)):
+    for path in (options.labels, *(file for arm in arms for file in arm.files), *others):
         read = path.resolve()
         if output in (read, Path(f"{read}.json")) or (path.is_dir() and read in output.parents):
             raise ValueError(f"--output {options.output} would overwrite {path}, which is read: name another file")

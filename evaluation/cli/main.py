@@ -7,6 +7,7 @@ from evaluation.cli.embed import embed
 from evaluation.cli.predict import predict
 from evaluation.cli.report import report
 from evaluation.cli.study import study
+from evaluation.cli.thresholds import thresholds
 from shards.terminal.group import Group, version_option
 
 
@@ -16,5 +17,5 @@ def main() -> None:
     """Embed, predict, compare with confidence intervals, and report."""
 
 
-for command in (embed, predict, bootstrap, report, study):
+for command in (embed, predict, thresholds, bootstrap, report, study):
     main.add_command(command)

@@ -39,8 +39,8 @@ class WeightedAuroc:
         dtype = np.int32 if most < 2**31 else np.int64
         self._products: type[np.int32] | type[np.int64] = np.int32 if 2 * most**2 < 2**31 else np.int64
         shape = (blocks, units)
-        self.positives = _count_matrix(block[truth], unit[truth], shape, dtype)
-        self.negatives = _count_matrix(block[~truth], unit[~truth], shape, dtype)
+        self.positives = count_matrix(block[truth], unit[truth], shape, dtype)
+        self.negatives = count_matrix(block[~truth], unit[~truth], shape, dtype)
 
     def __call__(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
         """AUROC of each replicate: counts [units, replicates] -> [replicates], NaN where one class is absent."""
@@ -66,7 +66,7 @@ class WeightedAuroc:
         positives = np.asarray(self.positives.sum(axis=1), np.float64).ravel()  # [blocks]
         negatives = np.asarray(self.negatives.sum(axis=1), np.float64).ravel()
         m, n = positives.sum(), negatives.sum()
-        groups = (_units_of(self.positives), _units_of(self.negatives))
+        groups = (units_of(self.positives), units_of(self.negatives))
         if min(groups) < 2:
             return Influence(np.full(self.positives.shape[1], np.nan), float("nan"), groups)
         beaten = (np.cumsum(negatives) - negatives / 2) / n  # by a positive of the block
@@ -103,12 +103,12 @@ def _blocks(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[NDAr
     return block_of_tie[tie], int(block_of_tie[-1]) + 1
 
 
-def _units_of(counts: scipy.sparse.csr_array) -> int:
+def units_of(counts: scipy.sparse.csr_array) -> int:
     """How many units have a row in a matrix [blocks, units]."""
     return len(np.unique(counts.indices))
 
 
-def _count_matrix(
+def count_matrix(
     block: NDArray[np.int64],
     unit: NDArray[np.int64],
     shape: tuple[int, int],

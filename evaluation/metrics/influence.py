@@ -12,12 +12,14 @@ class Influence:
     """Influence of the units on one estimate.
 
     by_unit: [units], sums to about zero; the sum of squares is the estimate's variance; NaN where it has none.
-    row_variance: the variance if the rows were independent. groups: how many units have a positive, a negative row.
+    row_variance: the variance if the rows were independent. groups: how many units have a positive, a negative row, or
+    the units that a metric of one group of rows is of. trials: rows that a proportion is of; NaN for other metrics.
     """
 
     by_unit: NDArray[np.float64]
     row_variance: float
-    groups: tuple[int, int]
+    groups: tuple[int, ...]
+    trials: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics.auroc import WeightedAuroc
+from evaluation.metrics.average_precision import WeightedAveragePrecision
+from evaluation.metrics.brier import WeightedBrier
+from evaluation.metrics.decisions import (
+    WeightedF1,
+    WeightedNpv,
+    WeightedPpv,
+    WeightedSensitivity,
+    WeightedSpecificity,
+)
 from evaluation.metrics.influence import Influence
 
 
@@ -29,7 +38,24 @@ class Metric(Protocol):
     def __call__(
         self, scores: NDArray[np.float64], truth: NDArray[np.bool_], unit: NDArray[np.int64], units: int
     ) -> ReplicatedMetric:
-        """scores, truth, unit: [rows]; unit: which of the `units` resampled units a row belongs to."""
+        """scores, truth, unit: [rows]; unit: which of the `units` resampled units a row belongs to.
+
+        The scores of a metric of AT_THRESHOLD come less their threshold.
+        """
 
 
-METRICS: dict[str, Metric] = {"auroc": WeightedAuroc}
+METRICS: dict[str, Metric] = {
+    "auroc": WeightedAuroc,
+    "ap": WeightedAveragePrecision,
+    "brier": WeightedBrier,
+    "sensitivity": WeightedSensitivity,
+    "specificity": WeightedSpecificity,
+    "ppv": WeightedPpv,
+    "npv": WeightedNpv,
+    "f1": WeightedF1,
+}
+
+PROPORTIONS = frozenset({"sensitivity", "specificity", "ppv", "npv"})
+"""Fractions of a number of rows, which have Wilson's interval."""
+AT_THRESHOLD = PROPORTIONS | {"f1"}
+"""Metrics of decisions, which need a threshold."""

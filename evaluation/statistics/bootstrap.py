@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from evaluation.metrics.influence import Influence
 from evaluation.metrics.metrics import Metric, ReplicatedMetric
+from evaluation.metrics.ratio import RatioStack, WeightedRatio
 
 CHUNK_ELEMENTS = 2**21  # rows x replicates held at once; about 20 bytes each, so some 40 MB whatever the size
 _BLOCK_ELEMENTS = 2**14
@@ -28,7 +29,7 @@ class ArmSample:
 
     @property
     def value(self) -> NDArray[np.float64]:
-        """Mean over draws, [labels]. Draws share the truth: undefined in one is undefined in all."""
+        """Mean over draws, [labels]; NaN where it is undefined in one of them."""
         return np.asarray(self.by_draw.mean(axis=0), np.float64)
 
 
@@ -58,6 +59,7 @@ def replicate_arms(
     seed: int,
     advance: Callable[[int], None] = lambda replicates_done: None,
     weights: Sequence[NDArray[np.float64] | None] | None = None,
+    scored: Sequence[int] | None = None,
 ) -> list[ArmSample]:
     """Compute each arm's metric by label, averaged over the arm's draws, on the same replicates.
 
@@ -65,9 +67,12 @@ def replicate_arms(
     label. unit: [rows], 0-based without gaps. Units are drawn from all rows, so that labels stay paired too: a row
     left out of a label is drawn like any other and carries no weight there.
     weights: by arm, the draws' weights in each replicate [draws, replicates]; None for equal ones.
+    scored: the label of the scores that each column of truth judges, where columns are labels within subgroups; None
+    for columns that are the labels.
     """
     units = int(unit.max()) + 1
-    prepared = [_prepare(scores, truth, unit, units, metric) for scores in arms]
+    scored = range(truth.shape[1]) if scored is None else scored
+    prepared = [[_Draw(_prepare(draw, truth, unit, metric, scored)) for draw in scores] for scores in arms]
     chunk = max(1, min(replicates, CHUNK_ELEMENTS // max(len(unit), units)))
     once = np.ones((units, 1), np.int32)
     weights = weights or [None] * len(arms)
@@ -95,32 +100,50 @@ def replicate_arms(
     ]
 
 
+class _Draw:
+    """One draw's metrics by label. Those that are ratios are computed together, in one matrix product."""
+
+    def __init__(self, metrics: list[ReplicatedMetric]) -> None:
+        self.metrics = metrics
+        ratios = [one for one in metrics if isinstance(one, WeightedRatio)]
+        self._stack = RatioStack(ratios) if len(ratios) == len(metrics) else None
+
+    def __call__(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        """counts: [units, replicates] -> [replicates, labels]."""
+        if self._stack is not None:
+            return self._stack(counts)
+        return np.stack([metric(counts) for metric in self.metrics], axis=1)
+
+
 def _prepare(
     scores: NDArray[np.float64],
     truth: NDArray[np.float64],
     unit: NDArray[np.int64],
-    units: int,
     metric: Metric,
-) -> list[list[ReplicatedMetric]]:
-    """One prepared metric a draw and label: [draws][labels]."""
-    known = ~np.isnan(truth)  # [rows, labels]
+    scored: Sequence[int],
+) -> list[ReplicatedMetric]:
+    """Prepare one metric for each column of truth. scores: [rows, labels] of one draw."""
+    units = int(unit.max()) + 1
+    known = ~np.isnan(truth)  # [rows, columns]
     return [
-        [metric(draw[rows, label], truth[rows, label] == 1, unit[rows], units) for label, rows in enumerate(known.T)]
-        for draw in scores
+        metric(scores[rows, scored[column]], truth[rows, column] == 1, unit[rows], units)
+        for column, rows in enumerate(known.T)
     ]
 
 
-def _by_draw(arm: list[list[ReplicatedMetric]], counts: NDArray[np.int32]) -> NDArray[np.float64]:
+def _by_draw(arm: Sequence[_Draw], counts: NDArray[np.int32]) -> NDArray[np.float64]:
     """The metric of each draw, [draws, replicates, labels]."""
-    return np.stack([np.stack([metric(counts) for metric in labels], axis=1) for labels in arm])
+    return np.stack([draw(counts) for draw in arm])
 
 
-def _mean_influence(arm: list[list[ReplicatedMetric]]) -> tuple[Influence, ...]:
-    """Influence on the mean over draws, by label: the mean of the draws' influence values."""
+def _mean_influence(arm: Sequence[_Draw]) -> tuple[Influence, ...]:
+    """Influence on the mean over draws, by label: the mean of the draws' influence values, the fewest units of each."""
     found = []
-    for draws in zip(*arm, strict=True):
+    for draws in zip(*(draw.metrics for draw in arm), strict=True):
         of_draws = [metric.influence() for metric in draws]
         by_unit = np.mean([one.by_unit for one in of_draws], axis=0)
         rows = float(np.mean([one.row_variance for one in of_draws]))
-        found.append(Influence(np.asarray(by_unit, np.float64), rows, of_draws[0].groups))
+        groups = tuple(min(units) for units in zip(*(one.groups for one in of_draws), strict=True))
+        trials = float(np.mean([one.trials for one in of_draws]))
+        found.append(Influence(np.asarray(by_unit, np.float64), rows, groups, trials))
     return tuple(found)

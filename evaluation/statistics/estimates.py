@@ -19,8 +19,10 @@ from evaluation.statistics.intervals import (
     logit_t,
     newcombe,
     percentile,
+    score_interval,
     t_interval,
     wider,
+    wilson,
 )
 from evaluation.statistics.result import Difference, Interval, Value
 
@@ -34,31 +36,39 @@ FEWEST_ERRORS = 3.0
 """min(m, n) min(A, 1 - A), about the misranked units of the smaller class, below which logit-t is too short."""
 
 LOGIT_T, NEWCOMBE, BOTH, INFLUENCE_T = "logit-t", "newcombe-5", "wider of newcombe-5 and logit-t", "influence-t"
+WILSON, WILSON_OR_LOGIT = "wilson", "wider of wilson and logit-t"
 
 IntervalChoice = Literal["auto", "percentile", "bca"]
 
 
+Kind = Literal["auroc", "proportion", "other"]
+"""What a value's interval goes by."""
+
+
 @dataclass(frozen=True)
 class Sizes:
-    """What a label's estimates rest on. units: all that are resampled. positives, negatives: units of each class.
+    """What an estimate rests on. units: all that are resampled. rows: of each class.
 
-    rows: rows of each class. clustered: some unit has more than one row.
+    groups: units of each group of rows that the metric is of: the positives and the negatives of an AUROC, the
+    positives of a sensitivity. clustered: some unit has more than one row. trials: rows that a proportion is of, else
+    NaN.
     """
 
     units: int
-    positives: int
-    negatives: int
+    groups: tuple[int, ...]
     rows: tuple[int, int]
     clustered: bool
+    kind: Kind = "auroc"
+    trials: float = math.nan
 
     @property
     def smaller(self) -> int:
-        """Units of the smaller class."""
-        return min(self.positives, self.negatives)
+        """Units of the smallest group."""
+        return min(self.groups)
 
     @property
     def df(self) -> int:
-        """Degrees of freedom of a variance over units, at most those of the smaller class."""
+        """Degrees of freedom of a variance over units, at most those of the smallest group."""
         return min(self.smaller, self.units) - 1
 
     @property
@@ -94,9 +104,11 @@ class Sample:
 
 def value_estimate(sample: Sample, sizes: Sizes, level: float, choice: IntervalChoice) -> Value:
     """A metric of one arm on one label, with its interval; all None with fewer than two rows of a class."""
-    if min(sizes.rows) < FEWEST_OF_A_CLASS or math.isnan(sample.value):
+    if min(sizes.rows) < FEWEST_OF_A_CLASS:
         return Value(None, draws=(None,) * len(sample.by_draw))
-    draws = tuple(float(value) for value in sample.by_draw)
+    draws = tuple(None if math.isnan(value) else float(value) for value in sample.by_draw)
+    if math.isnan(sample.value):
+        return Value(None, draws=draws)
     if not sizes.estimable:
         return Value(sample.value, draws=draws)
     ci, method = _value_interval(sample, sizes, level, choice, sample.between)
@@ -158,25 +170,49 @@ def _value_interval(
     if choice != "auto":
         return _resampled(sample, level, choice, bool(between))
     value, over_units = sample.value, sample.variance(sizes.df)
-    if not 0 < value < 1 or not over_units.variance > 0:
-        return newcombe(value, sizes.positives, sizes.negatives, level), NEWCOMBE
     by_logit = logit_t(value, satterthwaite([over_units, *between]), level)
-    if sizes.smaller >= RARE and sizes.smaller * min(value, 1 - value) >= FEWEST_ERRORS:
+    if sizes.kind == "other":
+        return _named(by_logit, LOGIT_T)
+    if sizes.kind == "proportion":
+        return _proportion_interval(sample, sizes, level, by_logit, bool(between))
+    if by_logit is None or not over_units.variance > 0:
+        return newcombe(value, sizes.groups[0], sizes.groups[1], level), NEWCOMBE
+    if _is_common(value, sizes):
         return by_logit, LOGIT_T
-    by_score = newcombe(value, *_effective(sample, sizes), level)
+    positives, negatives = _effective(sample, sizes.rows, sizes.groups)
+    by_score = newcombe(value, positives, negatives, level)
     if sizes.clustered or between:
         return wider(by_score, by_logit), BOTH
     return by_score, NEWCOMBE
 
 
-def _effective(sample: Sample, sizes: Sizes) -> tuple[float, float]:
-    """Rows of each class over the design effect of clustering, at least the units and at most the rows."""
+def _proportion_interval(
+    sample: Sample, sizes: Sizes, level: float, by_logit: Interval | None, with_draws: bool
+) -> tuple[Interval, str]:
+    """Wilson's interval of independent rows; else the t interval, which holds clusters and draws, where it is good."""
+    value = sample.value
+    if not sizes.clustered and len(sample.by_draw) == 1:
+        return wilson(round(value * sizes.trials), round(sizes.trials), level), WILSON
+    if by_logit is None:
+        return score_interval(value, sizes.groups[0], level), WILSON
+    if _is_common(value, sizes):
+        return by_logit, LOGIT_T
+    (trials,) = _effective(sample, (sizes.trials,), sizes.groups)
+    by_score = score_interval(value, trials, level)
+    if sizes.clustered or with_draws:
+        return wider(by_score, by_logit), WILSON_OR_LOGIT
+    return by_score, WILSON
+
+
+def _is_common(value: float, sizes: Sizes) -> bool:
+    """Whether there are enough units, and enough of them misranked or misjudged, for a t interval."""
+    return sizes.smaller >= RARE and sizes.smaller * min(value, 1 - value) >= FEWEST_ERRORS
+
+
+def _effective(sample: Sample, rows: Sequence[float], groups: Sequence[int]) -> tuple[float, ...]:
+    """Rows of each group over the design effect of clustering, at least the units and at most the rows."""
     effect = float(np.sum(sample.by_unit**2)) / sample.row_variance if sample.row_variance > 0 else math.inf
-    positives, negatives = (
-        min(rows, max(units, rows / effect))
-        for rows, units in zip(sizes.rows, (sizes.positives, sizes.negatives), strict=True)
-    )
-    return positives, negatives
+    return tuple(min(count, max(units, count / effect)) for count, units in zip(rows, groups, strict=True))
 
 
 def _resampled(

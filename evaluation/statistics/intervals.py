@@ -81,9 +81,14 @@ def t_interval(value: float, variance: Component, level: float) -> tuple[Interva
 
 
 def wilson(successes: int, trials: int, level: float) -> Interval:
-    """Score interval of a proportion (E. B. Wilson, JASA 22, 1927)."""
+    """Score interval of a proportion (E. B. Wilson, JASA 22, 1927), by scipy."""
+    found = scipy.stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def score_interval(proportion: float, trials: float, level: float) -> Interval:
+    """Wilson's interval where the trials are effective ones, not a whole number."""
     z = float(scipy.special.ndtri((1 + level) / 2))
-    proportion = successes / trials
     middle = (proportion + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * math.sqrt(proportion * (1 - proportion) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from evaluation.metrics.metrics import METRICS
+from evaluation.statistics.thresholds import Rule, RuleType
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles, ArmFilesType, FilesType
 from shards.terminal.options import NamesOf, Number, option
@@ -16,8 +17,8 @@ _INTERVALS = "Intervals"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions:
-    """What is compared, and where the result goes."""
+class PredictionOptions:
+    """Which predictions are judged by which truth, and where the result goes."""
 
     labels: Path = option(
         type=click.Path(exists=True, path_type=Path),
@@ -31,9 +32,6 @@ class FileOptions:
         metavar="NAME=FILE[,FILE...]",
         help="An arm and its predictions, one file (or quoted pattern) a draw; repeat for further arms.",
         group=_FILES,
-    )
-    reference: str | None = option(
-        None, metavar="NAME", help="Arm that the others are compared with.", group=_FILES, unset="baseline"
     )
     model: tuple[tuple[Path, ...], ...] = option(
         (),
@@ -51,6 +49,16 @@ class FileOptions:
         help="Predictions of an arm called baseline, the reference; repeat for further draws.",
         group=_FILES,
     )
+    output: Path = option(type=click.Path(dir_okay=False, path_type=Path), help="JSON file to write.", group=_FILES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(PredictionOptions):
+    """What is compared, and with what."""
+
+    reference: str | None = option(
+        None, metavar="NAME", help="Arm that the others are compared with.", group=_FILES, unset="baseline"
+    )
     allow_different: tuple[str, ...] = option(
         (),
         NamesOf(DIFFERENCES),
@@ -58,7 +66,32 @@ class FileOptions:
         help="In what the arms may differ beside their weights, said in the result: " + ", ".join(DIFFERENCES) + ".",
         group=_FILES,
     )
-    output: Path = option(type=click.Path(dir_okay=False, path_type=Path), help="JSON file to write.", group=_FILES)
+    thresholds: Path | None = option(
+        None,
+        click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="T.json",
+        help="Thresholds for metrics of decisions, which `cxr-eval thresholds` chose on other data of the same models.",
+        group=_FILES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdOptions(PredictionOptions):
+    """Options of `cxr-eval thresholds`."""
+
+    rule: Rule = option(
+        Rule("youden"),
+        RuleType(),
+        metavar="youden|specificity=X|sensitivity=X",
+        help="How a threshold is chosen: the highest sensitivity + specificity, or at least X of one of them.",
+        group="Thresholds",
+    )
+    level: float = option(
+        0.95,
+        Number(0, 1, min_open=True, max_open=True),
+        help="Confidence level of Wilson's intervals.",
+        group="Thresholds",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +112,16 @@ class LeakageOptions:
 class AnalysisOptions:
     """How values, intervals and p-values are computed."""
 
-    metric: str = option("auroc", click.Choice(sorted(METRICS)), help="Metric to compute.", group=_INTERVALS)
+    metric: tuple[str, ...] = option(
+        ("auroc",),
+        NamesOf(tuple(METRICS)),
+        metavar="NAME[,NAME...]",
+        help="Metrics to compute, of which the first is the result's own: "
+        + ", ".join(METRICS)
+        + ". Those of decisions "
+        "(sensitivity and what follows it) need --thresholds.",
+        group=_INTERVALS,
+    )
     replicates: int = option(
         10_000,
         click.IntRange(min=1),

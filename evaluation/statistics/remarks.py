@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from evaluation.metrics.metrics import AT_THRESHOLD
 from evaluation.statistics.draws import FEWEST, Design
 from evaluation.statistics.estimates import FEWEST_OF_A_CLASS, FEWEST_UNITS
 from evaluation.statistics.options import AnalysisOptions
-from evaluation.statistics.result import LabelResult, MeanResult
+from evaluation.statistics.result import LabelResult, MeanResult, MetricResult
 from evaluation.tables.comparison import Comparison
 from evaluation.tables.identifiers import some
 from shards.errors import CxrError
@@ -27,8 +28,13 @@ def fewest_replicates(level: float) -> int:
     return math.ceil(20 / (1 - level) - 1e-9)
 
 
-def check_options(options: AnalysisOptions, arms: Sequence[str], reference: str | None) -> None:
-    """Raise StatisticsError for too few replicates, or a reference that is no arm."""
+def check_options(
+    options: AnalysisOptions, arms: Sequence[str], reference: str | None, thresholds: bool = False
+) -> None:
+    """Raise StatisticsError for too few replicates, a reference that is no arm, or decisions without a threshold."""
+    refusal = missing_thresholds(options.metric) if not thresholds else None
+    if refusal:
+        raise StatisticsError(refusal)
     fewest = fewest_replicates(options.level)
     if options.replicates < fewest:
         raise StatisticsError(
@@ -39,6 +45,18 @@ def check_options(options: AnalysisOptions, arms: Sequence[str], reference: str 
         raise StatisticsError(f"the reference {reference!r} is none of the arms ({', '.join(arms)})")
     if reference is None and len(arms) > 1:
         raise StatisticsError(f"with the arms {', '.join(arms)}, --reference has to name the one to compare with")
+
+
+def missing_thresholds(metrics: Sequence[str]) -> str | None:
+    """What to do about metrics that need a threshold; None where none does."""
+    decisions = [metric for metric in metrics if metric in AT_THRESHOLD]
+    if not decisions:
+        return None
+    return (
+        f"{', '.join(decisions)} need{'s' if len(decisions) == 1 else ''} a threshold, and it has to come from other "
+        "data than are judged: choose it on the validation split by `cxr-eval thresholds`, and give its file as "
+        "--thresholds"
+    )
 
 
 def unit_words(unit: str) -> str:
@@ -58,16 +76,17 @@ def remarks(
     comparison: Comparison,
     options: AnalysisOptions,
     designs: Mapping[str, Design],
-    labels: Mapping[str, LabelResult],
-    mean: MeanResult,
+    results: Mapping[str, MetricResult],
 ) -> tuple[str, ...]:
-    """Warnings as sentences."""
+    """Warnings as sentences. results: by metric, the first one first."""
+    labels, mean = results[options.metric[0]].labels, results[options.metric[0]].mean
     return (
         *comparison.warnings,
         *_about_units(comparison),
         *_about_draws(designs, options),
         *_about_labels(comparison, labels, mean),
         *_about_differences(labels),
+        *_about_undefined(results),
     )
 
 
@@ -110,6 +129,19 @@ def _about_labels(comparison: Comparison, labels: Mapping[str, LabelResult], mea
             f"In {mean.undefined_replicates} replicates a label of the mean has one class only: they are left out of "
             "the mean's replicates."
         )
+
+
+def _about_undefined(results: Mapping[str, MetricResult]) -> Iterator[str]:
+    """Labels that have both classes, and yet no value: without a threshold, or none is called positive (negative)."""
+    for metric, result in results.items():
+        found = [
+            f"{arm}: {label}"
+            for label, entry in result.labels.items()
+            for arm, value in entry.arms.items()
+            if value.value is None and min(entry.positives, entry.negatives) >= FEWEST_OF_A_CLASS
+        ]
+        if found:
+            yield f"{metric} has no value for {some(found)}: no threshold, or no row on that side of it."
 
 
 def _about_differences(labels: Mapping[str, LabelResult]) -> Iterator[str]:

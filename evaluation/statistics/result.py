@@ -56,7 +56,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class LabelResult:
-    """All arms on one label. undefined_replicates: those that drew one class only."""
+    """All arms on one label. undefined_replicates: those in which some arm has no value (one class only, ...)."""
 
     n: int
     positives: int
@@ -78,10 +78,11 @@ class MeanResult:
 
 @dataclass(frozen=True)
 class MetricResult:
-    """All arms by a further metric, label by label and on the mean over labels."""
+    """All arms by one metric, label by label and on the mean over labels. holm_family: as that of BootstrapResult."""
 
     labels: dict[str, LabelResult]
     mean: MeanResult
+    holm_family: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,21 @@ class ArmInput:
 
 
 @dataclass(frozen=True)
+class ThresholdCitation:
+    """The file that thresholds came from. rule: how they were chosen there."""
+
+    path: str
+    sha256: str
+    rule: str
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """Where all of it came from. labels: the truth."""
+    """Where all of it came from. labels: the truth. thresholds: None where no metric needed one."""
 
     labels: TruthOrigin
     arms: dict[str, tuple[ArmInput, ...]]
+    thresholds: ThresholdCitation | None = None
 
 
 @dataclass(frozen=True)
@@ -150,8 +161,10 @@ class BootstrapResult:
         content = asdict(self)
         content["inputs"] = {
             "labels": self.inputs.labels.as_json(),
-            "arms": {arm: [_input_as_json(one) for one in files] for arm, files in self.inputs.arms.items()},
+            "arms": {arm: [input_as_json(one) for one in files] for arm, files in self.inputs.arms.items()},
         }
+        if self.inputs.thresholds is not None:
+            content["inputs"]["thresholds"] = asdict(self.inputs.thresholds)
         order = [
             *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
             *("allowed_different", "allow_seen_patients", "allow_unknown_patients", "selected_on", "left_out"),
@@ -160,7 +173,8 @@ class BootstrapResult:
         return {"format_version": FORMAT_VERSION, **{key: content[key] for key in order}}
 
 
-def _input_as_json(file: ArmInput) -> dict[str, Any]:
+def input_as_json(file: ArmInput) -> dict[str, Any]:
+    """A file of predictions as JSON holds it."""
     return asdict(file) | {"sidecar": None if file.sidecar is None else file.sidecar.content.value}
 
 
@@ -228,7 +242,8 @@ def _mean(entry: JsonValue) -> MeanResult:
 
 
 def _metric(entry: JsonValue) -> MetricResult:
-    return MetricResult(_each(entry.at("labels"), _label), _mean(entry.at("mean")))
+    family = entry.optional("holm_family", JsonValue.texts)
+    return MetricResult(_each(entry.at("labels"), _label), _mean(entry.at("mean")), family)
 
 
 def _subgroups(entry: JsonValue) -> dict[str, dict[str, SubgroupResult]]:
@@ -278,11 +293,16 @@ def _left_out(entry: JsonValue) -> LeftOut:
 
 
 def _inputs(entry: JsonValue) -> Inputs:
-    arms = _each(entry.at("arms"), lambda files: tuple(_arm_input(file) for file in files.items()))
-    return Inputs(_truth_origin(entry.at("labels")), arms)
+    arms = _each(entry.at("arms"), lambda files: tuple(arm_input_from_json(file) for file in files.items()))
+    return Inputs(truth_origin_from_json(entry.at("labels")), arms, entry.optional("thresholds", _thresholds))
 
 
-def _truth_origin(entry: JsonValue) -> TruthOrigin:
+def _thresholds(entry: JsonValue) -> ThresholdCitation:
+    return ThresholdCitation(entry.at("path").text(), entry.at("sha256").text(), entry.at("rule").text())
+
+
+def truth_origin_from_json(entry: JsonValue) -> TruthOrigin:
+    """Read what TruthOrigin.as_json wrote."""
     return TruthOrigin(
         path=entry.at("path").text(),
         rows=entry.at("rows").whole(),
@@ -295,7 +315,8 @@ def _truth_origin(entry: JsonValue) -> TruthOrigin:
     )
 
 
-def _arm_input(entry: JsonValue) -> ArmInput:
+def arm_input_from_json(entry: JsonValue) -> ArmInput:
+    """Read what input_as_json wrote."""
     sidecar = entry.nullable("sidecar", JsonValue.fields)
     return ArmInput(
         path=entry.at("path").text(),

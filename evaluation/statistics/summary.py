@@ -2,20 +2,26 @@
 
 from collections.abc import Sequence
 
-from evaluation.statistics.estimates import LOGIT_T
+from evaluation.statistics.estimates import LOGIT_T, WILSON
 from evaluation.statistics.remarks import unit_words
-from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
+from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, MetricResult, Value
 
 MARK = "*"
 
 
 def summary(result: BootstrapResult) -> str:
-    """The table, below a line that says what its intervals are."""
-    entries: list[tuple[str, LabelResult | MeanResult]] = list(result.labels.items())
-    if len(result.labels) > 1:
-        entries.append(("mean", result.mean))
-    arms, differences = list(result.mean.arms), list(result.mean.differences)
-    holm = ["Holm p"] if result.holm_family is not None else []
+    """A table a metric, each below a line that says what its intervals are."""
+    own = MetricResult(result.labels, result.mean, result.holm_family)
+    tables = [_table(result, metric, one) for metric, one in {result.metric: own, **result.metrics}.items()]
+    return "\n\n".join(tables)
+
+
+def _table(result: BootstrapResult, metric: str, one: MetricResult) -> str:
+    entries: list[tuple[str, LabelResult | MeanResult]] = list(one.labels.items())
+    if len(one.labels) > 1:
+        entries.append(("mean", one.mean))
+    arms, differences = list(one.mean.arms), list(one.mean.differences)
+    holm = ["Holm p"] if one.holm_family is not None else []
     header = ["", "n", "positive", *arms]
     for arm in differences:
         header += [f"{arm} - {result.reference}", "p", *holm]
@@ -33,15 +39,15 @@ def summary(result: BootstrapResult) -> str:
             row += [_p(difference.holm_p_value)] if holm else []
         rows.append(row)
     lines = [
-        f"{result.metric.upper()}, {100 * result.level:g} % intervals of {result.replicates} replicates by "
+        f"{metric.upper()}, {100 * result.level:g} % intervals of {result.replicates} replicates by "
         f"{result.unit}: "
         f"{result.units} {unit_words(result.unit)}"
         + (f", over {' and '.join(result.over)}" if len(result.over) > 1 else "")
     ]
     lines += _aligned(rows)
     lines += [f"{MARK} {name}: few of a class, interval by {method}" for name, method in marked.items()]
-    if result.holm_family is not None:
-        lines.append(f"Holm's family: {len(result.holm_family)} comparisons ({', '.join(result.holm_family)})")
+    if one.holm_family is not None:
+        lines.append(f"Holm's family: {len(one.holm_family)} comparisons ({', '.join(one.holm_family)})")
     return "\n".join(lines)
 
 
@@ -49,7 +55,7 @@ def _rare_method(entry: LabelResult | MeanResult) -> str | None:
     """The method of a label whose intervals are those of rare labels; None of any other."""
     if isinstance(entry, MeanResult):
         return None
-    methods = {value.method for value in entry.arms.values()} - {None, LOGIT_T, "percentile", "bca"}
+    methods = {value.method for value in entry.arms.values()} - {None, LOGIT_T, WILSON, "percentile", "bca"}
     return ", ".join(sorted(str(method) for method in methods)) or None
 
 

@@ -15,6 +15,7 @@ from evaluation.metrics.metrics import METRICS
 from evaluation.report.page import write_report
 from evaluation.statistics.holm import holm
 from evaluation.statistics.options import BootstrapOptions
+from evaluation.statistics.remarks import missing_thresholds
 from evaluation.statistics.result import BootstrapResult, Difference, result_from_json
 from evaluation.studies.cell_predictions import predict_cell, predictions_path
 from evaluation.studies.options import StudyOptions
@@ -67,6 +68,9 @@ def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judge
         raise StudyError(
             f"{folder.study.path}: evaluation.metrics: there is no {unknown[0]!r}; there are {', '.join(METRICS)}"
         )
+    decisions = missing_thresholds(folder.study.evaluation.metrics)
+    if decisions:
+        raise StudyError(f"{folder.study.path}: evaluation.metrics: {decisions}, for each comparison by hand")
     judged = Judged(folder)
     cells = cells_of(folder.study)
     for cell in cells:
@@ -134,7 +138,7 @@ def _result(
         ),
         reference=folder.study.reference,
         output=folder.output / RESULTS / f"{name}.json",
-        metric=metric,
+        metric=(metric,),
         replicates=evaluation.replicates,
         level=evaluation.level,
         over="draws" if "draws" in evaluation.over else "fixed",
@@ -149,7 +153,7 @@ def _existing(options: BootstrapOptions) -> BootstrapResult | None:
         result = result_from_json(parse_json(options.output.read_bytes()))
     except (OSError, ValueError):
         return None
-    asked = (options.metric, options.replicates, options.level, options.seed, options.reference)
+    asked = (options.metric[0], options.replicates, options.level, options.seed, options.reference)
     if asked != (result.metric, result.replicates, result.level, result.seed, result.reference):
         return None
     recorded = {arm: [(one.path, one.sha256) for one in files] for arm, files in result.inputs.arms.items()}
