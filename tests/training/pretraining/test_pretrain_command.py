@@ -17,9 +17,11 @@ from click.testing import CliRunner, Result
 
 from recipes import recipe_command, shipped_recipes
 from tests.training.pretraining.test_pretrain import assert_equal, final_state
+from training.backbones.architectures import ARCHITECTURES
 from training.cli.main import main
 from training.cli.pretrain import pretrain as command
 from training.pretraining.options import PretrainOptions
+from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_long_warmup
 from training.runs.checkpoints import checkpoint_steps
 from training.runs.directory import read_config, read_last
 from training.runs.metrics_log import read_metrics
@@ -179,6 +181,17 @@ def test_every_shipped_recipe_of_pretraining_is_one_that_the_command_takes_and_a
             continue
         assert set(yaml.safe_load(path.read_text())) <= {p.name for p in command.params}, name
         assert resolved(f"--config={name}", "--epochs=7")["epochs"] == 7
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_shipped_recipe_of_pretraining_takes_every_network(architecture: str) -> None:
+    for name in shipped_recipes():
+        if recipe_command(name) == "pretrain":
+            options = PretrainOptions(**resolved(f"--config={name}", f"--backbone={architecture}"))
+            options = options.resolved(device="cpu", threads=1)
+            assert batch_norm_groups(options, options.batch_size) == 1
+            assert mask_group(options) in ("image", None)
+            refuse_long_warmup(options)
 
 
 def test_the_config_of_a_run_is_a_recipe_that_repeats_it(undisturbed: Path) -> None:
