@@ -4,6 +4,7 @@ They are written in an order that leaves the run directory usable after a kill a
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,7 @@ class Recorder:
         self._log = MetricsLog(run, start=trainer.steps) if ranks.leads else None
         if ranks.leads:
             for line in read_metrics(run):  # of the run so far, so that its start is known
-                self._rank_watch.see(int(line["step"]), line["effective_rank"])
+                self._rank_watch.see(int(line["step"]), line.get("effective_rank", math.nan))
 
     def __enter__(self) -> Self:
         return self
