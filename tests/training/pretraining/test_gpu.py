@@ -46,6 +46,14 @@ def test_losses_on_a_gpu_begin_as_those_of_the_cpu(tiny_shards: Path, tmp_path: 
     assert len(ours) == len(theirs)
 
 
+def test_losses_with_ema_and_positives_begin_as_those_of_the_cpu(tiny_shards: Path, tmp_path: Path) -> None:
+    changes = {"batch_norm": "ema", "positives": "patient", "gain": (0.8, 1.25), "log_every": 1}
+    ours = losses(on_gpu(tiny_shards, tmp_path / "gpu", **changes))
+    theirs = losses(replace(options_of(tiny_shards, tmp_path / "cpu"), **changes))  # type: ignore[arg-type]
+    assert ours[0] == pytest.approx(theirs[0], rel=0.05)
+    assert len(ours) == len(theirs)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_compiled_run_begins_with_the_loss_of_one_that_is_not(
     tiny_shards: Path, tmp_path: Path, architecture: str
