@@ -105,6 +105,7 @@ def joined(options: BootstrapOptions, arms: Arms) -> Comparison:
         probabilities=needs_probabilities,
         allowed=options.allow_different,
         leakage=Allowed(options.allow_seen_patients, options.allow_unknown_patients),
+        by=options.by,
     )
 
 

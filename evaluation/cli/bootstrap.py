@@ -10,7 +10,7 @@ from shards.terminal.progress import progress
 @click.command(cls=OptionsCommand)
 @takes(BootstrapOptions)
 def bootstrap(options: BootstrapOptions) -> None:
-    """Compare arms of predictions: each arm's AUROC by label, and its difference from the reference, with intervals.
+    """Compare arms of predictions: each arm's metrics by label, and its difference from the reference, with intervals.
 
     Reads truth (--labels: a CSV or Parquet file, or a dataset of shards, of which the predictions' split is taken)
     and predictions (CSV, Parquet, or a Zarr group `scores`). The first column is the id: `key`, `Study` (compared
@@ -23,11 +23,15 @@ def bootstrap(options: BootstrapOptions) -> None:
     replicates. Several files of an arm are its draws, whose values are averaged: from three draws (or pretraining
     seeds) on, intervals include the variation between them.
 
+    --metric names further metrics; those of decisions judge by --thresholds, which come from other data. --by makes
+    subgroups, with their differences from the rest.
+
     Writes --output (JSON, docs/statistics.md): by label and for the mean over labels, the value and interval of each
     arm, and the difference of each arm from --reference with interval and p-value.
     """
     from evaluation.compare_files import arms_of
     from evaluation.compare_files import bootstrap as compare
+    from evaluation.statistics.analysis import passes
     from evaluation.statistics.summary import summary
 
     try:
@@ -37,7 +41,7 @@ def bootstrap(options: BootstrapOptions) -> None:
     for arm in arms:
         if len(arm.files) > 1:
             click.echo(f"{arm.name}: {len(arm.files)} files, {', '.join(map(str, arm.files))}")
-    with progress(options.replicates, "bootstrap", "replicates") as bar:
+    with progress(options.replicates * len(passes(options, options.by)), "bootstrap", "replicates") as bar:
         result = compare(options, bar.advance)
     click.echo(summary(result))
     for sentence in result.warnings:

@@ -3,7 +3,7 @@
 import functools
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from evaluation.statistics.label_results import ReplicatedArm, ReplicatedMetric,
 from evaluation.statistics.options import AnalysisOptions
 from evaluation.statistics.remarks import check_options, remarks, vary_over
 from evaluation.statistics.result import ArmInput, BootstrapResult, Inputs, LabelResult, MetricResult, ThresholdCitation
+from evaluation.statistics.subgroups import GAPS, Columns, columns_of, subgroup_results
 from evaluation.tables.comparison import Comparison, Draw
 
 
@@ -55,10 +56,13 @@ def analyse(
 ) -> BootstrapResult:
     """Do the work of bootstrap_result without its checks: what needs replicates is None where there is one only."""
     designs = {arm.name: _design(arm.draws, options) for arm in comparison.arms}
-    results: dict[str, MetricResult] = {}
-    for metric in options.metric:
-        run = _replicated(comparison, metric, designs, reference, options, advance, thresholds)
-        results[metric] = _result(run, comparison.labels)
+    columns = columns_of(comparison)
+    runs = {
+        metric: _replicated(comparison, columns, metric, designs, reference, options, advance, thresholds)
+        for metric in passes(options, comparison.subgroups)
+    }
+    results = {metric: _result(runs[metric], comparison.labels) for metric in options.metric}
+    subgroups, by = subgroup_results(runs, options.metric, columns, comparison)
     first = results.pop(options.metric[0])
     return BootstrapResult(
         metric=options.metric[0],
@@ -75,14 +79,22 @@ def analyse(
         allow_unknown_patients="unknown_patients" in comparison.leaks.allowed,
         selected_on={arm: dict(selected) for arm, selected in comparison.leaks.selected_on.items()},
         left_out=comparison.left_out,
-        warnings=remarks(comparison, options, designs, {options.metric[0]: first, **results}),
+        warnings=remarks(comparison, options, designs, {options.metric[0]: first, **results}, subgroups, by),
         labels=first.labels,
         mean=first.mean,
         holm_family=first.holm_family,
         metrics=results,
+        subgroups=subgroups,
+        by=by,
         inputs=_inputs(comparison, thresholds),
         versions=dict(_versions()),
     )
+
+
+def passes(options: AnalysisOptions, by: Collection[object]) -> tuple[str, ...]:
+    """The metrics that are replicated: those asked for, and those of the gaps between subgroups at the threshold."""
+    gaps = GAPS.values() if by and any(metric in AT_THRESHOLD for metric in options.metric) else ()
+    return tuple(dict.fromkeys((*options.metric, *gaps)))
 
 
 def _design(draws: Sequence[Draw], options: AnalysisOptions) -> Design:
@@ -92,6 +104,7 @@ def _design(draws: Sequence[Draw], options: AnalysisOptions) -> Design:
 
 def _replicated(
     comparison: Comparison,
+    columns: Columns,
     metric: str,
     designs: Mapping[str, Design],
     reference: str | None,
@@ -104,18 +117,21 @@ def _replicated(
         scores = [arm.scores - thresholds.by_arm[arm.name][:, None, :] for arm in comparison.arms]
     samples = replicate_arms(
         scores,
-        comparison.truth,
+        columns.truth,
         comparison.unit,
         METRICS[metric],
         options.replicates,
         options.seed,
         advance,
         [resampling_weights(designs[arm.name], options.replicates, options.seed) for arm in comparison.arms],
+        columns.scored,
     )
     arms = [
         ReplicatedArm(arm.name, designs[arm.name], sample) for arm, sample in zip(comparison.arms, samples, strict=True)
     ]
-    return ReplicatedMetric(metric, arms, reference, comparison.truth, comparison.units, comparison.clustered, options)
+    return ReplicatedMetric(
+        metric, arms, reference, columns.truth, comparison.unit, columns.units, comparison.clustered, options
+    )
 
 
 def _result(run: ReplicatedMetric, names: Sequence[str]) -> MetricResult:

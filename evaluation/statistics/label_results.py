@@ -38,7 +38,7 @@ class ReplicatedArm:
 
 @dataclass(frozen=True)
 class ReplicatedMetric:
-    """One metric of all arms. truth: [rows, columns]; unit: [rows]. units: how many units are resampled.
+    """One metric of all arms. truth: [rows, columns]; unit: [rows]. units: by column, how many units are resampled.
 
     reference: the arm that the others are compared with; None where there is one arm.
     """
@@ -47,7 +47,8 @@ class ReplicatedMetric:
     arms: Sequence[ReplicatedArm]
     reference: str | None
     truth: NDArray[np.float64]
-    units: int
+    unit: NDArray[np.int64]
+    units: Sequence[int]
     clustered: bool
     options: AnalysisOptions
 
@@ -55,7 +56,7 @@ class ReplicatedMetric:
         """Count what an estimate of an arm rests on."""
         truth, influence = self.truth[:, column], arm.sample.influence[column]
         rows = (int((truth == 1).sum()), int((truth == 0).sum()))
-        return Sizes(self.units, influence.groups, rows, self.clustered, _kind(self.metric), influence.trials)
+        return Sizes(self.units[column], influence.groups, rows, self.clustered, _kind(self.metric), influence.trials)
 
 
 def label_result(run: ReplicatedMetric, column: int) -> LabelResult:

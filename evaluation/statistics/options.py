@@ -10,6 +10,7 @@ from evaluation.metrics.metrics import METRICS
 from evaluation.statistics.thresholds import Rule, RuleType
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles, ArmFilesType, FilesType
+from evaluation.tables.subgroups import By, ByType
 from shards.terminal.options import NamesOf, Number, option
 
 _FILES = "Input and output"
@@ -153,6 +154,13 @@ class AnalysisOptions:
     )
     holm: bool = option(
         False, help="Correct the p-values of all labels and differences together by Holm's method.", group=_INTERVALS
+    )
+    by: tuple[By, ...] = option(
+        (),
+        ByType(),
+        metavar="COLUMN[:CUT...][,...]",
+        help="Columns of the truth that make subgroups, with cuts for numbers: sex,age:40:60:80.",
+        group=_INTERVALS,
     )
     seed: int = option(0, click.IntRange(min=0), help="Seed of the bootstrap.", group=_INTERVALS)
 

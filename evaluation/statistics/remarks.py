@@ -9,7 +9,7 @@ from evaluation.metrics.metrics import AT_THRESHOLD
 from evaluation.statistics.draws import FEWEST, Design
 from evaluation.statistics.estimates import FEWEST_OF_A_CLASS, FEWEST_UNITS
 from evaluation.statistics.options import AnalysisOptions
-from evaluation.statistics.result import LabelResult, MeanResult, MetricResult
+from evaluation.statistics.result import ByResult, LabelResult, MeanResult, MetricResult, SubgroupResult
 from evaluation.tables.comparison import Comparison
 from evaluation.tables.identifiers import some
 from shards.errors import CxrError
@@ -77,8 +77,10 @@ def remarks(
     options: AnalysisOptions,
     designs: Mapping[str, Design],
     results: Mapping[str, MetricResult],
+    subgroups: Mapping[str, Mapping[str, SubgroupResult]],
+    by: Mapping[str, ByResult],
 ) -> tuple[str, ...]:
-    """Warnings as sentences. results: by metric, the first one first."""
+    """Warnings as sentences. results: by metric, the first one first. subgroups: by column and name."""
     labels, mean = results[options.metric[0]].labels, results[options.metric[0]].mean
     return (
         *comparison.warnings,
@@ -87,6 +89,7 @@ def remarks(
         *_about_labels(comparison, labels, mean),
         *_about_differences(labels),
         *_about_undefined(results),
+        *_about_subgroups(subgroups, by),
     )
 
 
@@ -142,6 +145,20 @@ def _about_undefined(results: Mapping[str, MetricResult]) -> Iterator[str]:
         ]
         if found:
             yield f"{metric} has no value for {some(found)}: no threshold, or no row on that side of it."
+
+
+def _about_subgroups(
+    subgroups: Mapping[str, Mapping[str, SubgroupResult]], by: Mapping[str, ByResult]
+) -> Iterator[str]:
+    for column, groups in subgroups.items():
+        few = [f"{group}: {label}" for group, one in groups.items() for label in one.few]
+        not_judged = [f"{group}: {label}" for group, one in groups.items() for label in one.not_judged]
+        if few:
+            yield f"Subgroups by {column} with few of a class, whose intervals are rough: {some(few)}."
+        if not_judged:
+            yield f"Subgroups by {column} with too few of a class to be judged: {some(not_judged)}."
+        if by[column].blank:
+            yield f"{column} is blank in {by[column].blank} rows, which are in none of its subgroups and in no rest."
 
 
 def _about_differences(labels: Mapping[str, LabelResult]) -> Iterator[str]:

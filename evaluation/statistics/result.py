@@ -85,13 +85,53 @@ class MetricResult:
     holm_family: tuple[str, ...] | None = None
 
 
+ByLabelAndArm = dict[str, dict[str, Difference]]
+
+
+@dataclass(frozen=True)
+class RestDifferences:
+    """Each arm's metric in a subgroup less that in the rest of the rows. labels: by label and arm. mean: by arm."""
+
+    labels: ByLabelAndArm = field(default_factory=dict)
+    mean: dict[str, Difference] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SubgroupMetric:
+    """All arms on the rows of one subgroup by one metric."""
+
+    labels: dict[str, LabelResult]
+    mean: MeanResult
+    rest: RestDifferences
+
+
 @dataclass(frozen=True)
 class SubgroupResult:
-    """All arms on the rows of one subgroup. n: how many these are."""
+    """All arms on the rows of one subgroup. n: how many these are. metrics: further ones.
+
+    few: labels with under 50 units of a class. not_judged: those with under 10, which have no values. gaps: `tpr` and
+    `fpr` at the threshold less those of the rest, by label and arm; empty without thresholds.
+    """
 
     n: int
     labels: dict[str, LabelResult]
     mean: MeanResult
+    rest: RestDifferences = field(default_factory=RestDifferences)
+    few: tuple[str, ...] = ()
+    not_judged: tuple[str, ...] = ()
+    gaps: dict[str, ByLabelAndArm] = field(default_factory=dict)
+    metrics: dict[str, SubgroupMetric] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ByResult:
+    """What the subgroups of a column leave out, and which comparisons Holm's p-values of `rest` and `gaps` go over.
+
+    blank: rows without a value. families: by metric (tpr and fpr for the gaps), as `<subgroup>: <arm>: <label>`.
+    """
+
+    blank: int
+    families: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -155,6 +195,7 @@ class BootstrapResult:
     selected_on: dict[str, dict[str, str]] = field(default_factory=dict)
     metrics: dict[str, MetricResult] = field(default_factory=dict)
     subgroups: dict[str, dict[str, SubgroupResult]] = field(default_factory=dict)
+    by: dict[str, ByResult] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The mapping that is written, its keys in the order of docs/statistics.md."""
@@ -168,7 +209,9 @@ class BootstrapResult:
         order = [
             *("metric", "replicates", "level", "seed", "reference", "unit", "units", "over", "different"),
             *("allowed_different", "allow_seen_patients", "allow_unknown_patients", "selected_on", "left_out"),
-            *("warnings", "holm_family", "labels", "mean", "metrics", "subgroups", "inputs", "versions"),
+            *("warnings", "holm_family", "labels", "mean", "metrics", "subgroups"),
+            *(["by"] if self.by else []),
+            *("inputs", "versions"),
         ]
         return {"format_version": FORMAT_VERSION, **{key: content[key] for key in order}}
 
@@ -210,6 +253,7 @@ def result_from_json(content: JsonValue) -> BootstrapResult:
         versions=_each(content.at("versions"), JsonValue.text),
         metrics=content.optional("metrics", lambda metrics: _each(metrics, _metric)) or {},
         subgroups=content.optional("subgroups", _subgroups) or {},
+        by=content.optional("by", lambda by: _each(by, _by)) or {},
     )
 
 
@@ -251,7 +295,34 @@ def _subgroups(entry: JsonValue) -> dict[str, dict[str, SubgroupResult]]:
 
 
 def _subgroup(entry: JsonValue) -> SubgroupResult:
-    return SubgroupResult(entry.at("n").whole(), _each(entry.at("labels"), _label), _mean(entry.at("mean")))
+    own = _subgroup_metric(entry)
+    return SubgroupResult(
+        entry.at("n").whole(),
+        own.labels,
+        own.mean,
+        own.rest,
+        entry.optional("few", JsonValue.texts) or (),
+        entry.optional("not_judged", JsonValue.texts) or (),
+        entry.optional("gaps", lambda gaps: _each(gaps, _by_label_and_arm)) or {},
+        entry.optional("metrics", lambda metrics: _each(metrics, _subgroup_metric)) or {},
+    )
+
+
+def _subgroup_metric(entry: JsonValue) -> SubgroupMetric:
+    rest = entry.optional("rest", _rest) or RestDifferences()
+    return SubgroupMetric(_each(entry.at("labels"), _label), _mean(entry.at("mean")), rest)
+
+
+def _rest(entry: JsonValue) -> RestDifferences:
+    return RestDifferences(_by_label_and_arm(entry.at("labels")), _each(entry.at("mean"), _difference))
+
+
+def _by_label_and_arm(entry: JsonValue) -> ByLabelAndArm:
+    return _each(entry, lambda label: _each(label, _difference))
+
+
+def _by(entry: JsonValue) -> ByResult:
+    return ByResult(entry.at("blank").whole(), _each(entry.at("families"), JsonValue.texts))
 
 
 def _value(entry: JsonValue) -> Value:

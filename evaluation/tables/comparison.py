@@ -12,6 +12,7 @@ from evaluation.tables.leakage import NOTHING_ALLOWED, Allowed, Leaks, leaks
 from evaluation.tables.patients import PATIENT
 from evaluation.tables.provenance import ArmTables, Draw, draws_of
 from evaluation.tables.sidecar import Sidecar
+from evaluation.tables.subgroups import By, Subgroups, subgroups
 from evaluation.tables.table import Table, TableError
 from evaluation.tables.truth import Truth, TruthOrigin
 
@@ -55,7 +56,7 @@ class Comparison:
     truth: [rows, labels], 1, 0, or NaN where it is uncertain or unknown: such a row is left out of the label.
     unit: [rows], the resampled unit of each row, 0-based. clustered: some unit has more than one row.
     different: in what the arms' sidecars disagree. allowed: what of it was allowed. leaks: what the weights have seen
-    of the rows, and was allowed. warnings: sentences for the person who reads the result.
+    of the rows, and was allowed. subgroups: by column. warnings: sentences for the person who reads the result.
     """
 
     labels: tuple[str, ...]
@@ -70,6 +71,7 @@ class Comparison:
     truth_origin: TruthOrigin
     allowed: tuple[str, ...] = ()
     leaks: Leaks = field(default_factory=Leaks)
+    subgroups: dict[str, Subgroups] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -85,11 +87,13 @@ def compare(
     probabilities: bool = False,
     allowed: Collection[str] = (),
     leakage: Allowed = NOTHING_ALLOWED,
+    by: Sequence[By] = (),
 ) -> Comparison:
     """Join by id. cluster: the truth's column to resample; None takes the patient where one is named, else the id.
 
     probabilities: refuse scores outside 0..1. allowed: in what the arms may differ beside their weights
-    (`evaluation.tables.agreement.DIFFERENCES`). leakage: whether the weights may have seen the rows. Raises TableError
+    (`evaluation.tables.agreement.DIFFERENCES`). leakage: whether the weights may have seen the rows. by: columns that
+    make subgroups. Raises TableError
     where an id is missing on either side, the ids are of different columns, a score is none, the cluster column is
     missing or blank, there are fewer than two units, or arms may not be compared.
     """
@@ -128,6 +132,7 @@ def compare(
         different=agreed.different,
         allowed=agreed.allowed,
         leaks=leaked,
+        subgroups={one.column: _subgroups(truth, one, order, ids) for one in by},
         left_out=_left_out(truth, tables, labels),
         warnings=(*agreed.remarks, *leaked.remarks, *_warnings(truth, tables, arms, joined)),
         truth_origin=truth.origin,
@@ -177,6 +182,17 @@ def _units(truth: Truth, cluster: str | None) -> tuple[str, list[str]]:
             "a row of unknown cluster cannot be resampled. Fill it in, or leave the rows out of truth and predictions"
         )
     return cluster, column
+
+
+def _subgroups(truth: Truth, by: By, order: NDArray[np.int64], ids: Sequence[str]) -> Subgroups:
+    """The subgroups of the rows in their order. Raises TableError for a column that the truth has not."""
+    if by.column not in truth.groups:
+        raise TableError(
+            f"--by {by.column}: {truth.source} has no such column that is the same in all rows of a {truth.id_name}: "
+            f"choose of {', '.join(map(str, truth.groups))}"
+        )
+    column = [str(value) for value in truth.groups[by.column]]
+    return subgroups(by, [column[row] for row in order], ids)
 
 
 def _left_out(truth: Truth, tables: Sequence[Table], labels: Sequence[str]) -> LeftOut:

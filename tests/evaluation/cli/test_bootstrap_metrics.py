@@ -137,3 +137,15 @@ def test_the_brier_score_refuses_what_is_no_probability(folder: Path) -> None:
     done = run(*arms, "--replicates", 400, "--metric", "auroc,brier")
     assert done.exit_code == 1
     assert "not a probability between 0 and 1" in done.output
+
+
+def test_a_column_that_varies_within_a_study_or_is_missing_makes_no_subgroups(folder: Path) -> None:
+    arms = ("--labels", folder / "truth.csv", "--model", folder / "a.csv", "--output", folder / "r.json")
+    done = run(*arms, "--replicates", 400, "--by", "sex")
+    assert done.exit_code == 1
+    assert "truth.csv has no such column that is the same in all rows of a key: choose of patient_id" in done.output
+    done = run(*arms, "--replicates", 400, "--by", "patient_id")
+    assert done.exit_code == 1
+    assert "60 different values" in done.output
+    done = run(*arms, "--replicates", 400, "--by", "age:9:3")
+    assert done.exit_code == 2
