@@ -19,5 +19,9 @@ class TrainingError(CxrError):
     """Training that cannot start or continue: a missing device, too few samples, a loss that is not a number."""
 
 
+class PreemptedError(CxrError):
+    """A training that was asked to stop, and has written its checkpoint: the same call again resumes it."""
+
+
 class StudyError(CxrError):
     """A study file, or the folder of a study, that cannot be used as asked."""

@@ -6,13 +6,17 @@ Safe at any time: what is finished is judged, what is missing is listed, and not
 import dataclasses
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.compare_files import bootstrap
 from evaluation.metrics.metrics import METRICS
+from evaluation.report.gains import gain_tables
 from evaluation.report.page import write_report
+from evaluation.report.study import Result
+from evaluation.report.tables import gain_view
 from evaluation.statistics.holm import holm
 from evaluation.statistics.options import BootstrapOptions
 from evaluation.statistics.remarks import missing_thresholds
@@ -21,16 +25,16 @@ from evaluation.studies.cell_predictions import predict_cell, predictions_path
 from evaluation.studies.options import StudyOptions
 from evaluation.studies.tables import write_cells, write_gains
 from evaluation.tables.arm_files import ArmFiles
-from shards.durable import write_json_atomically
+from shards.durable import write_atomically, write_json_atomically
 from shards.errors import CxrError
 from shards.json_value import parse_json
 from training.errors import StudyError
 from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of
-from training.studies.records import FINISHED, CellState, cell_record, cell_state
+from training.studies.records import FINISHED, STUDY_FILE, CellState, cell_record, cell_state
 from training.studies.shared_inputs import SharedInputs
 from training.studies.study_file import read_study
 
-STUDY_FILE, RESULTS, REPORT = "study.yaml", "results", "report.html"
+RESULTS, REPORT, FIGURES = "results", "report.html", "figures"
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +86,7 @@ def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judge
     write_cells(folder.output, cells, judged.states)
     write_gains(folder.output, judged.results)
     write_report(folder.output, folder.output / REPORT, with_images=options.with_images, missing=judged.missing)
+    _draw(judged)
     return judged
 
 
@@ -196,6 +201,20 @@ def _correct(judged: Judged) -> None:
             name = comparison.name if position == 0 else f"{comparison.name}-{metric}"
             write_json_atomically(judged.folder.output / RESULTS / f"{name}.json", changed.as_json())
         judged.results[number] = (comparison, metric, changed)
+
+
+def _draw(judged: Judged) -> None:
+    """Write figures/: the figures of the report's results as SVG, AUROC over the label fraction."""
+    name = judged.folder.output.name
+    results = [Result(f"{RESULTS}/{one.name}", content) for one, _, content in judged.results]
+    for number, table in enumerate(gain_tables(results)[0]):
+        view = gain_view(table, f"{name}{number}")
+        for panel in (*view.first_figures, *view.figures):
+            stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.setting.dataset}-{panel.title}").strip("-").lower()
+            path = judged.folder.output / FIGURES / f"{stem}.svg"
+            path.parent.mkdir(exist_ok=True)
+            with write_atomically(path) as file:
+                file.write(panel.svg.encode())
 
 
 def _differences(result: BootstrapResult) -> Iterator[tuple[str, str, Difference]]:

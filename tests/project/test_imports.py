@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ingest.phantom",
     },
     "training": {*_LOADING, "shards.terminal"},  # the range of views that the options of augmentation make
-    "training.processes": {*_LOADING, "training"},
+    "training.processes": {*_LOADING, "shards.terminal", "training"},
     "training.backbones": {*_LOADING, "shards.terminal", "training", "training.processes"},
     "training.moco": {"training", "training.processes", "training.backbones"},
     "training.runs": {*_FORMAT, "training", "training.processes", "training.backbones"},

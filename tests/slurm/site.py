@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,7 +27,7 @@ EPOCHS, BATCH = 4, 4
 PATIENCE_S = 600
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
 
-STUDY = {
+STUDY: dict[str, Any] = {
     "study_version": 1,
     "name": "minute",
     "datasets": {"chexpert": {"shards": "shards of phantoms", "splits": {"train": None, "valid": None, "test": None}}},

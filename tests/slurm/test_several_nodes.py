@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,23 +24,50 @@ OPTIONS = {
 }
 
 
+def study_of_two_nodes(folder: Path, options: Mapping[str, Any]) -> Path:
+    """Write a dataset, a study of one pretraining and a site file into a folder; the study's output."""
+    output = folder / "study"
+    (output / "logs").mkdir(parents=True)
+    write_small_dataset(folder / "shards of phantoms")
+    study, _ = write_files(folder, folder)
+    content = {**STUDY, "datasets": {"chexpert": {"shards": "shards of phantoms"}}, "pretraining": {"tiny": options}}
+    study.write_text(yaml.safe_dump(content))
+    return output
+
+
+def pretraining(folder: Path, output: Path) -> list[str]:
+    """The command of the study's pretraining."""
+    words = ("sweep", folder / "minute.yaml", "--output", output, "--data", folder, "--only", "runs/*", "--threads", 1)
+    return [str(word) for word in words]
+
+
+def submit_on_two_nodes(cluster: Cluster, folder: Path) -> str:
+    """Submit it with a process on each of two nodes; the job's id."""
+    flags = ["--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=10", "--gres=none"]
+    output = folder / "study"
+    return cluster.run(
+        *("sbatch", "--parsable", *flags, f"--output={output}/logs/pretrain-%j.out"),
+        *(str(ROOT / "slurm/stage.sbatch"), str(folder / "site of tests.env"), "0"),
+        *("cxr-train", *pretraining(folder, output)),
+        env={"MASTER_ADDR": "localhost"},  # both nodes are this machine, and no network knows their names
+    ).strip()
+
+
+def undisturbed_of_two_nodes(folder: Path) -> Path:
+    """The run that two processes make which nobody stops."""
+    alone = [sys.executable, "-c", "from training.cli.main import main; main()"]
+    alone += pretraining(folder, folder / "undisturbed")
+    port = free_port()
+    processes = [subprocess.Popen(alone, env=os.environ | as_rank(rank, 2, port)) for rank in range(2)]
+    assert [process.wait(PATIENCE_S) for process in processes] == [0, 0]
+    return folder / "undisturbed" / "runs" / "tiny-seed0"
+
+
 def test_two_nodes_train_one_run_that_is_preempted_and_ends_with_the_bits_of_one_that_is_not(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    output = tmp_path / "study"
-    (output / "logs").mkdir(parents=True)
-    write_small_dataset(tmp_path / "shards of phantoms")
-    study, site = write_files(tmp_path, tmp_path)
-    content = {**STUDY, "datasets": {"chexpert": {"shards": "shards of phantoms"}}, "pretraining": {"tiny": OPTIONS}}
-    study.write_text(yaml.safe_dump(content))
-    flags = ["--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=10", "--gres=none"]
-    command = ["cxr-train", "sweep", str(study), "--output", str(output), "--data", str(tmp_path), "--only", "runs/*"]
-    submitted = cluster.run(
-        *("sbatch", "--parsable", *flags, f"--output={output}/logs/pretrain-%j.out"),
-        *(str(ROOT / "slurm/stage.sbatch"), str(site), "0", *command, "--threads", "1"),
-        env={"MASTER_ADDR": "localhost"},  # both nodes are this machine, and no network knows their names
-    )
-    job = submitted.strip()
+    output = study_of_two_nodes(tmp_path, OPTIONS)
+    job = submit_on_two_nodes(cluster, tmp_path)
     wait_for(output / "runs" / "tiny-seed0" / "metrics.jsonl", 1, output)
     cluster.run("scancel", "--batch", "--signal=USR1", job)
     assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
@@ -48,9 +77,4 @@ def test_two_nodes_train_one_run_that_is_preempted_and_ends_with_the_bits_of_one
     assert said.count("Stopped by SIGUSR1 after step") == 1
     assert "in each of 2 processes" in said
     assert "preempted: back into the queue" in said
-    alone = [sys.executable, "-c", "from training.cli.main import main; main()", *command[1:], "--threads", "1"]
-    alone[alone.index(str(output))] = str(tmp_path / "undisturbed")
-    port = free_port()
-    processes = [subprocess.Popen(alone, env=os.environ | as_rank(rank, 2, port)) for rank in range(2)]
-    assert [process.wait(PATIENCE_S) for process in processes] == [0, 0]
-    assert_equal(final_state(output / "runs" / "tiny-seed0"), final_state(tmp_path / "undisturbed/runs/tiny-seed0"))
+    assert_equal(final_state(output / "runs" / "tiny-seed0"), final_state(undisturbed_of_two_nodes(tmp_path)))

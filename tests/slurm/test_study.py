@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,7 @@ def test_usr1_requeues_a_pretraining_that_goes_on_where_it_stopped(cluster: Clus
 def test_usr1_requeues_a_fine_tuning(submitted: Submitted) -> None:
     said = logs(submitted.output)
     assert said.count("preempted: back into the queue") == 2
+    assert re.search(r"cells/\S+finetune\S+: resumes after step \d+ of", said), said
     assert len(list(submitted.output.glob("cells/*/done.json"))) == 4
 
 

@@ -32,8 +32,8 @@ def pretrain(ctx: click.Context, /, options: PretrainOptions) -> None:
     Started by srun or torchrun in several processes, one for each GPU, these train one run together: batch, learning
     rate and queue are those of the run, whatever the number of processes.
 
-    The same command resumes a run that was stopped. SIGUSR1, SIGTERM and a time limit stop it after the step under
-    way, with a checkpoint and exit status 75.
+    The same command resumes a run that was stopped. SIGUSR1, SIGTERM, the first Ctrl-C and a time limit stop it after
+    the step under way, with a checkpoint and exit status 75; a second Ctrl-C ends it at once.
     """
     from training.pretraining.command import Outcome, pretrain
 

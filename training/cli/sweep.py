@@ -21,11 +21,13 @@ def sweep(ctx: click.Context, /, options: SweepOptions) -> None:
     """Train all models of a study.
 
     Reads a study file (YAML; recipes/study_*.yaml are shipped) and the datasets of shards that it names. Writes DIR:
-    study.yaml, a directory for each pretraining run in runs/, one for each model (cell) in cells/, and embeddings/.
+    study.yaml (with the value of every option), a directory for each pretraining run in runs/ and for each model (cell)
+    in cells/, and embeddings/.
 
     Pretraining runs come first, then the cells. What is finished stays, so the same command again does what is
     missing; several sweeps of one DIR share the work. A cell that fails is named and stops no other; the exit status
-    is 1 then. SIGUSR1, SIGTERM and Ctrl-C stop it with exit status 75.
+    is 1 then. SIGUSR1, SIGTERM and the first Ctrl-C stop it with exit status 75, after a checkpoint of the pretraining
+    or fine-tuning under way; a second Ctrl-C ends it at once.
     """
     from training.studies.cells import listed_paths, select_cells
     from training.studies.study_file import read_study, study_path
@@ -71,6 +73,7 @@ def _trained(study: "Study", selection: "Selection", options: SweepOptions) -> "
         device=options.device,
         threads=options.threads or available_threads(),
         stage_to=options.stage_to,
+        checkpoint_minutes=options.checkpoint_minutes,
     )
     task = Task(options.task_index or 0, options.task_count or 1)
     try:
@@ -90,6 +93,10 @@ def _say_costs(study: "Study", selection: "Selection", options: SweepOptions) ->
     click.echo(f"{found.cells} cells, {found.cells_done} of them done")
     click.echo(f"{found.runs} pretraining runs, {found.runs_done} of them done")
     click.echo(f"{len(comparisons_of(study))} comparisons in the whole study")
+    click.echo(
+        f"{found.jobs} jobs to come: {found.runs - found.runs_done} pretraining runs, {found.embeddings} embeddings of "
+        f"a split, {found.cells - found.cells_done} cells"
+    )
     for work in found.work:
         rate = f"{work.rate:,.1f} images/s ({work.source})"
         click.echo(f"  {work.kind:8} {work.backbone:12} {work.images:>14,.0f} images at {rate}: {work.hours:,.1f} h")

@@ -48,7 +48,9 @@ def finetune(options: FinetuneOptions) -> Fitted:
 
     Trains on one augmented view of each image of the label fraction, and keeps the epoch with the best mean AUROC on
     the valid split (on held-out training patients where there is none). Sets torch's number of CPU threads.
-    Raises as `probe` does, and TrainingError where the loss stops being a number.
+    SIGUSR1, SIGTERM, the first Ctrl-C and a time limit stop it after the step under way: it writes a checkpoint and
+    raises PreemptedError, and the same call resumes it. Raises as `probe` does, TrainingError for a loss that is not a
+    number, and RunError for a folder that another process trains in.
     """
     return _fit(options, train_network)
 

@@ -37,6 +37,7 @@ from training.options import (
     AugmentationOptions,
     RowOptions,
 )
+from training.processes.stopping_options import StoppingOptions
 
 _DATA, _BACKBONE, _LABELS = "Data", "Backbone", "Labels"
 _TRAINING, _LEAKAGE = "Training", "Leakage"
@@ -302,7 +303,7 @@ class OptimizationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneOptions(AugmentationOptions, OptimizationOptions, SupervisedOptions):
+class FinetuneOptions(StoppingOptions, AugmentationOptions, OptimizationOptions, SupervisedOptions):
     """Options of `cxr-train finetune`. stage_to: folder of the node to which the shards that are read are copied."""
 
     method: ClassVar[str] = "finetune"

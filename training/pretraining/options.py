@@ -23,10 +23,10 @@ from training.options import (
     RowOptions,
     with_row_filter,
 )
-from training.processes.time_limit import seconds_of
+from training.processes.stopping_options import CHECKPOINTS, StoppingOptions
 
 _RUN, _METHOD, _OPTIMIZATION = "Run", "Method", "Optimization"
-_MONITORING, _CHECKPOINTS = "Monitoring", "Checkpoints"
+_MONITORING = "Monitoring"
 
 
 class Epochs(click.ParamType[tuple[int, ...]]):
@@ -41,19 +41,6 @@ class Epochs(click.ParamType[tuple[int, ...]]):
         if not isinstance(words, (list, tuple)) or not all(str(word).strip().isdecimal() for word in words):
             self.fail(f"{value!r} is not a list of epochs such as 12,18", param, ctx)
         return tuple(sorted(int(word) for word in words))
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, as a number or as a duration in Slurm's notation."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """Parse the duration into seconds."""
-        try:
-            return seconds_of(str(value))
-        except ValueError as error:
-            self.fail(f"{error}: give seconds, HH:MM:SS or D-HH:MM:SS", param, ctx)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,24 +220,15 @@ class _MonitoringOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CheckpointOptions:
+class _CheckpointOptions(StoppingOptions):
     """When the run is written and when it stops."""
 
     checkpoint_every: int = option(
         0,
         click.IntRange(min=0),
-        help="Number of steps between checkpoints, beside the one after each epoch; 0: after epochs only.",
-        group=_CHECKPOINTS,
+        help="Number of steps between checkpoints, beside those after each epoch and by the clock; 0: none by steps.",
+        group=CHECKPOINTS,
         changes_weights=False,
-    )
-    time_limit: float | None = option(
-        None,
-        Duration(),
-        metavar="SECONDS|[D-]HH:MM:SS",
-        help="Stop before this time has passed, with a checkpoint and exit status 75.",
-        group=_CHECKPOINTS,
-        changes_weights=False,
-        unset="Slurm's, where SLURM_JOB_END_TIME says it",
     )
 
 
@@ -288,7 +266,7 @@ class _MachineOptions:
     )
 
 
-_OF_ONE_START = ("stage_to", "time_limit")
+_OF_ONE_START = ("stage_to", "time_limit", "checkpoint_minutes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +283,7 @@ class PretrainOptions(
     """Options of `cxr-train pretrain`; the defaults are those of the published MoCo-CXR code (see recipes/), but for
     mask_same_image and batch_norm.
 
-    stage_to and time_limit belong to one start of the run and are no part of its config.
+    stage_to, time_limit and checkpoint_minutes belong to one start of the run and are no part of its config.
     """
 
     def resolved(self, *, device: str, threads: int) -> "PretrainOptions":

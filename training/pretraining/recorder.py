@@ -14,7 +14,7 @@ from typing import Self
 from shards.loading.loaders import TwoViewLoader
 from training.backbones.description import BackboneDescription, Provenance
 from training.backbones.networks import backbone_weights
-from training.errors import RunError, TrainingError
+from training.errors import TrainingError
 from training.moco.health import RankWatch
 from training.pretraining.checkpoint_state import RunState
 from training.pretraining.trainer import Trainer
@@ -22,7 +22,7 @@ from training.processes.ranks import Ranks
 from training.runs.backbone_from import save_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, prune_checkpoints, save_checkpoint
 from training.runs.directory import write_last
-from training.runs.full_disk import may_pass, reason
+from training.runs.full_disk import saved
 from training.runs.metrics_log import MetricsLog, read_metrics
 from training.runs.throughput import Clock
 
@@ -130,21 +130,8 @@ class Recorder:
             )
 
     def _write_checkpoint(self, insist: bool) -> Path | None:
-        trainer = self._trainer
         self._refuse_divergence(weights=True)
-        try:
-            return self._save()
-        except OSError as error:
-            path, steps = checkpoint_path(self._run, trainer.steps), checkpoint_steps(self._run)
-            newest = f"the newest is that of step {steps[-1]}" if steps else "there is none yet"
-            what = f"{path} cannot be written: {reason(error)}; {newest}."
-            if insist or not may_pass(error):
-                raise RunError(
-                    f"{what} Make space (or see to the quota or the disk), then run the same command again: it "
-                    "resumes from the newest checkpoint."
-                ) from error
-            _log.warning("%s Training continues; the next checkpoint due is the next attempt.", what)
-            return None
+        return saved(self._run, self._trainer.steps, self._save, insist=insist)
 
     def _refuse_divergence(self, *, weights: bool) -> None:
         """Raise TrainingError if a loss since the last line, or a weight, is lost; names the last good checkpoint.

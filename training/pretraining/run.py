@@ -2,6 +2,7 @@
 
 import enum
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,7 @@ class Run:
         self.total_steps = options.epochs * len(self.loader)
         self.seconds, self.processes_before = 0.0, ranks.world_size
         self.start_digest: str | None = None
+        self._written = time.monotonic()  # when the newest checkpoint was
         # A run that resumes takes its weights from the checkpoint, and no longer needs the file that it began with.
         new = resume_from is None and not imported
         init = options.init if new else "random"
@@ -112,11 +114,12 @@ class Run:
                 recorder.clock.images += len(batch.sample_id) * ranks.world_size
                 bar.advance(1, **(recorder.write_line(self._knn_figures) if self._line_is_due() else {}))
                 limit.note_step(watch.lap())
-                stopping = self._is_to_stop(stop, limit)
+                stopping, due = self._is_to_stop(stop, limit)
                 watch.lap()  # waiting for the other processes is no part of a checkpoint
-                if stopping or self._checkpoint_is_due():
+                if stopping or due or self._checkpoint_is_due():
                     checkpoint = recorder.write_checkpoint(insist=stopping or trainer.steps == total)
                     limit.note_checkpoint(watch.lap())
+                    self._written = time.monotonic()
                 if stopping:
                     ranks.say(
                         f"Stopped by {stop.reason} after step {trainer.steps} of {total}: {checkpoint} is "
@@ -161,20 +164,24 @@ class Run:
         if self.trainer.steps == 0 and self.ranks.leads:
             write_two_views(self.options.output, batch)
 
-    def _is_to_stop(self, stop: StopRequest, limit: TimeLimit) -> bool:
-        """Decide whether to stop after this step, the same on all ranks.
+    def _is_to_stop(self, stop: StopRequest, limit: TimeLimit) -> tuple[bool, bool]:
+        """Decide whether to stop after this step, and whether a checkpoint is due by the clock, the same on all ranks.
 
-        Several ask each other every AGREE_EVERY steps.
+        Several ask each other every AGREE_EVERY steps; the first one's clock counts.
         """
-        steps, ranks = self.trainer.steps, self.ranks
+        steps, ranks, minutes = self.trainer.steps, self.ranks, self.options.checkpoint_minutes
         if limit.is_near(AGREE_EVERY if ranks.world_size > 1 else 1):
             stop.ask(limit.name)
         if steps == self.total_steps or (ranks.world_size > 1 and steps % AGREE_EVERY):
-            return False
-        if not ranks.any(bool(stop)):
-            return False
+            return False, False
+        due = bool(minutes) and ranks.leads and time.monotonic() - self._written >= 60 * minutes
+        asked = bool(stop)
+        if not ranks.any(asked or due):
+            return False, False
+        if not ranks.any(asked):
+            return False, True
         stop.ask(next(reason for reason in ranks.share(stop.reason) if reason))
-        return True
+        return True, False
 
     def _line_is_due(self) -> bool:
         steps = self.trainer.steps

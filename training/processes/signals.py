@@ -6,6 +6,7 @@ DALI and tensorboard work with threads (`test_a_run_has_no_helper_processes_that
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -33,11 +34,17 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Note SIGUSR1, SIGTERM and the first Ctrl-C instead of dying of them; a second Ctrl-C ends the process at once.
 
-    What they did before is put back afterwards.
+    What they did before is put back afterwards; a handler of the program around it then hears of the signal too, so
+    that a request that came with the last step is not lost. In another thread than the main one nothing is changed.
     """
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    heard: list[signal.Signals] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
+        heard.append(signal.Signals(number))
         request.ask(signal.Signals(number).name)
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
@@ -48,3 +55,5 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if heard and callable(before[heard[0]]) and before[heard[0]] is not signal.default_int_handler:
+            signal.raise_signal(heard[0])

@@ -2,10 +2,14 @@
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from training.errors import RunError
+from training.runs.checkpoints import checkpoint_path, checkpoint_steps
+
+_log = logging.getLogger(__name__)
 
 _MAY_PASS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
@@ -21,6 +25,27 @@ def may_pass(error: OSError) -> bool:
 def reason(error: OSError) -> str:
     """Return the system's words for an error, without number and path."""
     return error.strerror or str(error)
+
+
+def saved(run: Path, step: int, save: Callable[[], Path], *, insist: bool) -> Path | None:
+    """Write the checkpoint of a step by `save`, and return its path.
+
+    None, with a warning, if the disk does not take it for now (`may_pass`): training continues, and the next one due is
+    the next attempt. Raises RunError instead if `insist`.
+    """
+    try:
+        return save()
+    except OSError as error:
+        steps = checkpoint_steps(run)
+        newest = f"the newest is that of step {steps[-1]}" if steps else "there is none yet"
+        what = f"{checkpoint_path(run, step)} cannot be written: {reason(error)}; {newest}."
+        if insist or not may_pass(error):
+            raise RunError(
+                f"{what} Make space (or see to the quota or the disk), then run the same command again: it "
+                "resumes from the newest checkpoint."
+            ) from error
+        _log.warning("%s Training continues; the next checkpoint due is the next attempt.", what)
+        return None
 
 
 @contextlib.contextmanager

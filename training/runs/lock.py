@@ -1,11 +1,13 @@
 """Let one process at a time train in a run directory: a lock on the file .lock in it, which the kernel keeps."""
 
+import contextlib
 import errno
 import json
 import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from shards.file_lock import lock_file
@@ -66,6 +68,14 @@ class RunLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Lock a folder for the length of the block. Raises RunError as `RunLock.acquire` does."""
+    with contextlib.closing(RunLock()) as lock:
+        lock.acquire(run)
+        yield
 
 
 def _holder(lock: Path) -> str:

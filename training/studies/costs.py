@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shards.format.dataset import DESCRIPTION
+from shards.format.schema import SPLITS
 from training.downstream.options import AUTO, FinetuneOptions
 from training.downstream.training_length import MOST_VALIDATIONS, training_length
 from training.pretraining.options import PretrainOptions
 from training.runs.files import METRICS
 from training.studies.cells import Cell, RunPlan, Selection, StudyFolder
 from training.studies.records import DONE, FINISHED, cell_record, cell_state
+from training.studies.study_file import KINDS
 
-PRETRAIN, FINETUNE, EMBED = "pretrain", "finetune", "embed"
+PRETRAIN, FINETUNE, EMBED = KINDS
 
 # Images/s of one MoCo step (query forward and backward, key forward) on two cores at 64 px (2-core
 # x86-64, torch 2.14). Work grows with the pixels; a training step without the key encoder takes three
@@ -24,7 +26,7 @@ _FEATURES = {"densenet121": 1024, "resnet50": 2048, "mobilenet_v2": 1280, "convn
 _MEGABYTES = {"resnet18": 45, "densenet121": 28, "resnet50": 94, "mobilenet_v2": 9, "convnext_tiny": 112}
 """Of a file of weights, float32."""
 _CHECKPOINTS = 2
-_FILES_OF_A_CELL, _FILES_OF_A_RUN, _FILES_OF_A_RESULT = 9, 20, 1
+_FILES_OF_A_CELL, _FILES_OF_A_RUN, _FILES_OF_AN_EMBEDDING = 9, 20, 5
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,25 @@ class Work:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is to be trained and what it takes. runs, cells: all; *_done: of these. size: bytes."""
+    """What is to be trained and what it takes. runs, cells: all; *_done: of these. size: bytes.
+
+    embeddings: of a split by some weights, that are still to be computed.
+    """
 
     runs: int
     runs_done: int
     cells: int
     cells_done: int
+    embeddings: int
     work: tuple[Work, ...]
     size: int
     files: int
     unknown: tuple[str, ...]
+
+    @property
+    def jobs(self) -> int:
+        """Pieces of work that are missing: each is done once, whatever the number of processes."""
+        return self.runs - self.runs_done + self.embeddings + self.cells - self.cells_done
 
     @property
     def hours(self) -> float:
@@ -81,18 +92,21 @@ def estimate(place: StudyFolder, selection: Selection) -> Estimate:
     for kind, backbone, size, number in (*_of_runs(place, unfinished, counts), *_of_cells(place, missing, counts)):
         key = (kind, backbone, size)
         images[key] = images.get(key, 0.0) + number
-    measured = _measured(place, selection, counts)
+    rates = {key: (rate, "study file") for key, rate in place.study.rates.items()}
+    rates |= {key: (rate, "measured here") for key, rate in _measured(place, selection, counts).items()}
+    embeddings = sum(len(counts.samples[dataset]) or len(SPLITS) for _, _, dataset in _embedded(missing))
     return Estimate(
         runs=len(selection.runs),
         runs_done=len(runs_done),
         cells=len(selection.cells),
         cells_done=len(done),
+        embeddings=embeddings,
         work=tuple(
-            Work(kind, backbone, number, *_rate(kind, backbone, size, measured))
+            Work(kind, backbone, number, *(rates.get((kind, backbone)) or _assumed(kind, backbone, size)))
             for (kind, backbone, size), number in images.items()
         ),
         size=bytes_of(place, Selection(tuple(unfinished), tuple(missing))),
-        files=len(missing) * _FILES_OF_A_CELL + len(unfinished) * _FILES_OF_A_RUN,
+        files=len(missing) * _FILES_OF_A_CELL + len(unfinished) * _FILES_OF_A_RUN + embeddings * _FILES_OF_AN_EMBEDDING,
         unknown=counts.unknown,
     )
 
@@ -104,11 +118,15 @@ def bytes_of(place: StudyFolder, selection: Selection) -> int:
     for run in selection.runs:
         backbone = _options(place, run).backbone
         total += 2 * _weights(backbone) + _CHECKPOINTS * 5 * _weights(backbone)
-    embedded = {(c.run.path, c.arm.name, c.target.dataset) for c in selection.cells if c.method == "probe"}
     by_path = {cell.run.path: _options(place, cell.run).backbone for cell in selection.cells}
-    for path, _, dataset in embedded:
+    for path, _, dataset in _embedded(selection.cells):
         total += sum(counts.samples.get(dataset, {}).values()) * (_FEATURES.get(by_path[path], 512) * 4 + 8)
     return int(total + sum(_weights(by_path[cell.run.path]) for cell in selection.cells))
+
+
+def _embedded(cells: Iterable[Cell]) -> set[tuple[str, str, str]]:
+    """What is embedded for probes: run, arm and dataset, each once."""
+    return {(cell.run.path, cell.arm.name, cell.target.dataset) for cell in cells if cell.method == "probe"}
 
 
 def _weights(backbone: str) -> float:
@@ -181,9 +199,7 @@ def _tuning_images(place: StudyFolder, cell: Cell, samples: Mapping[str, int]) -
     return float(length.epochs * length.steps_per_epoch * batch), float(validations * valid + valid + test)
 
 
-def _rate(kind: str, backbone: str, size: int, measured: Mapping[tuple[str, str], float]) -> tuple[float, str]:
-    if (kind, backbone) in measured:
-        return measured[kind, backbone], "measured here"
+def _assumed(kind: str, backbone: str, size: int) -> tuple[float, str]:
     pixels = (64 / size) ** 2
     return _ASSUMED_AT_64.get(backbone, 30.0) * pixels / _PART[kind], "assumed: two CPU cores"
 

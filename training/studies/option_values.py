@@ -15,16 +15,19 @@ from training.studies.entries import Entry
 METHODS: dict[str, type[ProbeOptions] | type[FinetuneOptions]] = {"probe": ProbeOptions, "finetune": FinetuneOptions}
 """The methods of a study and the options of each."""
 
-_OF_THE_CELL = frozenset(
+OF_THE_CELL = frozenset(
     {
         *("shards", "output", "backbone_from", "backbone", "image_size", "at", "preprocessing", "allow_unfinished"),
         *("seen_patients", "weights", "seed", "label_fraction", "fraction_of", "draw"),
     }
 )
 """Options that the study file says in places of its own."""
-_OF_THE_MACHINE = frozenset({"cache", "device", "threads", "stage_to", "time_limit", "checkpoint_every"})
+OF_THE_MACHINE = frozenset(
+    {"cache", "device", "threads", "stage_to", "time_limit", "checkpoint_minutes", "checkpoint_every"}
+)
 """Options of one machine, which the command line of `cxr-train sweep` says."""
-_OF_THE_RUN = frozenset({"shards", "output", "seed"})
+OF_THE_RUN = frozenset({"shards", "output", "seed"})
+"""Options of a pretraining run that the study file says in places of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def shared_settings(entries: Iterable[Entry], place: Entry) -> Settings:
 
 def pretrain_settings(entries: Iterable[Entry], place: Entry) -> Settings:
     """Check what differs from a recipe of `cxr-train pretrain`."""
-    return _checked(entries, place, (PretrainOptions,), _OF_THE_RUN | _OF_THE_MACHINE)
+    return _checked(entries, place, (PretrainOptions,), OF_THE_RUN | OF_THE_MACHINE)
 
 
 def recipe_settings(entry: Entry) -> Settings:
@@ -74,7 +77,7 @@ def _checked(
     entries: Iterable[Entry],
     place: Entry,
     options: tuple[type[Any], ...],
-    taken: frozenset[str] = _OF_THE_CELL | _OF_THE_MACHINE,
+    taken: frozenset[str] = OF_THE_CELL | OF_THE_MACHINE,
 ) -> Settings:
     found = {}
     for entry in entries:

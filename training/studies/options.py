@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from shards.terminal.options import argument, option
+from shards.terminal.options import Number, argument, option
 from training.options import COUNT, DEVICE, FOLDER, MACHINE
+from training.processes.stopping_options import MINUTES
 
 _STUDY, _CHOICE, _TASKS = "Study", "What is trained", "Array tasks and processes"
 
@@ -67,5 +68,12 @@ class SweepOptions:
         FOLDER,
         metavar="DIR",
         help="Copy the samples that are read often to this folder of the node first, checked.",
+        group=MACHINE,
+    )
+    checkpoint_minutes: float = option(
+        MINUTES,
+        Number(min=0),
+        metavar="MINUTES",
+        help="Minutes from one checkpoint of a pretraining or fine-tuning to the next; 0: none by the clock.",
         group=MACHINE,
     )

@@ -1,4 +1,4 @@
-"""What a study's folder says of a cell: cell.json (its options), done.json (when it is finished), failed.json (if not).
+"""Records of a study's folder: study.yaml (resolved), and of each cell its options, that it is done or why it failed.
 
 A cell is done when done.json is there and is of the same options as the study file's now.
 """
@@ -10,15 +10,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shards.durable import json_bytes, write_json_atomically
+import yaml
+
+from shards.durable import json_bytes, write_atomically, write_json_atomically
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.options import free_keys
 from training.options import LATER_AUGMENTATION, Config, with_row_filter
 from training.pretraining.options import EARLIER_VALUES, PretrainOptions
 from training.studies.cells import Cell, RunPlan
-from training.studies.study_file import Study
+from training.studies.option_values import METHODS, OF_THE_CELL, OF_THE_MACHINE, OF_THE_RUN, Settings
+from training.studies.study_file import STUDY_VERSION, Study, Target
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+STUDY_FILE = "study.yaml"
 CELL, DONE, FAILED = "cell.json", "done.json", "failed.json"
 
 MISSING, FINISHED, CHANGED, BROKEN = "missing", "done", "changed", "failed"
@@ -93,6 +101,103 @@ def _run_digest(study: Study, run: RunPlan) -> str:
     values = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
     kept = _without_later(with_row_filter(values, options.row_filter), EARLIER_VALUES)
     return _digest({**kept, "datasets": list(run.pretraining.shards)})
+
+
+def write_study(study: Study, output: Path) -> None:
+    """Write study.yaml: the study file with the value of every option, so that the folder says what was trained.
+
+    It is a study file itself, of the same runs and cells. A recipe that lies beside the study file is copied with it.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    head = f"# {study.path.name} with the value of every option, written by cxr-train sweep.\n"
+    text = yaml.safe_dump(resolved(study), sort_keys=False, allow_unicode=True)
+    contents = {output / STUDY_FILE: (head + text).encode()}
+    for pretraining in study.pretraining:
+        beside = study.path.parent / pretraining.recipe
+        if beside.is_file():
+            contents[output / pretraining.recipe] = beside.read_bytes()
+    for path, content in contents.items():
+        if path.resolve() != study.path.resolve() and not (path.is_file() and path.read_bytes() == content):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(path) as file:
+                file.write(content)
+
+
+def resolved(study: Study) -> dict[str, object]:
+    """A study as a study file holds it, with the value of every option of its runs and methods."""
+    rates: dict[str, dict[str, float]] = {}
+    for (kind, architecture), rate in study.rates.items():
+        rates.setdefault(kind, {})[architecture] = rate
+    content = {
+        "study_version": STUDY_VERSION,
+        "name": study.name,
+        "datasets": {
+            name: {"shards": str(one.shards), "splits": dict(one.splits)} for name, one in study.datasets.items()
+        },
+        "pretraining": {
+            one.name: {
+                "recipe": one.recipe,
+                "shards": list(one.shards),
+                "seeds": list(one.seeds),
+                **explicit(PretrainOptions, one.settings, OF_THE_RUN),
+            }
+            for one in study.pretraining
+        },
+        "arms": {
+            arm.name: _given(
+                {key: value for key, value in vars(arm).items() if key != "name"},
+                *(() if arm.at is None else ("preprocessing",)),
+            )
+            for arm in study.arms
+        },
+        "reference": study.reference,
+        "methods": {name: explicit(METHODS[name], settings, OF_THE_CELL) for name, settings in study.methods.items()},
+        "variants": {
+            name: _given({"methods": one.methods}) | _plain(one.settings) for name, one in study.variants.items()
+        },
+        "run": list(study.run),
+        "targets": [_target(target) for target in study.targets],
+        "seed": study.seed,
+        "evaluation": _given(vars(study.evaluation)),
+        "rates": rates,
+    }
+    return {name: _as_yaml(value) for name, value in content.items()}
+
+
+def explicit(options: "type[DataclassInstance]", settings: Settings, elsewhere: frozenset[str]) -> dict[str, object]:
+    """The value of every option that a study file may give, those left out with their defaults.
+
+    elsewhere: options that the study file says in places of its own.
+    """
+    given = dict(settings.values)
+    values = {}
+    for field in dataclasses.fields(options):
+        if field.name not in elsewhere | OF_THE_MACHINE and not field.name.startswith("allow_"):
+            values[field.name] = given.get(field.name, field.default)
+    return {name: value for name, value in values.items() if value not in (None, (), dataclasses.MISSING)}
+
+
+def _target(target: Target) -> dict[str, object]:
+    own = {key: value for key, value in vars(target).items() if key not in ("settings", "draws")}
+    own["labels"] = "all" if target.labels == ("all",) else target.labels
+    return {**_given(own), "draws": target.draws, **_plain(target.settings)}
+
+
+def _as_yaml(value: object) -> object:
+    """A value of lists, mappings, text and numbers alone."""
+    if isinstance(value, Mapping):
+        return {key: _as_yaml(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_yaml(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _plain(settings: Settings) -> dict[str, object]:
+    return {name: value for name, value in settings.values if value is not None}
+
+
+def _given(values: Mapping[str, object], *left_out: str) -> dict[str, object]:
+    return {key: value for key, value in values.items() if key not in left_out and value not in (None, ())}
 
 
 def cell_state(folder: Path, record: CellRecord) -> CellState:

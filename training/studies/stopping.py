@@ -1,4 +1,4 @@
-"""Stop a sweep on SIGUSR1, SIGTERM or Ctrl-C: the cell under way is left off; a second signal ends the process."""
+"""Stop a sweep on SIGUSR1, SIGTERM or Ctrl-C; a second signal ends the process."""
 
 import contextlib
 import signal
@@ -16,7 +16,9 @@ class Stopped(BaseException):
 def stopped_by_signals() -> Iterator[None]:
     """Raise Stopped on the first signal, wherever the program stands; what signals did before is put back then.
 
-    Every file of a study is whole or absent, so a cell that is left off is trained again by the next sweep.
+    Every file of a study is whole or absent, so a probe that is left off is fitted again by the next sweep. While it
+    pretrains or fine-tunes, `training.processes.signals.stop_on_signals` hears the signals first: the step is finished
+    and a checkpoint written before Stopped is raised, and the next sweep resumes there.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 

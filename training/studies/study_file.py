@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipes import shipped_recipes
 from shards.format.schema import SPLITS
+from training.backbones.architectures import ARCHITECTURES
 from training.choices import FRACTION_OF
 from training.errors import StudyError
 from training.studies.entries import Entry, read_yaml
@@ -27,6 +28,8 @@ STUDY_VERSION = 1
 AGGREGATES = ("image", "study")
 PREPROCESSING = ("run", "imagenet", "dataset")
 OVER = ("patients", "draws")
+KINDS = ("pretrain", "finetune", "embed")
+"""Kinds of work that have a rate."""
 TAIL = 20
 """Replicates outside of an interval, at least, as `cxr-eval bootstrap` wants them."""
 FAMILY = ("target", "method", "backbone", "arm", "variant", "fraction")
@@ -115,7 +118,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file. methods: the settings of each method. run: variants that are trained. seed: of heads, order."""
+    """A study file. methods: the settings of each method. run: variants that are trained. seed: of heads, order.
+
+    rates: images/s by kind of work and architecture, for `--dry-run` where nothing has been measured.
+    """
 
     path: Path
     name: str
@@ -129,13 +135,14 @@ class Study:
     targets: tuple[Target, ...]
     seed: int
     evaluation: Evaluation
+    rates: Mapping[tuple[str, str], float]
 
 
 def read_study(path: Path) -> Study:
     """Read and check a study file. Raises StudyError that names file and key for whatever cannot be used."""
     top = read_yaml(path)
     required = ("study_version", "name", "datasets", "pretraining", "arms", "reference", "methods", "targets")
-    found = top.fields(required, ("variants", "run", "seed", "evaluation"))
+    found = top.fields(required, ("variants", "run", "seed", "evaluation", "rates"))
     version = found["study_version"]
     if version.value != STUDY_VERSION or isinstance(version.value, bool):
         raise version.error(f"this release reads study files of version {STUDY_VERSION}, not {version.value!r}")
@@ -164,6 +171,7 @@ def read_study(path: Path) -> Study:
         targets=targets,
         seed=found["seed"].whole() if "seed" in found else 0,
         evaluation=_evaluation(found.get("evaluation", Entry({}, path, "evaluation"))),
+        rates=_rates(found.get("rates", Entry({}, path, "rates"))),
     )
 
 
@@ -320,6 +328,14 @@ def _evaluation(entry: Entry) -> Evaluation:
         family=found["family"].choices(FAMILY) if "family" in found else (),
         statistics_seed=found["statistics_seed"].whole() if "statistics_seed" in found else 0,
     )
+
+
+def _rates(entry: Entry) -> dict[tuple[str, str], float]:
+    rates = {}
+    for kind, of_kind in entry.fields(optional=KINDS).items():
+        for architecture, rate in of_kind.fields(optional=ARCHITECTURES).items():
+            rates[kind, architecture] = rate.number(0.0, 1e9)
+    return rates
 
 
 def refuse_problems(problems: list[str], what: str) -> None:

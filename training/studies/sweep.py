@@ -2,10 +2,10 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from shards.durable import write_atomically
 from shards.errors import CxrError
 from shards.terminal.progress import duration, progress
 from training.errors import StudyError
@@ -13,13 +13,11 @@ from training.pretraining.command import Outcome
 from training.processes.launch import launch_of
 from training.studies.cells import Cell, RunPlan, Selection
 from training.studies.preflight import preflight
-from training.studies.records import CHANGED, FINISHED, CellState, cell_record, cell_state
+from training.studies.records import CHANGED, FINISHED, CellState, cell_record, cell_state, write_study
 from training.studies.shared_inputs import SharedInputs
 from training.studies.stopping import Stopped
 from training.studies.training_parts import DONE, ELSEWHERE, FAILED, Ended, Place, is_pretrained, train_cell, train_run
 from training.studies.workers import trained_by_workers
-
-STUDY_FILE = "study.yaml"
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ def sweep(
     result = SweepResult(cells=len(cells), already=len(cells) - len(missing))
     todo = Selection(tuple(_runs_of_task(selection, missing, task)), tuple(missing))
     preflight(place, todo)
-    _write_study(place)
+    write_study(place.study, place.output)
     broken = _pretrain(place, todo.runs, result)
     ready = [cell for cell in missing if cell.run.path not in broken]
     for cell in missing:
@@ -90,22 +88,7 @@ def refuse_changed(place: Place, states: dict[str, CellState], *, redo_changed: 
         )
     _log.warning("%d cells are trained again, with the options of now:\n%s", len(changed), "\n".join(lines))
     for path in changed:
-        for file in sorted((place.output / path).iterdir()):
-            if file.is_file():
-                file.unlink()
-
-
-def _write_study(place: Place) -> None:
-    """Copy the study file, and the recipes that lie beside it, so that the folder says what it is."""
-    place.output.mkdir(parents=True, exist_ok=True)
-    beside = [place.study.path.parent / pretraining.recipe for pretraining in place.study.pretraining]
-    copies = {path: place.output / path.relative_to(place.study.path.parent) for path in beside if path.is_file()}
-    for path, target in {place.study.path: place.output / STUDY_FILE, **copies}.items():
-        content = path.read_bytes()
-        if not target.is_file() or target.read_bytes() != content:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with write_atomically(target) as file:
-                file.write(content)
+        shutil.rmtree(place.output / path)
 
 
 def _runs_of_task(selection: Selection, missing: Sequence[Cell], task: Task) -> list[RunPlan]:

@@ -15,17 +15,20 @@ from training.downstream.model_directory import already_done
 from training.downstream.options import FinetuneOptions, ProbeOptions
 from training.downstream.probe import probe
 from training.downstream.start import Start, recorded_options
+from training.errors import PreemptedError
 from training.pretraining.command import Outcome, pretrain
 from training.processes.launch import launch_of
+from training.processes.stopping_options import MINUTES
 from training.runs.directory import read_last
 from training.studies.cells import Cell, RunPlan, StudyFolder
 from training.studies.records import FINISHED, cell_record, cell_state, write_done, write_failed, write_planned
 from training.studies.shared_inputs import SharedInputs
+from training.studies.stopping import Stopped
 
 EMBEDDINGS = "embeddings"
 
-DONE, FAILED, ELSEWHERE = "done", "failed", "elsewhere"
-"""How a part ended. elsewhere: another process is at it."""
+DONE, FAILED, ELSEWHERE, STOPPED = "done", "failed", "elsewhere", "stopped"
+"""How a part ended. elsewhere: another process is at it. stopped: after a checkpoint, by a signal or time limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class Place(StudyFolder):
     device: str
     threads: int
     stage_to: Path | None = None
+    checkpoint_minutes: float = MINUTES
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def train_run(place: Place, run: RunPlan) -> Outcome:
             return Outcome.FINISHED
         options = run.options(place.study, data=place.data, output=place.output)
         threads = None if (folder / "config.yaml").is_file() else place.threads
-        return pretrain(replace(options, device=place.device, threads=threads, stage_to=place.stage_to))
+        options = replace(options, device=place.device, threads=threads, stage_to=place.stage_to)
+        return pretrain(replace(options, checkpoint_minutes=place.checkpoint_minutes))
 
 
 def train_cell(place: Place, cell: Cell, inputs: SharedInputs) -> Ended:
@@ -80,6 +85,8 @@ def train_cell(place: Place, cell: Cell, inputs: SharedInputs) -> Ended:
         try:
             write_planned(folder, record)
             _train(place, cell, inputs)
+        except PreemptedError as error:
+            raise Stopped(str(error)) from error
         except Exception as error:  # noqa: BLE001 - whatever a cell raises, the others are trained
             said = str(error) if isinstance(error, CxrError) else f"{type(error).__name__}: {error}"
             write_failed(folder, said)
@@ -99,7 +106,7 @@ def _train(place: Place, cell: Cell, inputs: SharedInputs) -> None:
         if not _is_trained(start, options):
             probe(start, options, inputs.features)
     else:
-        options = replace(options, stage_to=place.stage_to)
+        options = replace(options, stage_to=place.stage_to, checkpoint_minutes=place.checkpoint_minutes)
         if not _is_trained(start, options):
             finetune(start, options)
 

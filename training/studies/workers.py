@@ -1,5 +1,6 @@
 """Train cells in several processes of one machine, each with its share of the threads and its own shared inputs."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -10,10 +11,11 @@ from multiprocessing.context import SpawnProcess
 from training.studies.cells import Cell
 from training.studies.shared_inputs import SharedInputs
 from training.studies.stopping import Stopped, stopped_by_signals
-from training.studies.training_parts import FAILED, Ended, Place, train_cell
+from training.studies.training_parts import FAILED, STOPPED, Ended, Place, train_cell
 
 LOGS = "logs"
-_END_S = 60.0
+_END_S = 240.0
+"""For the step under way and its checkpoint."""
 
 
 class _Worker:
@@ -37,7 +39,10 @@ class _Worker:
 
 
 def trained_by_workers(place: Place, cells: Sequence[Cell], workers: int) -> Iterator[Ended]:
-    """Train the cells in `workers` processes; how each ended, as they end. A process that dies fails its cell only."""
+    """Train the cells in `workers` processes; how each ended, as they end. A process that dies fails its cell only.
+
+    Raises Stopped where a worker was stopped, by a signal or a time limit; the others are stopped too then.
+    """
     queue = list(cells)
     number = 0
     running: list[_Worker] = []
@@ -49,7 +54,10 @@ def trained_by_workers(place: Place, cells: Sequence[Cell], workers: int) -> Ite
                 number += 1
             ready = wait([worker.pipe for worker in running])
             for worker in [worker for worker in running if worker.pipe in ready]:
-                yield _ended(worker)
+                ended = _ended(worker)
+                if ended.how == STOPPED:
+                    raise Stopped(ended.error)
+                yield ended
                 if not worker.process.is_alive() or not queue:
                     running.remove(worker)
                     worker.pipe.close()
@@ -102,5 +110,8 @@ def _work(number: int, place: Place, pipe: Connection) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             while True:
                 pipe.send(train_cell(place, pipe.recv(), inputs))
-    except (EOFError, BrokenPipeError, Stopped):
+    except Stopped as stopped:
+        with contextlib.suppress(OSError):  # a parent that is stopped itself no longer listens
+            pipe.send(Ended("", STOPPED, str(stopped)))
+    except (EOFError, BrokenPipeError):
         return

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,11 @@ def test_every_cell_is_predicted_and_every_comparison_made(judged: Path) -> None
     assert result["replicates"] == 400
     assert [len(files) for files in result["inputs"]["arms"].values()] == [2, 2]
     assert "<html" in (judged / "report.html").read_text()
+    drawn = sorted(path.name for path in (judged / "figures").iterdir())
+    assert drawn == ["labelled-edema-fine-tuned.svg", "labelled-edema-linear-probe.svg"]
+    for name in drawn:
+        root = ElementTree.parse(judged / "figures" / name).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_predictions_of_a_probe_from_embeddings_are_those_of_its_network(judged: Path, small_study: Path) -> None:

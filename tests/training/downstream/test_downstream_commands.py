@@ -179,7 +179,7 @@ def test_a_recipe_takes_every_option_that_help_lists_under_its_name(method: str,
     values: dict[str, Any] = {"labels": ["Edema", "Pleural Effusion"], "allow-unfinished": True, "scale": [0.8, 1.2]}
     values |= {"allow-seen-patients": True, "allow-unknown-patients": True}
     values |= {"label-fraction": 0.5, "lr": 0.5, "weight-decay": 0.1, "degrees": 3.5, "translate": 0.25, "flip": False}
-    values |= {"epochs": 7, "select-by": ["Edema"], "where": "age > 3"}
+    values |= {"epochs": 7, "select-by": ["Edema"], "where": "age > 3", "checkpoint-minutes": 2.5, "time-limit": 90.0}
     values |= {"crop-area": [0.4, 0.9], "gain": [0.8, 1.2], "offset": [-20.0, 20.0], "gamma": [0.7, 1.4]}
     for option in every_option(method):
         name = option.opts[0].removeprefix("--")

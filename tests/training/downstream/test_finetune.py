@@ -23,7 +23,8 @@ from shards.format.subsets import select
 from tests.shards.small_datasets import write_small_dataset
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.backbone import Backbone
-from training.downstream.finetune import _Best, _FineTuning, finetune, masked_loss
+from training.downstream.fine_tuning import Best, FineTuning, masked_loss
+from training.downstream.finetune import finetune
 from training.downstream.model_directory import results_as_json
 from training.downstream.options import FinetuneOptions
 from training.downstream.start import Start
@@ -223,7 +224,7 @@ def test_samples_whose_labels_are_all_unknown_are_not_trained_on(
         assert list(rows["key"]) == list(train.loc[edema.isin(trained_on), "key"])
         raise EnoughError
 
-    monkeypatch.setattr("training.downstream.finetune.OneViewLoader", recording)
+    monkeypatch.setattr("training.downstream.fine_tuning.OneViewLoader", recording)
     with pytest.raises(EnoughError):
         tune(dataset, tmp_path, missing=missing)
 
@@ -273,7 +274,7 @@ def test_the_epoch_is_chosen_by_the_labels_that_are_named(
         np.testing.assert_array_equal(truth[:, 0], targets(select(dataset, "valid"), LABELS[1:2], PLAIN)[:, 0])
         return 0.5 + int(scores.shape[1])
 
-    monkeypatch.setattr("training.downstream.finetune.mean_auroc", recording)
+    monkeypatch.setattr("training.downstream.fine_tuning.mean_auroc", recording)
     described = tune(dataset, tmp_path / "out", QUICK, LABELS, select_by=LABELS[1:2])
     assert (judged, columns) == ([LABELS[1:2]], [1])
     assert (described["selected_by"], described["best_auroc"]) == (["Pleural Effusion"], 1.5)
@@ -285,7 +286,7 @@ def test_the_epoch_is_chosen_by_the_labels_that_are_named(
 def scripted(monkeypatch: pytest.MonkeyPatch, aurocs: list[float | None]) -> None:
     """Let the epochs be judged so."""
     judgements = iter(aurocs)
-    monkeypatch.setattr("training.downstream.finetune.mean_auroc", lambda *_: next(judgements))
+    monkeypatch.setattr("training.downstream.fine_tuning.mean_auroc", lambda *_: next(judgements))
 
 
 def test_the_weights_of_the_best_epoch_are_kept(
@@ -306,7 +307,7 @@ def test_the_first_best_epoch_wins_and_the_last_one_where_no_auroc_is_defined(au
     best = None
     for epoch, auroc in enumerate(aurocs, start=1):
         if best is None or best.beaten_by(auroc):
-            best = _Best(epoch, auroc, {})
+            best = Best(epoch, auroc, {})
     assert best is not None
     defined = [auroc for auroc in aurocs if auroc is not None]
     expected = aurocs.index(max(defined)) + 1 if defined else len(aurocs)
@@ -317,13 +318,13 @@ def test_without_a_valid_split_held_out_patients_choose_the_epoch_and_valid_stay
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sides: list[set[str]] = []
-    run = _FineTuning.run
+    run = FineTuning.run
 
     def recording(self: Any, train: pd.DataFrame, wanted: Any, judged_on: pd.DataFrame, *rest: Any) -> Any:  # noqa: ANN401
         sides.extend((set(train["patient_id"]), set(judged_on["patient_id"])))
         return run(self, train, wanted, judged_on, *rest)
 
-    monkeypatch.setattr(_FineTuning, "run", recording)
+    monkeypatch.setattr(FineTuning, "run", recording)
     dataset = write_labelled_dataset(tmp_path / "shards", shards={"train-000000": 60, "test-000000": 9})
     described = tune(dataset, tmp_path / "out")
     everyone = set(select(dataset, "train")["patient_id"])

@@ -227,6 +227,16 @@ def test_checkpoints_come_also_every_so_many_steps(options: PretrainOptions, fin
     assert_equal(final_state(options.output), final_state(finished.output))
 
 
+def test_checkpoints_by_the_clock_change_no_bit_and_are_no_part_of_the_config(
+    options: PretrainOptions, finished: PretrainOptions
+) -> None:
+    pretrain(replace(options, checkpoint_minutes=1e-9))
+    assert checkpoint_steps(options.output) == [11, 12]
+    assert_equal(final_state(options.output), final_state(finished.output))
+    assert "checkpoint_minutes" not in (options.output / "config.yaml").read_text()
+    assert PretrainOptions(shards=options.shards, output=options.output).checkpoint_minutes == 15
+
+
 def test_two_datasets_are_one_population_whatever_the_order_they_are_named_in(
     options: PretrainOptions, tiny_shards: Path, tmp_path: Path
 ) -> None:

@@ -53,9 +53,9 @@ def invoke(*args: str) -> Result:
     return CliRunner().invoke(main, args)
 
 
-def start(shards: Path, output: Path) -> subprocess.Popen[str]:
+def start(shards: Path, output: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", "from training.cli.main import main; main()", *arguments(shards, output)],
+        [sys.executable, "-c", "from training.cli.main import main; main()", *arguments(shards, output, *more)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -82,19 +82,39 @@ def undisturbed(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return output
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_with_a_checkpoint_and_status_75_and_the_same_command_goes_on(
-    tiny_shards: Path, tmp_path: Path, undisturbed: Path
+    number: signal.Signals, tiny_shards: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
     run = tmp_path / "run"
     process = start(tiny_shards, run)
-    output = send_after(process, run, 1, signal.SIGTERM)
+    output = send_after(process, run, 1, number)
     assert process.returncode == 75, output
-    assert "Stopped by SIGTERM after step" in output
+    assert f"Stopped by {number.name} after step" in output
     assert "Run the same command again to resume" in output
     last = read_last(run)
     assert last is not None
     assert not last.finished
     assert (run / last.checkpoint).is_file()
+    assert invoke(*arguments(tiny_shards, run)).exit_code == 0
+    assert_equal(final_state(run), final_state(undisturbed))
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once_and_the_same_command_goes_on(
+    tiny_shards: Path, tmp_path: Path, undisturbed: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start(tiny_shards, run)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(read_metrics(run)) < 7:  # the first epoch's checkpoint is there
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.005)
+    process.communicate()
+    assert process.returncode == -signal.SIGINT
     assert invoke(*arguments(tiny_shards, run)).exit_code == 0
     assert_equal(final_state(run), final_state(undisturbed))
 

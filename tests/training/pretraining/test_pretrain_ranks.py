@@ -121,7 +121,7 @@ def stop_and_go_on(folder: Path) -> None:
         for step, stopped in ((1, 4), (6, None)):  # agreed on every four steps: the second wish comes too late
             asked[:] = [step]
             meet_elsewhere()
-            outcome = pretrain(options)
+            outcome = pretrain(replace(options, checkpoint_minutes=1e-9))  # a checkpoint every four steps
             assert outcome is (Outcome.PREEMPTED if stopped else Outcome.FINISHED)
             if stopped:
                 assert checkpoint_steps(options.output)[-1] == stopped

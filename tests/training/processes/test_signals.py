@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -28,6 +29,34 @@ def test_a_signal_is_noted_and_what_it_did_before_is_put_back(number: signal.Sig
         os.kill(os.getpid(), number)
         assert stop.reason == number.name
     assert signal.getsignal(number) is before
+
+
+def test_a_request_that_came_too_late_reaches_the_handler_around_it() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
+    try:
+        with stop_on_signals() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.reason == "SIGTERM"
+            assert not heard
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_in_another_thread_signals_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    found: list[bool] = []
+
+    def work() -> None:
+        with stop_on_signals() as stop:
+            found.append(bool(stop))
+            assert signal.getsignal(signal.SIGTERM) is before
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False]
 
 
 def test_a_second_ctrl_c_ends_the_process_at_once() -> None:

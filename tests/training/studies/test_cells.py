@@ -16,6 +16,7 @@ from tests.training.studies.small_study import changed, write_study
 from training.downstream.options import FinetuneOptions
 from training.errors import StudyError
 from training.studies.cells import cells_of, comparisons_of, runs_of, selected
+from training.studies.records import cell_record
 from training.studies.study_file import fraction_text, read_study
 
 MOCO_CXR = shipped_recipes()["study_moco_cxr"]
@@ -180,10 +181,39 @@ def test_only_selects_cells_and_the_runs_that_they_need() -> None:
     assert "no run and no cell fits --only 'alexnet*'" in nothing.stderr
 
 
-@pytest.mark.parametrize(("name", "cells"), [("study_demo", 32), ("study_radiographs", 44)])
+@pytest.mark.parametrize(("name", "cells"), [("study_demo", 32), ("study_radiographs", 40)])
 def test_the_small_shipped_studies_are_read_and_each_cell_has_options(name: str, cells: int) -> None:
     study = read_study(shipped_recipes()[name])
     found = cells_of(study)
     assert len(found) == cells
     assert all(cell.options(study, data=Path(), output=OUT).shards for cell in found)
     assert all(len(comparison.arms) == 2 for comparison in comparisons_of(study))
+
+
+FIRST_RECORD: dict[str, Any] = {
+    "format_version": 1,
+    "run": "runs/tiny-seed0",
+    "pretraining": "db39b9b629f681c7576b3deaa2edd9002acff8acbab859704475cc7643bab2bc",
+    "arm": {"name": "start", "at": "start", "backbone_from": None},
+    "method": "finetune",
+    "variant": "plain",
+    "target": "edema",
+    "dataset": "labelled",
+    "options": {
+        **{"at": "start", "seed": 0, "labels": ["Edema"], "label_fraction": 0.5, "fraction_of": "patients", "draw": 0},
+        **{"uncertain": "ignore", "missing": "ignore", "epochs": 2, "batch_size": 8, "lr": 0.001, "optimizer": "adam"},
+        **{"weight_decay": 0.0, "schedule": "cosine", "min_steps": 3, "min_total_steps": 400, "select_by": []},
+        **{"precision": "fp32", "degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0},
+    },
+}
+"""cell.json of a fine-tuning as the first release with studies wrote it."""
+
+
+def test_a_cell_of_the_first_release_is_still_the_same_cell(tmp_path: Path) -> None:
+    study = read_study(write_study(tmp_path / "study.yaml"))
+    (cell,) = (one for one in cells_of(study) if one.name == "tiny-start-seed0-finetune-plain-edema-0.5-draw0")
+    assert cell_record(study, cell).as_json().value == FIRST_RECORD
+    content = changed("methods", "finetune", "gain", value=[0.5, 2.0])
+    other = read_study(write_study(tmp_path / "other.yaml", content))
+    (cell,) = (one for one in cells_of(other) if one.name == cell.name)
+    assert cell_record(other, cell).as_json().value["options"] == FIRST_RECORD["options"] | {"gain": [0.5, 2.0]}

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from recipes import shipped_recipes
 from tests.shards.small_datasets import LABELS, write_small_dataset
 from tests.training.labelled_shards import write_labelled_dataset
-from tests.training.studies.small_study import changed, write_study
+from tests.training.studies.small_study import CONTENT, changed, write_study
 from tests.training.studies.small_study import sweep as sweep_into
 from training.cli.main import main as cxr_train
 
@@ -72,7 +72,9 @@ def test_a_dry_run_of_the_paper_s_study_says_cells_runs_hours_and_bytes_without_
     assert time.monotonic() - began < 60
     for said in ("272 cells, 0 of them done", "2 pretraining runs, 0 of them done", "32 comparisons"):
         assert said in result.output
-    assert re.search(r"[\d,.]+ hours of one process, [\d.]+ GB, 2,488 files to come", result.output)
+    # 2 runs; 4 (run, arm) of 3 splits of CheXpert, and as many of Shenzhen, which is not built.
+    assert "298 jobs to come: 2 pretraining runs, 24 embeddings of a split, 272 cells" in result.output
+    assert re.search(r"[\d,.]+ hours of one process, [\d.]+ GB, 2,608 files to come", result.output)
     assert "  pretrain resnet18          4,468,280 images" in result.output  # 20 epochs of 223,414
     assert "neither built nor counted in the study file: shenzhen" in result.output
     assert not (tmp_path / "out").exists()
@@ -89,6 +91,16 @@ def test_a_dry_run_counts_what_is_done_and_takes_the_rates_measured_there(labell
     assert rate is not None, result.output
     done = [json.loads(p.read_text())["seconds"] for p in (tmp_path / "out").glob("cells/*finetune*/done.json")]
     assert float(rate[2].replace(",", "")) == pytest.approx(int(rate[1]) / sum(done), rel=0.1, abs=0.1)
+
+
+def test_a_dry_run_takes_the_rates_of_the_study_file_where_nothing_is_measured(
+    labelled_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "labelled").symlink_to(labelled_root)
+    content = {**CONTENT, "rates": {"pretrain": {"resnet18": 123.0}, "embed": {"densenet121": 5.0}}}
+    said = sweep(write_study(tmp_path / "study.yaml", content), "--dry-run").output
+    assert re.search(r"pretrain resnet18 +\d+ images at 123.0 images/s \(study file\)", said)
+    assert re.search(r"embed +resnet18 .*assumed: two CPU cores", said)
 
 
 def test_the_table_of_shipped_recipes_has_studies_under_sweep() -> None:

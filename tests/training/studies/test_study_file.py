@@ -51,6 +51,9 @@ TARGET = CONTENT["targets"][0]
     [
         (("study_version",), 2, "study_version: this release reads study files of version 1, not 2"),
         (("nonsense",), 1, "nonsense: there is no such key"),
+        (("rates",), {"probe": {"resnet18": 1.0}}, "rates.probe: there is no such key"),
+        (("rates",), {"embed": {"vgg": 1.0}}, "rates.embed.vgg: there is no such key"),
+        (("rates",), {"embed": {"resnet18": 0}}, "rates.embed.resnet18: 0 is not a number above 0"),
         (("name",), "Big Study", "name: 'Big Study' is no name"),
         (("name",), "..", "name: '..' is no name"),
         (("datasets",), {}, "datasets: at least one is needed"),

@@ -202,3 +202,46 @@ def test_a_sweep_that_is_stopped_goes_on_to_the_same_cells(
     while sweep(small_study / "study.yaml", output).exit_code or len(models(output)) < len(CELLS):
         assert time.monotonic() < deadline  # workers of a killed sweep finish the cell that they have
     assert models(output) == models(swept)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_sweep_stopped_in_a_fine_tuning_resumes_it_to_the_same_cells(
+    workers: int, swept: Path, small_study: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(swept, output)
+    for name in CELLS[3:6]:
+        shutil.rmtree(output / "cells" / name)
+    options = ("--checkpoint-minutes", 1e-9, "--workers", workers)
+    process = sweep_process(small_study / "study.yaml", output, *options)
+    deadline = time.monotonic() + 120
+    while not (stopped := sorted(output.glob("cells/*finetune*/checkpoints/step-*.pt"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 75, error
+    assert list(stopped[0].parent.glob("step-*.pt"))
+    assert not (stopped[0].parents[1] / "model.json").exists()
+    result = sweep(small_study / "study.yaml", output)
+    assert result.exit_code == 0, result.output
+    assert "resumes after step" in result.output
+    assert models(output) == models(swept)
+    assert not list(output.glob("cells/*/checkpoints"))
+
+
+def test_a_worker_at_its_time_limit_stops_the_sweep_and_fails_no_cell(
+    swept: Path, small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(swept, output)
+    shutil.rmtree(output / "cells" / CELLS[3])
+    shutil.rmtree(output / "cells" / CELLS[4])
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time() + 30))  # less than a checkpoint may take
+    with sweep_process(small_study / "study.yaml", output, "--workers", 2) as process:
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 75, error
+    assert not list(output.glob("cells/*/failed.json"))
+    monkeypatch.delenv("SLURM_JOB_END_TIME")
+    assert sweep(small_study / "study.yaml", output).exit_code == 0
+    assert models(output) == models(swept)

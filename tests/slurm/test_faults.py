@@ -1,0 +1,106 @@
+"""Faults of a cluster: processes of a node are killed; the step ends, what follows waits, and it is repaired."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.site import ENDED, PATIENCE_S, STUDY, jobs_of, logs, submit_study, write_files
+from tests.slurm.test_several_nodes import OPTIONS, study_of_two_nodes, submit_on_two_nodes, undisturbed_of_two_nodes
+from tests.training.labelled_shards import write_labelled_dataset
+from tests.training.pretraining.test_pretrain import assert_equal, final_state
+from training.runs.checkpoints import checkpoint_steps
+from training.runs.metrics_log import read_metrics
+
+pytestmark = pytest.mark.slurm
+
+MINUTES = 180.0
+"""Seconds in which a step must end that has lost a process: srun waits 60 for the others."""
+
+
+def processes_of(job: str, rank: int) -> list[int]:
+    """Process ids of a rank of a job's step, and of the daemon that Slurm runs for it on the node."""
+    found: list[int] = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            wanted = {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
+            if wanted <= set(environment) and b"cxr-train" in (folder / "cmdline").read_bytes():
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                found += [int(folder.name), parent]
+    return sorted(set(found))
+
+
+def kill_processes(job: str, rank: int) -> None:
+    """Kill what a job runs on a node, as a node that fails would: no process of it has the time to say anything."""
+    pids = processes_of(job, rank)
+    assert pids, f"job {job} runs nothing as rank {rank}"
+    for pid in sorted(pids, key=lambda pid: "slurmstepd" not in Path(f"/proc/{pid}/comm").read_text()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def task_of(cluster: Cluster, job: str) -> str:
+    """Job id of the first task of an array."""
+    return min(fields["JobId"] for fields in cluster.jobs(job))
+
+
+def test_a_pretraining_and_a_fine_tuning_whose_processes_are_killed_are_repaired_by_submitting_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    write_labelled_dataset(tmp_path / "shards of phantoms", name="phantom")
+    study, site = write_files(tmp_path, tmp_path)
+    content = {**STUDY, "methods": {"finetune": {"epochs": 60, "min_steps": 8, "batch_size": 4}}}
+    content["pretraining"] = {"tiny": {**STUDY["pretraining"]["tiny"], "epochs": 8}}
+    study.write_text(yaml.safe_dump(content), encoding="utf-8")
+    output = tmp_path / "out"
+    run = output / "runs" / "tiny-seed0"
+    first = jobs_of(submit_study(cluster, study, site, output))
+    assert sorted(first) == ["pretrain", "study", "sweep"]
+    wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
+    kill_processes(task_of(cluster, first["pretrain"]), 0)
+    assert cluster.wait(first["pretrain"], MINUTES, lambda states: states <= ENDED) == {"FAILED"}, logs(output)
+    assert cluster.wait(first["study"], 60, lambda states: states <= ENDED) == {"CANCELLED"}
+    assert cluster.states(first["sweep"]) == {"CANCELLED"}
+
+    second = jobs_of(submit_study(cluster, study, site, output))
+    assert sorted(second) == ["pretrain", "study", "sweep"]
+    tuned = sorted(f"{output}/cells/tiny-{arm}-seed0-finetune-default-effusion-1.0-draw0" for arm in ("start", "moco"))
+    wait_until(lambda: any(len(read_metrics(Path(cell))) > 2 for cell in tuned), lambda: logs(output), PATIENCE_S)
+    for fields in cluster.jobs(second["sweep"]):
+        if processes_of(fields["JobId"], 0):
+            kill_processes(fields["JobId"], 0)
+    assert cluster.wait(second["study"], PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
+    assert "FAILED" in cluster.states(second["sweep"])
+    assert "missing: cells/" in logs(output)
+    assert "resumes after step" in logs(output)
+
+    third = jobs_of(submit_study(cluster, study, site, output))
+    assert sorted(third) == ["study", "sweep"]
+    cluster.wait(third["study"], PATIENCE_S, lambda states: states <= ENDED)
+    assert cluster.states(third["sweep"]) == {"COMPLETED"}, logs(output)
+    assert len(list(output.glob("cells/*/done.json"))) == 2
+    assert (output / "tables" / "gains.csv").is_file()
+
+
+def test_a_node_that_loses_its_processes_ends_the_step_of_both_within_minutes(cluster: Cluster, tmp_path: Path) -> None:
+    output = study_of_two_nodes(tmp_path, {**OPTIONS, "epochs": 40})
+    run = output / "runs" / "tiny-seed0"
+    job = submit_on_two_nodes(cluster, tmp_path)
+    wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
+    began = time.monotonic()
+    kill_processes(job, 1)
+    states = cluster.wait(job, MINUTES, lambda states: states <= ENDED)
+    assert states <= {"FAILED", "NODE_FAIL"}, logs(output)
+    assert time.monotonic() - began < MINUTES
+    assert not processes_of(job, 0)
+    step = checkpoint_steps(run)[-1]
+    again = submit_on_two_nodes(cluster, tmp_path)
+    assert cluster.wait(again, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
+    assert f"resumes after step {step} of" in logs(output)
+    assert_equal(final_state(run), final_state(undisturbed_of_two_nodes(tmp_path)))
