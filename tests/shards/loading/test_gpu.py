@@ -1,6 +1,7 @@
 """The same loader on an NVIDIA GPU: parity with the CPU, resume, throughput, tensors that stay on the device."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,24 +25,34 @@ def _gpu() -> None:
         pytest.skip("no NVIDIA GPU: the loader's GPU path is not tested here")
 
 
-def loader_on(dataset: Dataset, device: str, size: int = 48) -> TwoViewLoader:
+AUGMENTED = ViewRange(scale=(1, 1.5), crop_area=(0.4, 1), gain=(0.8, 1.2), offset=(-20, 20), gamma=(0.7, 1.4))
+
+
+def loader_on(dataset: Dataset, device: str, size: int = 48, views: ViewRange | None = None) -> TwoViewLoader:
     return TwoViewLoader(
         [dataset],
         image_size=size,
         batch_size=4,
         seed=5,
         placement=Placement("gpu" if device == "gpu" else "cpu", 0),
-        views=ViewRange(),
+        views=views or ViewRange(),
     )
 
 
 def _on_cpu(batch: TwoViewBatch) -> TwoViewBatch:
-    return TwoViewBatch(batch.query.cpu(), batch.key.cpu(), batch.sample_id)
+    return replace(batch, query=batch.query.cpu(), key=batch.key.cpu())
 
 
+@pytest.mark.parametrize("views", [None, AUGMENTED], ids=str)
 @pytest.mark.parametrize("size", [48, 24])
-def test_views_on_a_gpu_are_those_of_the_cpu_but_for_the_decoders_rounding(dataset: Dataset, size: int) -> None:
-    for on_gpu, on_cpu in zip(loader_on(dataset, "gpu", size), loader_on(dataset, "cpu", size), strict=True):
+def test_views_on_a_gpu_are_those_of_the_cpu_but_for_the_decoders_rounding(
+    dataset: Dataset, size: int, views: ViewRange | None
+) -> None:
+    sides = [loader_on(dataset, device, size, views) for device in ("gpu", "cpu")]
+    for on_gpu, on_cpu in zip(*sides, strict=True):
+        for table, other_table in ((on_gpu.query_tones, on_cpu.query_tones), (on_gpu.key_tones, on_cpu.key_tones)):
+            assert (table is None) == (other_table is None) == (views is None)
+            assert table is None or other_table is None or torch.equal(table, other_table)
         assert torch.equal(on_gpu.sample_id, on_cpu.sample_id)
         assert on_gpu.sample_id.device.type == "cpu"
         for one, other in ((on_gpu.query, on_cpu.query), (on_gpu.key, on_cpu.key)):
