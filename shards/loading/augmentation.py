@@ -202,13 +202,11 @@ def view_matrices(
     size: int,
     draws: npt.NDArray[np.float32],
     view_range: ViewRange,
-    warped: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Compute the maps from image to view coordinates, float32 [N, 3, 3], last row (0, 0, 1).
 
     shapes: (height, width) of each image, float64 [N, 2]. draws: float32 [N, D], in the order of
-    `ViewRange.draw_numbers`. warped: (height, width) that the images are resized to before they are warped, float64
-    [N, 2]; the map is then from the coordinates of those. Coordinates are (x, y) in pixels from the upper left corner
+    `ViewRange.draw_numbers`. Coordinates are (x, y) in pixels from the upper left corner
     of the upper left pixel. In order: the short side is scaled to `size`, the image mirrored if draws[0] < 0.5, rotated
     about its centre by (2 draws[1] - 1) x degrees (clockwise as seen), zoomed about it by low + draws[4] x (high -
     low), shifted by (2 draws[5:7] - 1) x translate x size to the right and down, and a size x size window cut out, at
@@ -231,8 +229,7 @@ def view_matrices(
     angle = np.deg2rad((2 * draws[:, 1] - 1) * view_range.degrees)
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     linear = np.stack([mirror * cos, -sin, mirror * sin, cos], axis=1).reshape(-1, 2, 2)
-    offset = lands - (linear @ point[:, :, None])[:, :, 0]
-    return _matrices(linear if warped is None else linear * (sides / warped[:, ::-1])[:, None, :], offset)
+    return _matrices(linear, lands - (linear @ point[:, :, None])[:, :, 0])
 
 
 def fixed_matrices(shapes: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float32]:
@@ -264,15 +261,48 @@ def shrunk_shapes(shapes: npt.NDArray[np.float64], size: int, *, fixed: bool = F
     return shrunk
 
 
-def shapes_at_scale(shapes: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(height, width) that images have when they are warped to a view of a scale of its own, float64 [N].
+@dataclass(frozen=True)
+class ViewResize:
+    """Antialiased resizes for one view each: the window of the image that the view shows, and the size that it gets.
 
-    Their own, or, where the scale is under ANTIALIAS_BELOW, so many whole pixels that the warp shrinks by WARPED_AT.
-    float64 [N, 2] both.
+    size, start, end: (height, width), (top, left) and (bottom, right), float32 [N, 2]. matrices: from the coordinates
+    of the resized window to those of the view, float32 [N, 3, 3].
     """
-    smaller = np.maximum(np.floor(shapes * (scale[:, None] / WARPED_AT) + 0.5), 1)
-    shrunk: npt.NDArray[np.float64] = np.where(scale[:, None] < ANTIALIAS_BELOW, smaller, shapes)
-    return shrunk
+
+    size: npt.NDArray[np.float32]
+    start: npt.NDArray[np.float32]
+    end: npt.NDArray[np.float32]
+    matrices: npt.NDArray[np.float32]
+
+
+def view_resizes(
+    shapes: npt.NDArray[np.float64], size: int, matrices: npt.NDArray[np.float32], scales: npt.NDArray[np.float64]
+) -> ViewResize:
+    """Compute the resize of each image for one view of a scale of its own.
+
+    shapes: as in `view_matrices`. matrices: of the views, float32 [N, 3, 3]. scales: of `view_scales`, float64 [N].
+    Where the scale is under ANTIALIAS_BELOW, the window is what the view shows with two pixels of the view around it,
+    and gets so many whole pixels that the warp shrinks by WARPED_AT. Elsewhere the image stays as it is.
+    """
+    sides = shapes[:, ::-1]
+    shrinks = (scales < ANTIALIAS_BELOW)[:, None]
+    factor = np.where(shrinks, scales[:, None] / WARPED_AT, 1.0)
+    maps = matrices.astype(np.float64)
+    corners = np.linalg.inv(maps) @ np.array([[0, size, 0, size], [0, 0, size, size], [1, 1, 1, 1]], dtype=np.float64)
+    margin = _MARGIN / factor
+    start = np.clip(np.floor(corners[:, :2].min(axis=2) - margin), 0, sides - 1)
+    end = np.clip(np.ceil(corners[:, :2].max(axis=2) + margin), start + 1, sides)
+    start, end = np.where(shrinks, start, 0), np.where(shrinks, end, sides)
+    resized = np.maximum(np.floor((end - start) * factor + 0.5), 1)
+    linear = maps[:, :2, :2]
+    offset = maps[:, :2, 2] + (linear @ start[:, :, None])[:, :, 0]
+    shrunk = _matrices(linear * ((end - start) / resized)[:, None, :], offset)
+    size_hw, start_hw, end_hw = (values[:, ::-1].astype(np.float32) for values in (resized, start, end))
+    return ViewResize(size_hw, start_hw, end_hw, shrunk)
+
+
+_MARGIN = 2.5
+"""Pixels of a view around it that its resize and its warp may look at: a pixel each, and half a pixel of rounding."""
 
 
 def _window(

@@ -23,10 +23,10 @@ from shards.loading.augmentation import (
     ANTIALIAS_BELOW,
     ViewRange,
     fixed_matrices,
-    shapes_at_scale,
     shrunk_shapes,
     tone_tables,
     view_matrices,
+    view_resizes,
     view_scales,
 )
 from shards.loading.dali_graph import EncodedBatch, build_pipeline, threads_of_graphs
@@ -106,6 +106,8 @@ class RunningGraphs:
         return next(self._turns).run()
 
 
+_Geometry = tuple[list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]
+"""Sizes and windows of the resizes, float32 [N, 2], and a matrix for each view, float32 [N, 3, 3]."""
 _ViewDraws = tuple[ViewRange | None, npt.NDArray[np.float32]]
 """Range of a view, and its draws, float32 [N, D]."""
 
@@ -130,6 +132,7 @@ class _RunningGraph:
             image_size=options.image_size,
             batch_size=options.batch_size * images,
             resizes={Shrinking.NEVER: 0, Shrinking.FOR_ALL_VIEWS: 1, Shrinking.FOR_EACH_VIEW: views}[options.shrinking],
+            windows=options.shrinking is Shrinking.FOR_EACH_VIEW,
             placement=options.placement,
         )
 
@@ -172,7 +175,7 @@ class _RunningGraph:
         else:
             sizes, matrices = self._geometry_of_own_images(np.split(shapes, len(draws)), draws)
         words = id_words(self._reader.sample_ids[places])
-        return jpegs, words, *(size.astype(np.float32) for size in sizes), *matrices
+        return jpegs, words, *sizes, *matrices
 
     def _draws_of_views(self, draws: npt.NDArray[np.float32]) -> list[_ViewDraws]:
         """Divide the draws of all views, float32 [N, D], among the views."""
@@ -180,33 +183,29 @@ class _RunningGraph:
         ends = np.cumsum(counts)[:-1]
         return list(zip(self._view_ranges, np.split(draws, ends, axis=1), strict=True))
 
-    def _geometry(
-        self, shapes: npt.NDArray[np.float64], draws: Sequence[_ViewDraws]
-    ) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float32]]]:
-        """Compute the sizes of the resizes before the warps, float64 [N, 2], and the matrices, float32 [N, 3, 3]."""
+    def _geometry(self, shapes: npt.NDArray[np.float64], draws: Sequence[_ViewDraws]) -> _Geometry:
+        """Compute what the graph needs for the resizes before the warps, and the matrices."""
         size, sizes = self._options.image_size, []
-        if self._options.shrinking is Shrinking.FOR_EACH_VIEW:
-            sizes = [
-                shapes_at_scale(shapes, view_scales(shapes, size, own, view_range))
-                for view_range, own in draws
-                if view_range is not None
-            ]
-            return sizes, [
-                view_matrices(shapes, size, own, view_range, warped)
-                for (view_range, own), warped in zip(draws, sizes, strict=True)
-                if view_range is not None
-            ]
         if self._options.shrinking is Shrinking.FOR_ALL_VIEWS:
             shapes = shrunk_shapes(shapes, size, fixed=None in self._view_ranges)
-            sizes = [shapes]
-        return sizes, [
+            sizes = [shapes.astype(np.float32)]
+        matrices = [
             fixed_matrices(shapes, size) if view_range is None else view_matrices(shapes, size, own, view_range)
             for view_range, own in draws
         ]
+        if self._options.shrinking is not Shrinking.FOR_EACH_VIEW:
+            return sizes, matrices
+        resizes = [
+            view_resizes(shapes, size, matrix, view_scales(shapes, size, own, view_range))
+            for (view_range, own), matrix in zip(draws, matrices, strict=True)
+            if view_range is not None
+        ]
+        sizes = [values for resize in resizes for values in (resize.size, resize.start, resize.end)]
+        return sizes, [resize.matrices for resize in resizes]
 
     def _geometry_of_own_images(
         self, shapes: Sequence[npt.NDArray[np.float64]], draws: Sequence[_ViewDraws]
-    ) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float32]]]:
+    ) -> _Geometry:
         """Compute the same where each view has images of its own, one view after the other. shapes: of each view's."""
         sizes, matrices = zip(
             *(self._geometry(own_shapes, [own]) for own_shapes, own in zip(shapes, draws, strict=True)), strict=True

@@ -14,8 +14,8 @@ from shards.loading.augmentation import (
     ANTIALIAS_BELOW,
     WARPED_AT,
     ViewRange,
-    shapes_at_scale,
     view_matrices,
+    view_resizes,
     view_scales,
 )
 from shards.loading.loaders import TwoViewLoader
@@ -73,11 +73,48 @@ def test_a_view_is_resized_to_its_own_scale_crop_and_zoom_included() -> None:
     view_range = ViewRange(scale=(1.5, 1.5), crop_area=(0.25, 1.0))
     scales = view_scales(shapes, 96, draws, view_range)
     assert scales == pytest.approx(0.3 * 1.5 / np.sqrt([0.25, 0.625, 1]))
-    warped = shapes_at_scale(shapes, scales)
-    assert warped[0].tolist() == [320, 400]  # 0.9: the warp does it alone
-    assert warped[1].tolist() == [int(320 * scales[1] / WARPED_AT + 0.5), int(400 * scales[1] / WARPED_AT + 0.5)]
-    assert scales[1] < ANTIALIAS_BELOW
-    assert warped[2].tolist() == [192, 240]
+    matrices = view_matrices(shapes, 96, draws, view_range)
+    resizes = view_resizes(shapes, 96, matrices, scales)
+    assert scales[0] > ANTIALIAS_BELOW > scales[1]  # 0.9: the warp does it alone
+    assert [resizes.size[0].tolist(), resizes.start[0].tolist(), resizes.end[0].tolist()] == [
+        [320, 400],
+        [0, 0],
+        [320, 400],
+    ]
+    assert np.array_equal(resizes.matrices[0], matrices[0])
+    for scale, resized, start, end in zip(
+        scales[1:], resizes.size[1:], resizes.start[1:], resizes.end[1:], strict=True
+    ):
+        assert resized / (end - start) == pytest.approx(scale / WARPED_AT, rel=0.01)
+        assert (start >= 0).all()
+        assert (end <= [320, 400]).all()
+
+
+@given(st.integers(20, 4000), st.integers(20, 4000), st.integers(16, 400), st.integers(0, 2**32))
+def test_the_window_that_is_resized_holds_what_the_view_shows_of_the_image(
+    height: int, width: int, size: int, seed: int
+) -> None:
+    shapes = np.full((6, 2), (float(height), float(width)))
+    view_range = ViewRange(degrees=40, scale=(0.5, 2), translate=0.3, crop_area=(0.1, 1))
+    draws = np.random.default_rng(seed).random((6, 8), dtype=np.float32)
+    matrices = view_matrices(shapes, size, draws, view_range)
+    scales = view_scales(shapes, size, draws, view_range)
+    resizes = view_resizes(shapes, size, matrices, scales)
+    spots = np.stack(np.meshgrid(np.linspace(0, size, 9), np.linspace(0, size, 9), [1]), axis=0).reshape(3, -1)
+    for number in range(6):
+        across, down, _ = np.linalg.inv(matrices[number].astype(np.float64)) @ spots
+        (top, left), (bottom, right) = resizes.start[number], resizes.end[number]
+        inside = (across >= 0) & (across <= width) & (down >= 0) & (down <= height)
+        slack = 1e-3 * max(height, width) / size
+        assert (across[inside] >= left - slack).all()
+        assert (across[inside] <= right + slack).all()
+        assert (down[inside] >= top - slack).all()
+        assert (down[inside] <= bottom + slack).all()
+        in_window = (
+            np.stack([across - left, down - top]) * (resizes.size[number] / (bottom - top, right - left))[::-1, None]
+        )
+        back = resizes.matrices[number, :2].astype(np.float64) @ np.vstack([in_window, np.ones(81)])
+        assert np.abs(back - spots[:2]).max() < 0.01 * max(1, size / 100)
 
 
 def views_of(dataset: Dataset, size: int, view_range: ViewRange) -> list[Seen]:

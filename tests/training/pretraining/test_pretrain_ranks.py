@@ -115,6 +115,7 @@ def stop_and_go_on(folder: Path) -> None:
 
     Trainer.step = stepping  # type: ignore[assignment,method-assign]
     for name, changes in json.loads((folder / "cases.json").read_text()).items():
+        changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
         options = replace(options_of(folder / "tiny", folder / name), batch_size=12, **changes)
         meet_elsewhere()
         assert pretrain(replace(options, output=folder / f"{name}-undisturbed")) is Outcome.FINISHED
@@ -132,10 +133,13 @@ STOPPED: dict[str, dict[str, Any]] = {
     "resnet18": {"bn_groups": 6},
     "densenet121": {"bn_groups": 6, "backbone": "densenet121"},
     "ema": {"batch_norm": "ema", "positives": "patient", "gain": (0.8, 1.25)},
+    "views": {"bn_groups": 6, "crop_area": (0.4, 1.0), "scale": (1.0, 1.5), "offset": (-9.0, 9.0), "gamma": (0.7, 1.4)},
 }
 
 
-@pytest.mark.parametrize(("world_size", "names"), [(2, ["resnet18", "densenet121", "ema"]), (3, ["resnet18", "ema"])])
+@pytest.mark.parametrize(
+    ("world_size", "names"), [(2, ["resnet18", "densenet121", "ema", "views"]), (3, ["resnet18", "ema", "views"])]
+)
 def test_a_run_of_several_processes_stopped_and_gone_on_with_equals_one_never_stopped(
     world_size: int, names: list[str], tmp_path: Path
 ) -> None:
