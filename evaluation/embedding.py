@@ -11,6 +11,7 @@ from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.selection import filtered
 from shards.format.subsets import select
+from shards.loading.placement import Placement
 from training.downstream.embeddings import refuse_other_content
 from training.downstream.features import embed as write_features
 from training.downstream.start import backbone_for
@@ -31,7 +32,7 @@ def embed(options: EmbedOptions) -> int:
     if rows.empty:
         raise SubsetError(f"{dataset.root} has no samples to embed, or not in that --split")
     refuse_other_content(options.output)
-    device, threads = choose_device(options.device), options.threads or available_threads()
+    where = Placement(choose_device(options.device), 0, options.threads or available_threads())
     seen = backbone.seen
     remarks = {
         "seen_patients": {
@@ -40,7 +41,7 @@ def embed(options: EmbedOptions) -> int:
             "unknown": list(seen.unknown),
         }
     }
-    write_features(backbone, dataset, rows, options.output, device=device, threads=threads, remarks=remarks)
+    write_features(backbone, dataset, rows, options.output, where, remarks=remarks)
     return len(rows)
 
 
@@ -48,15 +49,13 @@ def _embed_files(options: EmbedOptions) -> int:
     """Embed files; `<output>.csv` beside the group says which sample_id is which file."""
     if options.split is not None:
         raise SubsetError("files are of no split: leave --split out")
-    device, threads = choose_device(options.device), options.threads or available_threads()
+    where = Placement(choose_device(options.device), 0, options.threads or available_threads())
     refuse_other_content(options.output)
-    wanted = {"short_side": options.short_side, "threads": threads}
+    wanted = {"short_side": options.short_side, "threads": where.threads}
     with decoded_files(options.files, png_range=options.png_range, **wanted) as files:
         backbone = backbone_for(files.dataset, options)
         remarks = {**files.described(), "patients": UNKNOWN}
-        write_features(
-            backbone, files.dataset, files.rows, options.output, device=device, threads=threads, remarks=remarks
-        )
+        write_features(backbone, files.dataset, files.rows, options.output, where, remarks=remarks)
         names = {"sample_id": files.rows["sample_id"], PATH: files.rows["source_path"], "sha256": list(files.sha256)}
         table = pd.DataFrame(names)
     with write_atomically(options.output.with_name(options.output.name + ".csv")) as file:

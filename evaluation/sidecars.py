@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from shards.durable import write_atomically, write_json_atomically
+from shards.json_value import JsonValue
 from training.downstream.model_directory import selected_on
 
 FORMAT_VERSION = 1
@@ -33,13 +34,14 @@ RECORDED_SINCE = {"pretraining_seed": None, "at": "end", "fraction_of": "patient
 """Further ones, which earlier releases did not record, with what they meant then."""
 
 
-def of_model(description: Mapping[str, Any]) -> dict[str, Any]:
-    """What a sidecar says of a model. description: model.json."""
+def of_model(model: JsonValue) -> dict[str, Any]:
+    """What a sidecar says of a model. model: model.json."""
+    description = model.value
     return {
         "model": {key: description[key] for key in CITED if key in description},
         **{key: description[key] for key in COMPARED},
         **{key: description.get(key, default) for key, default in RECORDED_SINCE.items()},
-        "selected_on": selected_on(description),
+        "selected_on": selected_on(model),
     }
 
 

@@ -22,8 +22,9 @@ from benchmarks.lightly_moco import (
 )
 from shards.format.dataset import Dataset
 from shards.format.pixel_statistics import pooled_statistics
-from training.backbones.description import BackboneDescription, Provenance
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights, build_backbone
+from training.provenance import Provenance
 from training.runs.backbone_from import save_backbone
 from training.runs.files import BACKBONE
 from training.seen_patients import seen_by_training, write_seen

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,18 @@ class Allowed:
 
     seen: bool = False
     unknown: bool = False
+
+
+class LeakageRecord(TypedDict):
+    """What model.json and a sidecar say of leakage: numbers, null where unknown, and what was declared and allowed."""
+
+    seen_patients: int
+    run_patients: int
+    seen_images: int | None
+    unknown_patients: list[str]
+    declared_patients: list[str]
+    allow_seen_patients: bool
+    allow_unknown_patients: bool
 
 
 def leakage_of(seen: Seen, run_seen: Seen, dataset: Dataset, rows: pd.DataFrame) -> Leakage:
@@ -82,8 +94,8 @@ def refuse_seen(seen: Seen, dataset: Dataset, rows: pd.DataFrame, split: str) ->
     refuse_leakage(leakage_of(seen, Seen(), dataset, rows), split, Allowed())
 
 
-def as_recorded(found: Leakage, seen: Seen, allowed: Allowed) -> dict[str, Any]:
-    """What model.json and a sidecar say of leakage: numbers, null where unknown, and what was declared and allowed."""
+def as_recorded(found: Leakage, seen: Seen, allowed: Allowed) -> LeakageRecord:
+    """Make the record of what was found, and of what was allowed all the same."""
     images = None if found.images_unknown and not found.seen_images else len(found.seen_images)
     return {
         "seen_patients": len(found.seen_patients),
@@ -91,7 +103,8 @@ def as_recorded(found: Leakage, seen: Seen, allowed: Allowed) -> dict[str, Any]:
         "seen_images": images,
         "unknown_patients": list(found.unknown),
         "declared_patients": list(seen.declared),
-        **{f"allow_{name}_patients": value for name, value in asdict(allowed).items()},
+        "allow_seen_patients": allowed.seen,
+        "allow_unknown_patients": allowed.unknown,
     }
 
 

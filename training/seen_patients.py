@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from shards.durable import write_atomically
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
+from training.provenance import Provenance
 
 PATIENTS, IMAGES = "patients.parquet", "images.parquet"
 RUN_PATIENTS = "run_patients.parquet"
@@ -135,7 +136,7 @@ def write_seen(folder: Path, seen: Seen, name: str = PATIENTS) -> None:
     _write_table(folder / name, patients, schema.with_metadata({_METADATA: json.dumps(record)}))
 
 
-def read_seen(folder: Path, name: str = PATIENTS, provenance: Mapping[str, object] | None = None) -> Seen:
+def read_seen(folder: Path, name: str = PATIENTS, provenance: Provenance | None = None) -> Seen:
     """Read what write_seen wrote into a run, an export or a model directory.
 
     provenance: of the weights, as backbone.json holds it; says what the list of an earlier release leaves open. A list
@@ -171,7 +172,7 @@ def images_name(name: str) -> str:
     return name.replace("patients", "images")
 
 
-def _unknown_of_earlier(provenance: Mapping[str, object], patients: pd.DataFrame) -> tuple[str, ...]:
+def _unknown_of_earlier(provenance: Provenance, patients: pd.DataFrame) -> tuple[str, ...]:
     """What an earlier release left open: an import without --shards, weights of a file to begin with, a lost list."""
     datasets = provenance.get("datasets")
     cited = [one for one in datasets if isinstance(one, Mapping)] if isinstance(datasets, list) else []

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from tests.training.small_shards import write_small_dataset
 from training.leakage import Allowed, Leakage, as_recorded, leakage_of, refuse_leakage, refuse_seen
+from training.provenance import Provenance
 from training.seen_patients import Seen, declared_seen, read_seen, seen_by_training, seen_of_rows, write_seen
 
 SALTS = {"a": "a" * 64, "b": "b" * 64}
@@ -39,7 +41,7 @@ def salted(dataset: Dataset, salt: str) -> Dataset:
 def earlier(seen: Seen, folder: Path, **provenance: object) -> Seen:
     """What is read from the list that an earlier release wrote."""
     seen.patients.to_parquet(folder / "patients.parquet", index=False)
-    return read_seen(folder, provenance=provenance)
+    return read_seen(folder, provenance=cast(Provenance, provenance))
 
 
 def written(seen: Seen, folder: Path) -> Path:

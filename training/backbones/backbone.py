@@ -1,17 +1,18 @@
 """Make the backbone that training starts from: random weights, ImageNet's or a file's, with its provenance."""
 
-import json
-from collections.abc import Mapping
+import contextlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 from torch import Tensor, nn
 
-from training.backbones.description import BackboneDescription, Provenance
+from shards.json_value import JsonError, parse_json
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import GrayLevels, Preprocessing, build_backbone, images_to_input
 from training.backbones.weight_files import fill, is_official_file, read_imagenet, read_weights
 from training.errors import WeightsError
+from training.provenance import Provenance, read_provenance
 from training.seen_patients import PATIENTS, Seen, declared_seen, read_seen
 
 DEFAULT_ARCHITECTURE, DEFAULT_IMAGE_SIZE = "resnet18", 320
@@ -115,15 +116,11 @@ def with_declared(seen: Seen, declaration: str | None) -> Seen:
     return replace(seen, unknown=(), images_unknown=seen.images_unknown and bool(len(seen.patients))) + said
 
 
-def _provenance_beside(file: Path) -> Mapping[str, object]:
+def _provenance_beside(file: Path) -> Provenance:
     """Provenance of the run or export that a file of weights belongs to; empty where there is none."""
     for name in ("backbone.json", PREPROCESSING):
-        try:
-            content = json.loads((file.parent / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict):
-            return dict(content.get("provenance") or {})
+        with contextlib.suppress(OSError, JsonError):
+            return read_provenance(parse_json((file.parent / name).read_bytes()).at("provenance"))
     return {}
 
 

@@ -17,7 +17,7 @@ import torch
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from shards.loading.augmentation import EVALUATION_VIEW
-from shards.loading.placement import Device
+from shards.loading.placement import Device, Placement
 from shards.terminal.progress import size_in_units
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
@@ -35,9 +35,8 @@ def embed(
     dataset: Dataset,
     rows: pd.DataFrame,
     path: Path,
+    where: Placement,
     *,
-    device: Device,
-    threads: int,
     keep_existing: bool = False,
     remarks: Mapping[str, Any] | None = None,
 ) -> None:
@@ -50,8 +49,8 @@ def embed(
         dataset,
         rows,
         backbone.preprocessing,
-        device=device,
-        threads=threads,
+        device=where.device,
+        threads=where.threads,
         description=f"embedding {dataset.name}",
     )
     dimension = feature_dimension(backbone.architecture)
@@ -110,6 +109,6 @@ def cached_features(
         with waited_for(path, f"embeddings of {dataset.name} {split}"):
             if path.is_dir():
                 return read_embeddings(path)
-            embed(backbone, dataset, rows, path, device=device, threads=threads, keep_existing=True)
+            embed(backbone, dataset, rows, path, Placement(device, 0, threads), keep_existing=True)
         _log.info("embeddings of %s %s kept in %s: %s", dataset.name, split, cache, size_in_units(folder_size(path)))
     return read_embeddings(path)

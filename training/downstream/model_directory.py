@@ -5,11 +5,10 @@ fine-tuned network are used alike: sigmoid(logit).
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from sklearn.metrics import roc_auc_score
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
-from training.backbones.description import Provenance
+from shards.json_value import JsonError, JsonValue, parse_json
+from training.backbones.description import read_gray_levels
 from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
 from training.downstream.options import EARLIER_VALUES, FinetuneOptions, SupervisedOptions
@@ -25,6 +25,7 @@ from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
 from training.options import Config
+from training.provenance import Provenance, read_provenance
 from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
 from training.seen_patients import RUN_PATIENTS, Seen, read_seen, seen_of_rows, write_seen
 
@@ -51,7 +52,7 @@ class Model:
     labels: tuple[str, ...]
     seen: Seen
     run_seen: Seen
-    description: Mapping[str, Any]
+    description: JsonValue
 
     @property
     def patients(self) -> pd.DataFrame:
@@ -91,8 +92,11 @@ def already_done(folder: Path, options: Config) -> bool:
             # A run has a patients.parquet and a metrics.jsonl of its own.
             raise ResumeError(f"{folder} holds a run of `cxr-train pretrain`. Give another --output.")
         return False
-    recorded = _described(path).get("options", {})
-    recorded = {key: value for key, value in EARLIER_VALUES.items() if key in options} | recorded
+    found = _described(path).find("options")
+    recorded: Config = {
+        **{key: value for key, value in EARLIER_VALUES.items() if key in options},
+        **(found.value if found is not None else {}),
+    }
     differing = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
     if differing:
         details = "; ".join(f"{key}: {recorded.get(key)!r} there, {options.get(key)!r} here" for key in differing)
@@ -149,47 +153,60 @@ def save_model(
 
 
 def load_model(folder: Path) -> Model:
-    """Read a model directory. Raises WeightsError where it is unfinished, of another format, or its files disagree."""
+    """Read a model directory.
+
+    Raises WeightsError where it is unfinished, of another format, or its files disagree; names a key that is wrong.
+    """
     path = folder / MODEL
     if not path.is_file():
         raise WeightsError(
             f"{folder} holds no {MODEL}: it is not a finished model. Run `cxr-train probe` or `cxr-train finetune`."
         )
     description = _described(path)
-    if description.get("format_version") != FORMAT_VERSION:
-        raise WeightsError(f"{path}: format version {description.get('format_version')!r}, not {FORMAT_VERSION}")
+    version = description.value.get("format_version")
+    if version != FORMAT_VERSION:
+        raise WeightsError(f"{path}: format version {version!r}, not {FORMAT_VERSION}")
+    try:
+        return _model(folder, description)
+    except JsonError as error:
+        raise WeightsError(f"{path}: {error}. Copy it again, or train the model again.") from error
+
+
+def _model(folder: Path, description: JsonValue) -> Model:
     weights_path = folder / MODEL_WEIGHTS
     weights = read_weights(weights_path)
-    if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.get("digest"):
+    if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.at("digest").text():
         raise WeightsError(f"{weights_path} is not the file that {MODEL} records. Copy both again.")
-    architecture, labels = description["architecture"], tuple(description["labels"])
+    architecture, labels = description.at("architecture").text(), description.at("labels").texts()
     head = nn.Linear(feature_dimension(architecture), len(labels))
     network = attach_head(build_backbone(architecture, seed=0), architecture, head)
     network.load_state_dict(weights)
     return Model(
         network=network.eval(),
         architecture=architecture,
-        image_size=description["image_size"],
-        mean=_levels(description["mean"]),
-        std=_levels(description["std"]),
+        image_size=description.at("image_size").whole(),
+        mean=read_gray_levels(description.at("mean")),
+        std=read_gray_levels(description.at("std")),
         labels=labels,
-        seen=read_seen(folder, provenance=description["provenance"]),
-        run_seen=read_seen(folder, RUN_PATIENTS) if description.get("at") == "start" else Seen(),
+        seen=read_seen(folder, provenance=read_provenance(description.at("provenance"))),
+        run_seen=read_seen(folder, RUN_PATIENTS) if description.value.get("at") == "start" else Seen(),
         description=description,
     )
 
 
-def selected_on(description: Mapping[str, Any]) -> dict[str, str]:
+def selected_on(description: JsonValue) -> dict[str, str]:
     """Name what was selected (C, epoch) and the split of the model's dataset that it was selected on.
 
     description: model.json. An earlier release did not say it: its probes chose C on training patients, and its
     fine-tuning the epoch on the valid split where there is one.
     """
-    if "selected_on" in description:
-        return dict(description["selected_on"])
-    if description.get("method") != FinetuneOptions.method:
+    recorded = description.find("selected_on")
+    if recorded is not None:
+        return {what: split.text() for what, split in recorded.fields().items()}
+    if description.value.get("method") != FinetuneOptions.method:
         return {"C": "train"}
-    validated = any(by_split.get("valid") for by_split in description.get("results", {}).values())
+    results = description.find("results")
+    validated = results is not None and any(one.find("valid") for one in results.fields().values())
     return {"epoch": "valid" if validated else "train"}
 
 
@@ -221,12 +238,15 @@ def results_as_json(results: Results) -> dict[str, dict[str, dict[str, float | N
 
 
 def load_results(folder: Path) -> Results:
-    """Read the results that model.json of a model directory holds."""
-    results = _described(folder / MODEL)["results"]
-    return {
-        label: {split: None if result is None else Auroc(**result) for split, result in by_split.items()}
-        for label, by_split in results.items()
-    }
+    """Read the results that model.json of a model directory holds. Raises WeightsError naming a key that is wrong."""
+    path = folder / MODEL
+    try:
+        return {
+            label: {split: _read_auroc(by_split, split) for split in by_split.fields()}
+            for label, by_split in _described(path).at("results").fields().items()
+        }
+    except JsonError as error:
+        raise WeightsError(f"{path}: {error}. Copy it again, or train the model again.") from error
 
 
 def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float | None:
@@ -236,22 +256,22 @@ def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float
     return sum(defined) / len(defined) if defined else None
 
 
-def _levels(recorded: float | list[float]) -> GrayLevels:
-    """Mean or standard deviation as JSON holds it: a number, or a list of one a channel."""
-    if isinstance(recorded, list):
-        red, green, blue = recorded
-        return red, green, blue
-    return recorded
-
-
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: Path) -> JsonValue:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{path} is not JSON: {error}. Copy it again, or train the model again.") from error
-    if not isinstance(content, dict):
+        content = parse_json(path.read_bytes())
+    except JsonError as error:
+        raise WeightsError(f"{path} is {error}. Copy it again, or train the model again.") from error
+    if not isinstance(content.value, dict):
         raise WeightsError(f"{path} does not describe a model. Copy it again, or train the model again.")
     return content
+
+
+def _read_auroc(by_split: JsonValue, split: str) -> Auroc | None:
+    """Read the AUROC of a label on a split; None where the dataset has no such split."""
+    found = by_split.find(split)
+    if found is None:
+        return None
+    return Auroc(found.nullable("auroc", JsonValue.number), found.at("n").whole(), found.at("positives").whole())
 
 
 def _auroc(target: Targets, scores: Targets) -> Auroc:

@@ -35,6 +35,7 @@ from training.options import (
     PATH,
     SEED,
     AugmentationOptions,
+    Config,
     RowOptions,
 )
 from training.processes.stopping_options import StoppingOptions
@@ -318,7 +319,7 @@ class FinetuneOptions(StoppingOptions, AugmentationOptions, OptimizationOptions,
     )
 
 
-EARLIER_VALUES = {
+EARLIER_VALUES: Config = {
     **{"degrees": 10.0, "flip": True, "scale": [1.0, 1.0], "translate": 0.0, "at": "end"},
     **{"c_chosen_by": "hold-out", "fraction_of": "patients"},
     **LATER_AUGMENTATION,

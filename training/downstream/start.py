@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ from training.backbones.backbone import Backbone, with_declared
 from training.downstream.options import ALL, BackboneOptions, LabelOptions, LeakageOptions, SupervisedOptions
 from training.downstream.preprocessing import preprocessed
 from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
-from training.leakage import Allowed, as_recorded, leakage_of, refuse_leakage
+from training.leakage import Allowed, LeakageRecord, as_recorded, leakage_of, refuse_leakage
 from training.options import PlainValue, with_row_filter
 from training.runs.backbone_from import load_backbone
 
@@ -34,7 +33,7 @@ class Start:
     backbone: Backbone
     labels: tuple[str, ...]
     left_out: tuple[str, ...] = ()
-    leakage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    leakage: Mapping[str, LeakageRecord] = field(default_factory=dict)
 
 
 def begin(options: SupervisedOptions) -> Start:
@@ -57,9 +56,10 @@ def start_of(dataset: Dataset, backbone: Backbone, options: SupervisedOptions) -
     return Start(dataset, backbone, labels, leakage=_judged(dataset, backbone, options))
 
 
-def _judged(dataset: Dataset, backbone: Backbone, options: LeakageOptions) -> dict[str, dict[str, Any]]:
+def _judged(dataset: Dataset, backbone: Backbone, options: LeakageOptions) -> dict[str, LeakageRecord]:
     """Check the splits that a model is judged on for leakage; what is to be recorded of each."""
-    allowed, recorded = Allowed(options.allow_seen_patients, options.allow_unknown_patients), {}
+    allowed = Allowed(options.allow_seen_patients, options.allow_unknown_patients)
+    recorded: dict[str, LeakageRecord] = {}
     for split in ("valid", "test"):
         rows = select(dataset, split)
         if len(rows):

@@ -12,7 +12,7 @@ from shards.loading.placement import Device, Partition, Placement
 from shards.loading.positives import Positives
 from shards.loading.staging import stage
 from training.backbones.backbone import init_name, initial_backbone
-from training.backbones.description import BackboneDescription, Provenance
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import set_stochastic_depth
 from training.moco.model import MoCo, MoCoSettings
 from training.pretraining.options import PretrainOptions
@@ -20,6 +20,7 @@ from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_
 from training.pretraining.trainer import Trainer, statistics_batches
 from training.processes.devices import torch_device
 from training.processes.ranks import Ranks
+from training.provenance import Provenance
 
 
 def loader_device(options: PretrainOptions) -> Device:

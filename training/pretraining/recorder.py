@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Self
 
 from shards.loading.loaders import TwoViewLoader
-from training.backbones.description import BackboneDescription, Provenance
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights
 from training.errors import TrainingError
 from training.moco.health import RankWatch
 from training.pretraining.checkpoint_state import RunState
 from training.pretraining.trainer import Trainer
 from training.processes.ranks import Ranks
+from training.provenance import Provenance
 from training.runs.backbone_from import save_backbone
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, prune_checkpoints, save_checkpoint
 from training.runs.directory import write_last

@@ -63,9 +63,7 @@ def load_backbone(
     if weights is not None and not is_timm(source):
         raise WeightsError(f"--weights names the file of a network of timm, and {source} is none. Give the file alone.")
     if is_timm(source):
-        if at != "end" or architecture is not None:
-            raise WeightsError(f"--at and --backbone are not for {source}, which says both itself. Leave them out.")
-        return timm_backbone(source, image_size, weights)
+        return _of_timm(source, image_size, weights, other=at != "end" or architecture is not None)
     if source not in ("random", "imagenet"):
         if path.is_dir():
             if (path / PREPROCESSING).is_file() and not (path / BACKBONE).is_file():
@@ -85,6 +83,13 @@ def load_backbone(
     return _untrained(
         source, architecture or DEFAULT_ARCHITECTURE, image_size or DEFAULT_IMAGE_SIZE, seed, mean=mean, std=std
     )
+
+
+def _of_timm(source: str, image_size: int | None, weights: Path | None, *, other: bool) -> Backbone:
+    """Load a network of timm. other: whether --at or --backbone say something else."""
+    if other:
+        raise WeightsError(f"--at and --backbone are not for {source}, which says both itself. Leave them out.")
+    return timm_backbone(source, image_size, weights)
 
 
 def _untrained(

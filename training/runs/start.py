@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically
 from training.backbones.backbone import init_name, initial_backbone, untrained_provenance
-from training.backbones.description import BackboneDescription, Provenance
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights
 from training.backbones.weight_files import read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
+from training.provenance import Provenance
 from training.runs.directory import read_config, whole_option
 from training.runs.files import BACKBONE, CONFIG, START_PATIENTS, START_WEIGHTS
 from training.seen_patients import Seen, read_seen, write_seen

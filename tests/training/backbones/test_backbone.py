@@ -14,10 +14,11 @@ from tests.training.plain_torchvision import headless
 from training.backbones import weight_files
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import initial_backbone
-from training.backbones.description import BackboneDescription, Provenance
+from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights, build_backbone
 from training.errors import RunError, WeightsError
 from training.moco.model import MoCo, MoCoSettings
+from training.provenance import Provenance
 from training.runs.backbone_from import load_backbone, save_backbone
 from training.runs.checkpoints import save_checkpoint
 from training.runs.directory import write_last

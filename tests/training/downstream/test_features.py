@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select
 from shards.loading.loaders import EvaluationLoader
+from shards.loading.placement import Placement
 from training.backbones import inference
 from training.backbones.backbone import Backbone
 from training.backbones.inference import outputs
@@ -149,7 +150,7 @@ def test_the_whole_dataset_can_be_embedded_in_pieces(
     monkeypatch.setattr(embeddings, "SHARD_ROWS", 16)
     monkeypatch.setattr(inference, "BATCH", 12)
     rows = select(dataset)
-    embed(backbone, dataset, rows, tmp_path / "e.zarr", device="cpu", threads=1)
+    embed(backbone, dataset, rows, tmp_path / "e.zarr", Placement(threads=1))
     found = read_embeddings(tmp_path / "e.zarr")
     np.testing.assert_array_equal(found.sample_id, rows["sample_id"])
     of_test = cached(backbone, dataset, tmp_path / "cache").features

@@ -93,7 +93,7 @@ def test_what_is_saved_is_loaded_and_plain_torchvision_takes_the_weights(
         plain.load_state_dict(safetensors.torch.load_file(tmp_path / "out" / "model.safetensors"))
         torch.testing.assert_close(plain.eval()(images), model.network(images))
     assert model.labels == LABELS
-    said = dict(model.description)
+    said = dict(model.description.value)
     shared = {"label_fraction": 0.5, "draw": 1, "seed": 2, "uncertain": "ones", "missing": "zeros"}
     assert {key: said[key] for key in shared} == shared
     assert said["options"] == recorded_options(Start(dataset, backbone, LABELS), options)
