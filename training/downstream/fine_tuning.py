@@ -6,9 +6,8 @@ The state of a fine-tuning is what its checkpoints hold. A new one continues fro
 import copy
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ from training.downstream.model_directory import mean_auroc
 from training.downstream.options import FinetuneOptions
 from training.downstream.start import Start
 from training.downstream.training_length import TrainingLength, training_length
-from training.downstream.tuning_checkpoints import TuningCheckpoints
+from training.downstream.tuning_checkpoints import TuningCheckpoints, TuningState
 from training.errors import TrainingError
 from training.labels import Targets
 from training.optimizers import build_optimizer
@@ -165,11 +164,11 @@ class FineTuning:
             raise TrainingError(f"the network's output is not a number. {_WHAT_NEXT}")
         return scores
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> TuningState:
         """The whole state, for a checkpoint. Raises TrainingError where a loss of the open epoch is not a number."""
         self._refuse_lost_loss()
         assert self._loader is not None
-        on_gpu = self._device.type == "cuda"
+        best, on_gpu = self.best, self._device.type == "cuda"
         return {
             "step": self.steps,
             "epoch": self.epochs,
@@ -178,7 +177,7 @@ class FineTuning:
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "losses": self._losses,
-            "best": None if self.best is None else vars(self.best),
+            "best": None if best is None else {"epoch": best.epoch, "auroc": best.auroc, "weights": best.weights},
             "loader": self._loader.state_dict(),
             "rng": {
                 "cpu": torch.get_rng_state(),
@@ -186,7 +185,7 @@ class FineTuning:
             },
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: TuningState) -> None:
         """Continue from the state of a checkpoint. Raises ResumeError where it is of other samples or views."""
         assert self._loader is not None
         self._loader.load_state_dict(state["loader"])

@@ -6,14 +6,25 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict, cast
+
+from torch import Tensor
+from torch.optim.optimizer import StateDict
 
 from shards.durable import json_bytes
 from shards.errors import ResumeError
 from training.errors import PreemptedError
+from training.options import Config
 from training.processes.signals import StopRequest
 from training.processes.time_limit import TimeLimit
-from training.runs.checkpoints import load_checkpoint, newest_whole, prune_checkpoints, save_checkpoint
+from training.runs.checkpoints import (
+    RandomState,
+    checkpoint_path,
+    load_checkpoint,
+    newest_whole,
+    prune_checkpoints,
+    save_checkpoint,
+)
 from training.runs.files import CHECKPOINTS
 from training.runs.full_disk import saved
 from training.runs.metrics_log import MetricsLog
@@ -22,12 +33,41 @@ from training.runs.throughput import Stopwatch
 _log = logging.getLogger(__name__)
 
 
+class BestState(TypedDict):
+    """Best epoch so far, from 1, its AUROC, and its weights, on the CPU."""
+
+    epoch: int
+    auroc: float | None
+    weights: dict[str, Tensor]
+
+
+class TuningState(TypedDict):
+    """State of a fine-tuning. step, epoch: done so far. losses: sum over the open epoch, a scalar."""
+
+    step: int
+    epoch: int
+    threads: int
+    network: dict[str, Tensor]
+    optimizer: StateDict
+    scaler: dict[str, float]
+    losses: Tensor
+    best: BestState | None
+    loader: Mapping[str, int | str]
+    rng: RandomState
+
+
+class SavedTuning(TuningState):
+    """Keys of a checkpoint. options: as model.json records them."""
+
+    options: Config
+
+
 class Checkpointed(Protocol):
     """What a checkpoint is written of. steps: done so far."""
 
     steps: int
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> TuningState:
         """Tensors and plain values."""
 
 
@@ -38,27 +78,25 @@ class TuningCheckpoints:
     the next, by the clock; 0: only where the training stops.
     """
 
-    def __init__(
-        self, output: Path, recorded: Mapping[str, Any], stop: StopRequest, limit: TimeLimit, minutes: float
-    ) -> None:
+    def __init__(self, output: Path, recorded: Config, stop: StopRequest, limit: TimeLimit, minutes: float) -> None:
         self._output, self._stop, self._limit, self._minutes = output, stop, limit, minutes
-        self._recorded: dict[str, Any] = json.loads(json_bytes(recorded))
+        self._recorded: Config = json.loads(json_bytes(recorded))
         self._tuning: Checkpointed | None = None
         self._log: MetricsLog | None = None
         self._total = 0
         self._moved = False  # whether a step was taken since the start: else a short time limit would stop every start
         self._watch, self._written = Stopwatch(), time.monotonic()
 
-    def newest(self) -> dict[str, Any] | None:
+    def newest(self) -> TuningState | None:
         """Read the newest checkpoint that is whole; None where there is none.
 
-        Raises ResumeError where it was made with other options, or where none is whole.
+        Raises ResumeError where it was made with other options, lacks a key, or where none is whole.
         """
         step = newest_whole(self._output)
         if step is None:
             return None
         state = load_checkpoint(self._output, step)
-        then: Mapping[str, Any] = state.get("options") or {}
+        then: Config = state.get("options") or {}
         keys = sorted(then.keys() | self._recorded.keys())
         differing = [key for key in keys if then.get(key) != self._recorded.get(key)]
         if differing:
@@ -69,7 +107,13 @@ class TuningCheckpoints:
                 f"{self._output} holds an unfinished fine-tuning with other options ({details}). Give its own options "
                 f"to resume it, or another --output; or remove {self._output / CHECKPOINTS} to start again."
             )
-        return state
+        missing = sorted(SavedTuning.__required_keys__ - state.keys())
+        if missing:
+            raise ResumeError(
+                f"{checkpoint_path(self._output, step)} is no checkpoint of a fine-tuning: the key {missing[0]} is "
+                f"missing. Remove {self._output / CHECKPOINTS} to start again."
+            )
+        return cast(TuningState, state)
 
     def begin(self, tuning: Checkpointed, log: MetricsLog, total: int) -> None:
         """Start the clock. log: put on the disk before a checkpoint. total: steps of the whole training."""
@@ -109,14 +153,15 @@ class TuningCheckpoints:
 
     def _write(self, *, insist: bool) -> Path | None:
         assert self._tuning is not None
-        step, state = self._tuning.steps, self._tuning.state_dict() | {"options": self._recorded}
+        step = self._tuning.steps
+        state: SavedTuning = {**self._tuning.state_dict(), "options": self._recorded}
         self._watch.lap()
         path = saved(self._output, step, lambda: self._save(step, state), insist=insist)
         self._limit.note_checkpoint(self._watch.lap())
         self._written = time.monotonic()
         return path
 
-    def _save(self, step: int, state: Mapping[str, Any]) -> Path:
+    def _save(self, step: int, state: SavedTuning) -> Path:
         if self._log is not None:
             self._log.sync()
         path = save_checkpoint(self._output, step, state)

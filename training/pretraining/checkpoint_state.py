@@ -9,14 +9,7 @@ from torch.optim.optimizer import StateDict
 
 from shards.errors import ResumeError
 from training.backbones.description import BackboneJson
-from training.runs.checkpoints import checkpoint_path, load_checkpoint
-
-
-class RandomState(TypedDict):
-    """State of torch's random generators: of the CPU, and of the GPU that the process trains on, if it does."""
-
-    cpu: Tensor
-    cuda: list[Tensor]
+from training.runs.checkpoints import RandomState, checkpoint_path, load_checkpoint
 
 
 class ScheduleState(TypedDict):

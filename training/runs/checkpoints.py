@@ -9,9 +9,10 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
+from torch import Tensor
 
 from shards.durable import write_atomically
 from shards.errors import ResumeError
@@ -25,6 +26,13 @@ _log = logging.getLogger(__name__)
 
 _KEPT = 2
 _NAME = re.compile(r"step-(\d{8,})\.pt")
+
+
+class RandomState(TypedDict):
+    """State of torch's random generators: of the CPU, and of the GPU that the process trains on, if it does."""
+
+    cpu: Tensor
+    cuda: list[Tensor]
 
 
 def checkpoint_path(run: Path, step: int) -> Path:

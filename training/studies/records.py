@@ -17,7 +17,7 @@ import yaml
 from shards.durable import json_bytes, write_atomically, write_json_atomically
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.options import free_keys
-from training.options import LATER_AUGMENTATION, Config, with_row_filter
+from training.options import LATER_AUGMENTATION, Config, PlainValue, with_row_filter
 from training.pretraining.options import EARLIER_VALUES, PretrainOptions
 from training.studies.cells import Cell, RunPlan
 from training.studies.option_values import METHODS, OF_THE_CELL, OF_THE_MACHINE, OF_THE_RUN, Settings
@@ -164,7 +164,9 @@ def resolved(study: Study) -> dict[str, object]:
     return {name: _as_yaml(value) for name, value in content.items()}
 
 
-def explicit(options: "type[DataclassInstance]", settings: Settings, elsewhere: frozenset[str]) -> dict[str, object]:
+def explicit(
+    options: "type[DataclassInstance]", settings: Settings, elsewhere: frozenset[str]
+) -> dict[str, PlainValue]:
     """The value of every option that a study file may give, those left out with their defaults.
 
     elsewhere: options that the study file says in places of its own.
@@ -192,7 +194,7 @@ def _as_yaml(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _plain(settings: Settings) -> dict[str, object]:
+def _plain(settings: Settings) -> dict[str, PlainValue]:
     return {name: value for name, value in settings.values if value is not None}
 
 
