@@ -24,10 +24,11 @@ from PIL import Image
 from benchmarks.pairs import Comparison, alternate, json_option, quick_option, report, seconds
 from ingest.archives.chexpert import LABELS
 from ingest.archives.source import open_source
-from ingest.build.dataset_build import build
+from ingest.build.dataset_build import Execution, build
 from ingest.build.done_records import forget
 from ingest.build.fill import Job, fill_shard
-from ingest.build.plan import Options, plan_header, write_plan
+from ingest.build.header import Options, plan_header
+from ingest.build.plan import write_plan
 
 SHORT_SIDE = 320
 BARE_GOAL = 1 / 1.15  # overhead over bare decode, resize and encode: at most 15 %
@@ -230,7 +231,7 @@ def ours_on_two_cores(source: Path, release: Release, shard: int) -> None:
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stderr(io.StringIO()):
         reader = open_source(release.variant, source)
         options = Options(release.variant, SHORT_SIDE, shard, 0, 0.0, 0.0)
-        build(Path(out), reader, options, workers=2, max_rejected=0.0)
+        build(Path(out), reader, options, Execution(workers=2, max_rejected=0.0))
 
 
 @click.command()

@@ -38,7 +38,7 @@ _STAGES = """
 import json, os, sys, time
 from pathlib import Path
 from ingest.build.dataset_build import fill, ensure_plan, finish
-from ingest.build.plan import Options, plan_header
+from ingest.build.header import Options, plan_header
 from ingest.archives.source import open_source
 
 def now():

@@ -19,6 +19,7 @@ import yaml
 
 from benchmarks.pairs import Comparison, json_option, quick_option, report, seconds
 from shards.format.dataset import write_dataset
+from shards.format.description import DatasetFacts
 from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.format.shard_writer import ShardWriter
 from training.studies.cells import cells_of
@@ -57,13 +58,15 @@ def labelled_shards(root: Path, splits: dict[str, int]) -> None:
         rows += writer.rows
     write_dataset(
         root,
-        name=root.name,
-        variant="synthetic",
-        licence="none",
-        label_names=(LABEL,),
-        seed=0,
-        options={},
-        versions={},
+        DatasetFacts(
+            name=root.name,
+            variant="synthetic",
+            licence="none",
+            label_names=(LABEL,),
+            seed=0,
+            options={},
+            versions={},
+        ),
         histogram=np.ones(256, dtype=np.int64),
         shards=summaries,
         samples=pa.Table.from_pylist(rows, schema=schema((LABEL,))),

@@ -6,20 +6,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shards.format.dataset import Dataset, ShardSummary, open_dataset, write_dataset
+from shards.format.dataset import Dataset, open_dataset, write_dataset
+from shards.format.description import DatasetFacts, ShardSummary
 
 
 def finished(root: Path, shards: Sequence[ShardSummary], samples: pa.Table) -> Dataset:
     """Write dataset.json and samples.parquet beside the shards in `root`, and open the dataset."""
     write_dataset(
         root,
-        name="synthetic",
-        variant="synthetic",
-        licence="none",
-        label_names=(),
-        seed=0,
-        options={},
-        versions={},
+        DatasetFacts(
+            name="synthetic",
+            variant="synthetic",
+            licence="none",
+            label_names=(),
+            seed=0,
+            options={},
+            versions={},
+        ),
         histogram=np.zeros(256, dtype=np.int64),
         shards=list(shards),
         samples=samples,

@@ -18,7 +18,8 @@ import simplejpeg
 from benchmarks.ingest import SMALL_JPEG, encoded, radiograph
 from benchmarks.pairs import Comparison, alternate, json_option, own_megabytes, quick_option, report, seconds
 from benchmarks.synthetic import finished
-from shards.format.dataset import Dataset, ShardSummary
+from shards.format.dataset import Dataset
+from shards.format.description import ShardSummary
 from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.format.shard_writer import ShardWriter
 from shards.format.verify import verify

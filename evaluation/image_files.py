@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from shards.errors import DatasetError, SubsetError
 from shards.format.dataset import Dataset, open_dataset, write_dataset
-from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
+from shards.format.description import DatasetFacts
+from shards.format.schema import COLUMNS, WRITER_COLUMNS, Cell, schema
 from shards.format.shard_writer import ShardWriter
 from shards.images.found_files import is_image, read_regular_file, walk
 from shards.images.png_range import range_of, spread, white_of
@@ -156,13 +157,15 @@ def _stored(files: Sequence[Path], folder: Path, short_side: int, png_range: str
             raise SubsetError("none of the files can be used" if files else "there is no JPEG, PNG or DICOM file there")
     write_dataset(
         folder,
-        name=NAME,
-        variant=NAME,
-        licence="not known",
-        label_names=(),
-        seed=0,
-        options={"short_side": short_side},
-        versions={},
+        DatasetFacts(
+            name=NAME,
+            variant=NAME,
+            licence="not known",
+            label_names=(),
+            seed=0,
+            options={"short_side": short_side},
+            versions={},
+        ),
         histogram=histogram,
         shards=[writer.summary],
         samples=pa.Table.from_pylist(writer.rows, schema=schema(())),
@@ -172,7 +175,7 @@ def _stored(files: Sequence[Path], folder: Path, short_side: int, png_range: str
     return DecodedFiles(dataset, dataset.samples, tuple(kept), left_out, short_side, png_range)
 
 
-def _row(path: str, image: Ingested) -> dict[str, object]:
+def _row(path: str, image: Ingested) -> dict[str, Cell]:
     """A row of samples.parquet of a file of which only the pixels are known. The key is made from the path."""
     key = hashlib.sha256(path.encode()).hexdigest()[:32]
     known: dict[str, str | int] = {"key": key, "patient_id": key, "split": "train", "source_path": path}

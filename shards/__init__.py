@@ -6,7 +6,8 @@
 from typing import TYPE_CHECKING
 
 from shards.errors import CorruptShardError, CxrError, DatasetError, ResumeError, SubsetError
-from shards.format.dataset import Dataset, ShardSummary, open_dataset, open_datasets
+from shards.format.dataset import Dataset, open_dataset, open_datasets
+from shards.format.description import ShardSummary
 from shards.format.subsets import label_fraction, select
 from shards.lazy_imports import lazy_exports
 

@@ -88,13 +88,17 @@ class JsonValue:
             raise self.wrong("true or false")
         return self.value
 
+    def each(self, read: "Callable[[JsonValue], _Read]") -> dict[str, _Read]:
+        """Read an object, all of its values alike."""
+        return {key: read(one) for key, one in self.fields().items()}
+
     def texts(self) -> tuple[str, ...]:
         """Read a list of texts."""
         return tuple(one.text() for one in self.items())
 
     def wholes(self) -> dict[str, int]:
         """Read an object of whole numbers."""
-        return {key: one.whole() for key, one in self.fields().items()}
+        return self.each(JsonValue.whole)
 
     def _path(self, key: str) -> str:
         return f"{self.key}.{key}" if self.key else str(key)

@@ -77,7 +77,7 @@ class Seen:
 
 def salt_of(dataset: Dataset) -> str:
     """Fingerprint of the salt that the dataset's patients are hashed with (--hash-identifiers); "" without one."""
-    return str(dataset.description["options"].get("hash_identifiers") or "")[:_FINGERPRINT]
+    return str(dataset.description.options.get("hash_identifiers") or "")[:_FINGERPRINT]
 
 
 def seen_by_training(datasets: Sequence[Dataset]) -> Seen:

@@ -9,6 +9,7 @@ tables on Redivis and public code that reads them.
 
 import json
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -142,9 +143,9 @@ def _read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 continue
             keys.append(record["path_to_image"])
             places.append(place)
-            details.append(_wrong(record))
-            given = (None if details[-1] else record.get(label) for label in LABELS)
-            values.extend(np.nan if value is None else float(value) for value in given)
+            given = [record.get(label) for label in LABELS]
+            details.append(_wrong(given))
+            values.extend(np.nan if value is None or details[-1] else float(value) for value in given)
     labels = pd.DataFrame(np.array(values, dtype="float32").reshape(-1, len(LABELS)), columns=LABELS)
     table = labels.assign(key=pd.Series(keys, dtype=object), where=pd.Series(places, dtype=object))
     table[DETAIL] = pd.Series(details, dtype=object)
@@ -152,10 +153,9 @@ def _read_labels(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table[["key", WHERE, KIND, DETAIL, *LABELS]], rejection_frame(malformed)
 
 
-def _wrong(record: dict[str, object]) -> str | None:
-    """What is wrong with the first value that is no label."""
-    for label in LABELS:
-        value = record.get(label)
+def _wrong(values: Iterable[object]) -> str | None:
+    """What is wrong with the first value that is no label. values: those of LABELS, in order."""
+    for label, value in zip(LABELS, values, strict=True):
         if value is None or (isinstance(value, int | float) and (value in (1, 0, -1) or value != value)):
             continue
         return f"{label} is {str(value)[:40]!r}, not 1, 0, -1 or null"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from ingest.archives.recognition import another_dataset
 from ingest.archives.source import VARIANTS, Source, open_source
-from ingest.build.dataset_build import Task, build, build_part
+from ingest.build.dataset_build import Execution, Task, build, build_part
+from ingest.build.header import Options
 from ingest.build.options import BuildShardsOptions
-from ingest.build.plan import Options
 from ingest.own.columns import SINGLE, table_columns
 from ingest.own.folder import OwnFolder
 from ingest.own.module import open_module
@@ -33,31 +33,19 @@ def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     source = open_reader(options)
     _demand_name(options, source)
     resolved = resolve(options, source, salt)
-    workers = options.workers or cores()
-    if options.task_index is not None and options.task_count is not None:
-        task = Task(options.task_index, options.task_count)
-        filled = build_part(
-            out,
-            source,
-            resolved,
-            task,
-            workers=workers,
-            max_rejected=options.max_rejected,
-            salt=salt,
-            follow_links=options.follow_links,
-        )
-        if filled is None:
-            return _finished_already(out)
-        return f"Task {task.index} of {task.count}: {filled} shards filled. End with: cxr-ingest finalize {out}"
-    finished = build(
-        out,
-        source,
-        resolved,
-        workers=workers,
+    execution = Execution(
+        workers=options.workers or cores(),
         max_rejected=options.max_rejected,
         salt=salt,
         follow_links=options.follow_links,
     )
+    if options.task_index is not None and options.task_count is not None:
+        task = Task(options.task_index, options.task_count)
+        filled = build_part(out, source, resolved, task, execution)
+        if filled is None:
+            return _finished_already(out)
+        return f"Task {task.index} of {task.count}: {filled} shards filled. End with: cxr-ingest finalize {out}"
+    finished = build(out, source, resolved, execution)
     if finished is None:
         return _finished_already(out)
     return finished.report(f"Look at it with: cxr-ingest info {out}")

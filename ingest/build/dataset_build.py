@@ -4,10 +4,9 @@ The dataset is the same for any number of workers, tasks and restarts.
 """
 
 import contextlib
-import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,19 +15,36 @@ from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
 from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
+from ingest.build.header import Header, Options, differences, named, plan_header
 from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import refuse_own_packages
-from ingest.build.plan import Header, Options, Plan, differences, plan_header, plan_path, read_plan, write_plan
+from ingest.build.plan import Plan, plan_path, read_plan, write_plan
 from ingest.images.links import LinkRule
 from ingest.images.source_file import STRICT
 from ingest.workers import run
 from shards.errors import DatasetError
 from shards.format.dataset import DESCRIPTION
+from shards.format.description import description_from_json
 from shards.images.ranges import AUTO
+from shards.json_value import JsonError, parse_json
 from shards.terminal.logs import NOTE
 from shards.terminal.progress import progress
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a build is run. workers: processes. max_rejected: fraction of the rows that may be missing.
+
+    salt: keys the hashes that replace identifiers, where options.hash_identifiers asks for them. follow_links: whether
+    links of folders that lead out of the source are followed.
+    """
+
+    workers: int
+    max_rejected: float = MAX_REJECTED
+    salt: bytes | None = None
+    follow_links: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,53 +55,38 @@ class Task:
     count: int
 
 
-def build(
-    out: Path,
-    source: Source,
-    options: Options,
-    *,
-    workers: int,
-    max_rejected: float,
-    salt: bytes | None = None,
-    follow_links: bool = True,
-) -> Finished | None:
-    """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables.
-
-    salt: keys the hashes that replace identifiers, where options.hash_identifiers asks for them. follow_links: whether
-    links of folders that lead out of the source are followed.
-    """
-    links = LinkRule(follow_links, os.path.realpath(out))
+def build(out: Path, source: Source, options: Options, execution: Execution) -> Finished | None:
+    """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables."""
     with _told_plainly(out):
-        header = plan_header(source, options)
-        if is_built(out, header):
+        planned = _planned(out, source, options, execution)
+        if planned is None:
             return None
-        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
-        fill(out, plan, source, plan.shards, workers, links)
-        return finalize(out, plan, max_rejected)
+        plan, links = planned
+        fill(out, plan, source, plan.shards, execution.workers, links)
+        return finalize(out, plan, execution.max_rejected)
 
 
-def build_part(
-    out: Path,
-    source: Source,
-    options: Options,
-    task: Task,
-    *,
-    workers: int,
-    max_rejected: float = MAX_REJECTED,
-    salt: bytes | None = None,
-    follow_links: bool = True,
-) -> int | None:
+def build_part(out: Path, source: Source, options: Options, task: Task, execution: Execution) -> int | None:
     """Plan, if no other task has, and fill one task's shards. Returns how many it filled, None as `build` does.
 
-    max_rejected: is noted in the plan for `finish`, and not judged here.
+    execution.max_rejected: is noted in the plan for `finish`, and not judged here.
     """
-    links = LinkRule(follow_links, os.path.realpath(out))
     with _told_plainly(out):
-        header = plan_header(source, options)
-        if is_built(out, header):
+        planned = _planned(out, source, options, execution)
+        if planned is None:
             return None
-        plan = ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
-        return fill(out, plan, source, plan.shards[task.index :: task.count], workers, links)
+        plan, links = planned
+        return fill(out, plan, source, plan.shards[task.index :: task.count], execution.workers, links)
+
+
+def _planned(out: Path, source: Source, options: Options, execution: Execution) -> tuple[Plan, LinkRule] | None:
+    """The plan of a build; None where it is finished."""
+    header = plan_header(source, options)
+    if is_built(out, header):
+        return None
+    links = LinkRule(execution.follow_links, os.path.realpath(out))
+    salt, max_rejected = execution.salt, execution.max_rejected
+    return ensure_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links), links
 
 
 def finish(out: Path, max_rejected: float | None = None) -> Finished | None:
@@ -125,7 +126,7 @@ def ensure_plan(
             raise DatasetError(f"{out} holds {strangers[0].name} but no build in progress: choose an empty folder")
         _log.log(NOTE, "Planning ...")
         plan = write_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
-    differing = differences(plan.header, header)
+    differing = differences(plan.header.facts, header.facts)
     if differing:
         raise DatasetError(
             f"{out} holds a build in progress of something else: {'; '.join(differing)}. Resume it with the options "
@@ -140,20 +141,20 @@ def is_built(out: Path, header: Header) -> bool:
     if not path.is_file():
         return False
     try:
-        description = json.loads(path.read_bytes())
-        options = dict(description["options"])
-        tables = options.pop("source_tables")
-        if header["options"].get("png_range", AUTO) == AUTO:  # what was decided from the images is no option
-            options.pop("png_range", None)
-        there = {
-            "variant": description["variant"],
-            "options": options | {"name": description["name"], "seed": description["seed"]},
-            "source_tables": tables,
-        }
-    except (ValueError, KeyError, TypeError) as error:
+        description = description_from_json(parse_json(path.read_bytes()))
+        tables = description.options["source_tables"]
+        if not isinstance(tables, Mapping):
+            raise TypeError("source_tables is no object")
+    except (JsonError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is not a dataset that build-shards made ({error!r}): choose another OUT") from error
-    asked = {key: value for key, value in header["options"].items() if (key, value) != ("png_range", AUTO)}
-    differing = differences(there, {key: value for key, value in header.items() if key in there} | {"options": asked})
+    options = {key: value for key, value in description.options.items() if not isinstance(value, Mapping)}
+    if (header.options.png_range or AUTO) == AUTO:  # what was decided from the images is no option
+        options.pop("png_range", None)
+    options |= {"name": description.name, "seed": description.seed}
+    there = {"variant": description.variant, **named("options", options), **named("source_tables", tables)}
+    asked = {key: value for key, value in header.recorded_options.items() if (key, value) != ("png_range", AUTO)}
+    here = {"variant": header.variant, **named("options", asked), **named("source_tables", header.source_tables)}
+    differing = differences(there, here)
     if differing:
         raise DatasetError(
             f"{out} is a finished dataset of something else: {'; '.join(differing)}. Build into another folder, or "

@@ -6,11 +6,8 @@ digest of its pixels. The JSON is written last and holds the SHA-256 of the othe
 
 import hashlib
 import io
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,8 +16,9 @@ from ingest.build.plan import BUILD_FOLDER, Plan
 from ingest.images.suspicious import Suspicious
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically, write_json_atomically
-from shards.format.dataset import ShardSummary
-from shards.format.schema import schema
+from shards.format.description import ShardSummary, shard_summary
+from shards.format.schema import Cell, schema
+from shards.json_value import JsonError, JsonValue, parse_json
 
 PIXELS = "pixels"
 """Column of the done-rows beside those of samples.parquet: equal where the decoded images are equal."""
@@ -61,27 +59,30 @@ class Done:
     rows_sha256: str
 
 
-def write_done(
-    out: Path,
-    plan: Plan,
-    shard: str,
-    summary: ShardSummary | None,
-    rejected: Sequence[RejectedImage],
-    histogram: Sequence[int],
-    suspicious: Sequence[Suspicious],
-    rows: list[dict[str, Any]],
-) -> None:
-    """Record a finished shard: its rows (those of samples.parquet, with PIXELS) first, then the record."""
-    columns = schema(plan.header["labels"]).append(pa.field(PIXELS, pa.string(), nullable=False))
+@dataclass(frozen=True)
+class Filled:
+    """What filling a shard gave. rows: those of samples.parquet, with PIXELS. The others as in Done."""
+
+    summary: ShardSummary | None
+    rejected: tuple[RejectedImage, ...]
+    histogram: tuple[int, ...]
+    suspicious: tuple[Suspicious, ...]
+    rows: list[dict[str, Cell]]
+
+
+def write_done(out: Path, plan: Plan, shard: str, filled: Filled) -> None:
+    """Record a finished shard: its rows first, then the record."""
+    columns = schema(plan.header.labels).append(pa.field(PIXELS, pa.string(), nullable=False))
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=columns), buffer, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(filled.rows, schema=columns), buffer, compression="zstd")
     content = buffer.getvalue()
     path = _record(out, shard)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path.with_suffix(".parquet")) as file:
         file.write(content)
     digest = hashlib.sha256(content).hexdigest()
-    done = Done(plan.digest, shard, summary, tuple(rejected), tuple(histogram), tuple(suspicious), digest)
+    found = (filled.summary, filled.rejected, filled.histogram, filled.suspicious)
+    done = Done(plan.digest, shard, *found, digest)
     write_json_atomically(path, asdict(done))
 
 
@@ -94,19 +95,25 @@ def read_done(out: Path, plan: Plan, shard: str) -> Done | None:
     """The record of a shard; None where it is not finished: no record, one of another plan, or files are not there."""
     path = _record(out, shard)
     try:
-        content = json.loads(path.read_bytes())
-        if content["plan"] != plan.digest:
+        content = parse_json(path.read_bytes())
+        if content.at("plan").value != plan.digest:
             return None
         rows = path.with_suffix(".parquet").read_bytes()
-        if hashlib.sha256(rows).hexdigest() != content["rows_sha256"]:
+        if hashlib.sha256(rows).hexdigest() != content.at("rows_sha256").value:
             return None
-        summary = ShardSummary(**content["summary"]) if content["summary"] else None
+        summary = content.nullable("summary", shard_summary)
         if summary is not None and not _in_place(out, summary):
             return None
-        content |= {"rejected": tuple(RejectedImage(**entry) for entry in content["rejected"])}
-        content |= {"suspicious": tuple(Suspicious(**entry) for entry in content["suspicious"])}
-        return Done(**content | {"summary": summary, "histogram": tuple(content["histogram"])})
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Done(
+            plan=plan.digest,
+            shard=content.at("shard").text(),
+            summary=summary,
+            rejected=tuple(_rejected(entry) for entry in content.at("rejected").items()),
+            histogram=tuple(count.whole() for count in content.at("histogram").items()),
+            suspicious=tuple(_suspicious(entry) for entry in content.at("suspicious").items()),
+            rows_sha256=content.at("rows_sha256").text(),
+        )
+    except (FileNotFoundError, JsonError):
         return None
 
 
@@ -128,6 +135,28 @@ def is_finished(out: Path, plan: Plan, shard: str, roots: dict[str, Path]) -> bo
     """Whether a shard need not be filled again: it is done, and no file that it rejected has changed since."""
     done = read_done(out, plan, shard)
     return done is not None and all(stamp(roots[r.root] / r.file) == r.stamp for r in done.rejected)
+
+
+def _rejected(entry: JsonValue) -> RejectedImage:
+    return RejectedImage(
+        path=entry.at("path").text(),
+        kind=entry.at("kind").text(),
+        detail=entry.at("detail").text(),
+        where=entry.at("where").text(),
+        root=entry.at("root").text(),
+        file=entry.at("file").text(),
+        stamp=entry.nullable("stamp", lambda stamp: [part.whole() for part in stamp.items()]),
+    )
+
+
+def _suspicious(entry: JsonValue) -> Suspicious:
+    return Suspicious(
+        key=entry.at("key").text(),
+        path=entry.at("path").text(),
+        levels=entry.at("levels").whole(),
+        most_common=entry.at("most_common").whole(),
+        share=entry.at("share").number(),
+    )
 
 
 def _record(out: Path, shard: str) -> Path:

@@ -1,7 +1,7 @@
 """Find images that are equal pixel by pixel once stored, within a patient, across patients and across splits."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -23,10 +23,6 @@ class Counts:
     within_a_patient: int
     across_patients: int
     across_splits: int
-
-    def as_json(self) -> dict[str, int]:
-        """As `cxr-ingest info --json` has them."""
-        return asdict(self)
 
     def __str__(self) -> str:
         return (

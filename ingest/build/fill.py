@@ -6,22 +6,22 @@ same in every process and at every attempt.
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from ingest.build.done_records import PIXELS, RejectedImage, forget, is_finished, stamp, write_done
+from ingest.build.done_records import PIXELS, Filled, RejectedImage, forget, is_finished, stamp, write_done
 from ingest.build.plan import Plan
 from ingest.images.links import LinkRule
 from ingest.images.source_file import STRICT, read_source_file
 from ingest.images.suspicious import Suspicious, suspect
 from shards.errors import DatasetError
-from shards.format.dataset import DESCRIPTION, ShardSummary
-from shards.format.schema import COLUMNS, WRITER_COLUMNS
+from shards.format.dataset import DESCRIPTION
+from shards.format.description import ShardSummary
+from shards.format.schema import COLUMNS, WRITER_COLUMNS, Cell, Row, text
 from shards.format.shard_writer import ShardWriter
 from shards.images.png_range import white_of
 from shards.images.shard_image import Ingested, ingest_image
@@ -65,11 +65,11 @@ def fill_shard(job: Job, shard: str, report: Report) -> None:
 
 def _fill(job: Job, shard: str, report: Report) -> None:
     cv2.setNumThreads(1)
-    labels: list[str] = job.plan.header["labels"]
-    kept = (*(column for column in COLUMNS if column not in WRITER_COLUMNS), *labels)
+    header = job.plan.header
+    kept = (*(column for column in COLUMNS if column not in WRITER_COLUMNS), *header.labels)
     rejected: list[RejectedImage] = []
     histogram = np.zeros(256, dtype=np.int64)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Cell]] = []
     digests: list[str] = []
     suspicious: list[Suspicious] = []
     summary: ShardSummary | None = None
@@ -81,42 +81,44 @@ def _fill(job: Job, shard: str, report: Report) -> None:
         for extension in ("tar", "idx"):
             (job.out / f"{shard}.{extension}").unlink(missing_ok=True)
     else:
-        with ShardWriter(job.out, shard, job.plan.header["options"]["name"], labels) as writer:
+        with ShardWriter(job.out, shard, header.options.name, header.labels) as writer:
             for row, image in itertools.chain([first], images):
-                complete = row | {"height": image.height, "width": image.width, "excluded": None}
+                complete: dict[str, Cell] = {**row, "height": image.height, "width": image.width, "excluded": None}
                 writer.add({column: complete[column] for column in kept}, image.jpeg)
                 digests.append(image.pixels)
-                if (suspected := suspect(row["key"], row["source_path"], image.histogram, image.levels)) is not None:
+                path = None if row["source_path"] is None else text(row, "source_path")
+                if (suspected := suspect(text(row, "key"), path, image.histogram, image.levels)) is not None:
                     suspicious.append(suspected)
                 if writer.split == "train":
                     histogram += image.histogram
         rows, summary = writer.rows, writer.summary
     for row, digest in zip(rows, digests, strict=True):
         row[PIXELS] = digest
-    write_done(job.out, job.plan, shard, summary, rejected, histogram.tolist(), suspicious, rows)
+    filled = Filled(summary, tuple(rejected), tuple(histogram.tolist()), tuple(suspicious), rows)
+    write_done(job.out, job.plan, shard, filled)
 
 
 def _images(
-    job: Job, rows: list[dict[str, Any]], rejected: list[RejectedImage], report: Report
-) -> Iterator[tuple[dict[str, Any], Ingested]]:
+    job: Job, rows: Sequence[Row], rejected: list[RejectedImage], report: Report
+) -> Iterator[tuple[Row, Ingested]]:
     """Rows with their image, in order; the others are appended to `rejected`."""
-    options = job.plan.header["options"]
-    limit = most_bytes(options["max_pixels"])
+    options = job.plan.header.options
+    limit = most_bytes(options.max_pixels)
     real_roots = {name: os.path.realpath(root) for name, root in job.roots.items()}
     white = white_of(job.plan.png_range)
     read, refused = 0, 0
     for row in rows:
         read += 1
+        root, file = text(row, "root"), text(row, "file")
         try:
-            real_root = real_roots[row["root"]]
-            content = read_source_file(f"{real_root}/{row['file']}", real_root, limit, job.links)
-            image = ingest_image(content, options["short_side"], options["max_pixels"], white)
+            content = read_source_file(f"{real_roots[root]}/{file}", real_roots[root], limit, job.links)
+            image = ingest_image(content, options.short_side, options.max_pixels, white)
         except UnusableImage as error:
             refused += 1
             # Where identifiers are hashed the row has no path.
-            path, file = row["source_path"] or row["key"], job.roots[row["root"]] / row["file"]
-            reason = (str(error.kind), error.detail, row["where"])
-            rejected.append(RejectedImage(path, *reason, row["root"], row["file"], stamp(file)))
+            path = text(row, "source_path" if row["source_path"] else "key")
+            reason = (str(error.kind), error.detail, text(row, "where"))
+            rejected.append(RejectedImage(path, *reason, root, file, stamp(job.roots[root] / file)))
         else:
             yield row, image
         if read == _REPORT_EVERY:

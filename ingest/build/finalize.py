@@ -27,6 +27,7 @@ from ingest.tables.reasons import REJECTED_COLUMNS, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
 from shards.format.dataset import write_dataset
+from shards.format.description import DatasetFacts
 
 REJECTED = "rejected.csv"
 _SHOWN = 5
@@ -75,32 +76,21 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
     filled = [shard for shard in done if shard.summary is not None]
     if not filled:
         raise DatasetError(f"every image was rejected; the first: {rejected[0].path}: {rejected[0].reason}")
-    histogram = np.zeros(256, dtype=np.int64)
-    for shard in filled:
-        histogram += np.array(shard.histogram, dtype=np.int64)
+    histogram = np.sum([np.array(shard.histogram, dtype=np.int64) for shard in filled], axis=0)
     rows = pa.concat_tables([read_rows(out, shard.shard) for shard in filled]).combine_chunks()
     compared = rows.select(["key", "source_path", "split", "patient_id", PIXELS]).to_pandas()
     duplicates = find_duplicates(compared)
     samples = rows.drop_columns([PIXELS])
-    drop: bool = plan.header["options"]["drop_duplicates"]
+    drop = plan.header.options.drop_duplicates
     if drop:
         samples = _exclude(samples, dict(zip(duplicates["key"], duplicates["same_as"], strict=True)))
     _write_csv(out / REJECTED, REJECTED_COLUMNS, [entry.cells for entry in rejected])
     _write_csv(out / DUPLICATES, tuple(duplicates.columns), _records(duplicates))
     suspicious = sorted((one for shard in done for one in shard.suspicious), key=lambda one: (one.path, one.key))
     _write_csv(out / SUSPICIOUS, SUSPICIOUS_COLUMNS, [one.cells for one in suspicious])
-    options = {key: value for key, value in plan.header["options"].items() if key not in ("name", "seed")}
-    if plan.png_range is not None:
-        options["png_range"] = plan.png_range
     digest = write_dataset(
         out,
-        name=plan.header["options"]["name"],
-        variant=plan.header["variant"],
-        licence=plan.header["licence"],
-        label_names=plan.header["labels"],
-        seed=plan.header["options"]["seed"],
-        options=options | {"source_tables": plan.header["source_tables"]},
-        versions=plan.header["versions"],
+        _facts(plan),
         histogram=histogram,
         shards=[shard.summary for shard in filled if shard.summary is not None],
         samples=samples,
@@ -114,6 +104,22 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
         count_duplicates(duplicates, compared),
         drop,
         tuple(one.path or one.key for one in suspicious),
+    )
+
+
+def _facts(plan: Plan) -> DatasetFacts:
+    header = plan.header
+    options = {key: value for key, value in header.recorded_options.items() if key not in ("name", "seed")}
+    if plan.png_range is not None:
+        options["png_range"] = plan.png_range
+    return DatasetFacts(
+        name=header.options.name,
+        variant=header.variant,
+        licence=header.licence,
+        label_names=header.labels,
+        seed=header.options.seed,
+        options={**options, "source_tables": header.source_tables},
+        versions=header.versions,
     )
 
 

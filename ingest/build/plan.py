@@ -7,19 +7,17 @@ and tables: any task may write it, and all write the same bytes.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.archives.recognition import another_dataset
-from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, VARIANTS, Source
+from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
+from ingest.build.header import Header, Options, header_from_json, source_range
 from ingest.build.options import MAX_REJECTED
 from ingest.build.splits import carve, check_patients
 from ingest.images.links import LinkRule
@@ -28,69 +26,13 @@ from ingest.images.sample_check import check_images
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically
 from shards.errors import DatasetError
-from shards.format.schema import SPLITS
-from shards.images.ranges import AUTO
-from shards.images.shard_image import JPEG_QUALITY
-from shards.images.unusable_image import MAX_PIXELS
+from shards.format.schema import SPLITS, Cell
+from shards.json_value import JsonValue, parse_json
 
 BUILD_FOLDER = ".build"
 
-_OTHER_LICENCE = "not known: another dataset in the layout of {}; see its own terms"
-_LIBRARIES = ("simplejpeg", "opencv-python-headless", "pillow", "pydicom", "python-gdcm", "pyarrow")
 _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
 _REASON_COLUMNS = ("kind", "detail", "where")
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a build that change its bytes.
-
-    short_side: pixels, None keeps the source's size. max_pixels: a larger image is taken for a decompression bomb.
-    hash_identifiers: None, or the hex SHA-256 of the salt that patients, studies and keys are hashed with.
-    png_range: of 16-bit PNGs, one of ranges.PNG_RANGES; None takes the reader's own.
-    """
-
-    name: str
-    short_side: int | None
-    samples_per_shard: int
-    seed: int
-    valid_fraction: float
-    test_fraction: float
-    max_pixels: int = MAX_PIXELS
-    drop_duplicates: bool = False
-    hash_identifiers: str | None = None
-    png_range: str | None = None
-
-
-class OptionRecord(TypedDict):
-    """Options as a plan and dataset.json record them."""
-
-    name: str
-    short_side: int | None
-    samples_per_shard: int
-    seed: int
-    valid_fraction: float
-    test_fraction: float
-    max_pixels: int
-    drop_duplicates: bool
-    hash_identifiers: str | None
-    png_range: NotRequired[str | None]
-    jpeg_quality: int
-
-
-class Header(TypedDict):
-    """What a plan is made from: everything that changes the dataset's bytes but the images themselves.
-
-    source_tables: SHA-256 by name. versions: of the libraries that change bytes. ingest: version of this project.
-    """
-
-    variant: str
-    licence: str
-    labels: list[str]
-    options: OptionRecord
-    source_tables: dict[str, str]
-    versions: dict[str, str]
-    ingest: str
 
 
 @dataclass(frozen=True)
@@ -111,15 +53,15 @@ class Plan:
     png_range: str | None
     """What value of a 16-bit PNG is white, as png_range.decide says."""
 
-    def rows(self, shard: str) -> list[dict[str, Any]]:
+    def rows(self, shard: str) -> list[dict[str, Cell]]:
         """The planned rows of a shard, in order of position, None where unknown.
 
         Raises DatasetError where the file is no longer this plan: another command has planned something else.
         """
         with pq.ParquetFile(self.path) as file:
-            if header_digest(_metadata(file)["header"]) != self.digest:
+            if header_from_json(_metadata(file).at("header")).digest != self.digest:
                 raise DatasetError(f"{self.path}: another command has begun a build of something else in this folder")
-            rows: list[dict[str, Any]] = file.read_row_group(self.shards.index(shard)).to_pylist()
+            rows: list[dict[str, Cell]] = file.read_row_group(self.shards.index(shard)).to_pylist()
         return rows
 
     def count(self, shards: Sequence[str]) -> int:
@@ -142,33 +84,6 @@ def plan_path(out: Path) -> Path:
     return out / BUILD_FOLDER / "plan.parquet"
 
 
-def plan_header(source: Source, options: Options) -> Header:
-    """Describe what a plan is made from.
-
-    It holds the version of this project, so that no build is started by one release and ended by another.
-    """
-    own = asdict(options)
-    if options.png_range in (None, source_range(source)):  # archives of releases that had no such option stay the same
-        del own["png_range"]
-    return {
-        "variant": source.variant,
-        "licence": _licence(source, options.name),
-        "labels": list(source.label_names),
-        "options": cast("OptionRecord", own | {"jpeg_quality": JPEG_QUALITY}),
-        "source_tables": source.fingerprint(),
-        "versions": {library: version(library) for library in _LIBRARIES},
-        "ingest": version("cxr-moco"),
-    }
-
-
-def _licence(source: Source, name: str) -> str:
-    """The archive's licence for the archive itself under its own name; not known for what merely has its layout."""
-    if source.variant not in VARIANTS:
-        return source.licence
-    own = name == source.variant and another_dataset(source) is None
-    return source.licence if own else _OTHER_LICENCE.format(source.variant)
-
-
 def read_plan(out: Path) -> Plan | None:
     """The plan of a build in progress, None where there is none."""
     path = plan_path(out)
@@ -177,14 +92,22 @@ def read_plan(out: Path) -> Plan | None:
     try:
         with pq.ParquetFile(path) as file:
             content = _metadata(file)
+            header = header_from_json(content.at("header"))
             if not set(_REASON_COLUMNS) <= set(file.schema_arrow.names):
                 raise ValueError("it is of another release")
+            plan = Plan(
+                path=path,
+                header=header,
+                digest=header.digest,
+                shards=content.at("shards").texts(),
+                samples=content.at("samples").whole(),
+                rejected=content.at("rejected").whole(),
+                max_rejected=content.at("max_rejected").number(),
+                png_range=content.nullable("png_range", JsonValue.text),
+            )
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build again") from error
-    header = content["header"]
-    shards = tuple(content["shards"])
-    counts = {name: content[name] for name in ("samples", "rejected", "max_rejected", "png_range")}
-    return Plan(path, header, header_digest(header), shards, **counts)
+    return plan
 
 
 def write_plan(
@@ -215,7 +138,7 @@ def write_plan(
     shards = list(dict.fromkeys(samples["shard"]))
     schema = _schema(source.label_names)
     metadata = {
-        "header": header,
+        "header": header.as_json(),
         "shards": shards,
         "samples": len(samples),
         "rejected": rejected,
@@ -239,11 +162,6 @@ def write_plan(
     return plan
 
 
-def source_range(source: Source) -> str:
-    """The range of 16-bit PNGs that the reader knows its archive to have, else auto."""
-    return str(getattr(source, "png_range", AUTO))
-
-
 def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFrame:
     """Rows in storage order with their split and shard.
 
@@ -263,27 +181,8 @@ def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFra
     return samples
 
 
-def differences(there: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
-    """List the differences between two headers, for people."""
-    found = []
-    for key in sorted(there.keys() | here.keys()):
-        one, other = there.get(key), here.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += [f"{key}: {text}" for text in differences(one, other)]
-        elif one != other:
-            short = [str(value)[:12] if len(str(value)) == 64 else str(value) for value in (one, other)]
-            found.append(f"{key} is {short[0]} there and {short[1]} here")
-    return found
-
-
-def header_digest(header: Header) -> str:
-    """Hex SHA-256 of a plan's header: done-records name the plan they belong to by it."""
-    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
-
-
-def _metadata(file: pq.ParquetFile) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.schema_arrow.metadata[b"plan"])
-    return content
+def _metadata(file: pq.ParquetFile) -> JsonValue:
+    return parse_json(file.schema_arrow.metadata[b"plan"])
 
 
 def _schema(label_names: tuple[str, ...]) -> pa.Schema:

@@ -15,8 +15,9 @@ def info(options: InfoOptions) -> None:
 
     Reads dataset.json, samples.parquet and rejected.csv; writes nothing.
     """
-    from ingest.inspection.info import as_text, overview
+    from ingest.inspection.info import overview
+    from ingest.inspection.info_text import as_text
     from shards.format.dataset import open_dataset
 
     summary = overview(open_dataset(options.out))
-    click.echo(json.dumps(summary, indent=2, ensure_ascii=False) if options.as_json else as_text(summary))
+    click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False) if options.as_json else as_text(summary))

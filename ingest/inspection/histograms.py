@@ -14,7 +14,7 @@ from PIL import Image
 from ingest.inspection.preview import evenly_spaced, read_image
 from shards.contact_sheet import contact_sheet
 from shards.format.dataset import Dataset
-from shards.format.schema import SPLITS
+from shards.format.schema import SPLITS, records
 
 LABELS_SHOWN = 8
 _SIDE = 256  # a column of the plot for each gray level
@@ -32,7 +32,7 @@ def draw_histograms(dataset: Dataset, count: int) -> Image.Image:
     their fractions.
     """
     rows = evenly_spaced(dataset.samples, count).reset_index(drop=True)
-    counts = np.stack([gray_levels(read_image(dataset, row)) for row in rows.to_dict("records")])  # [images, 256]
+    counts = np.stack([gray_levels(read_image(dataset, row)) for row in records(rows)])  # [images, 256]
     groups = _groups(rows, dataset.label_names)
     everything = counts.sum(axis=0)
     top = _top(everything)

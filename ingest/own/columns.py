@@ -32,6 +32,9 @@ class TableColumns:
         return tuple(dict.fromkeys([*(name for name in single if name), *self.label_columns]))
 
 
+Entry = str | list[str]
+"""Value of a key of the mapping file: a name, or a list of names."""
+
 SINGLE = tuple(field.name for field in dataclasses.fields(TableColumns) if field.name.endswith("_column"))
 """Fields that name one column each."""
 
@@ -42,7 +45,8 @@ def table_columns(given: Mapping[str, str | Path | None], mapping: Path | None) 
     given: `table`, SINGLE and `label_columns` (names separated by commas), None where not given. Raises DatasetError
     for a key that is unknown or of another type, and where table or labels are not given.
     """
-    values = (_read_mapping(mapping) if mapping else {}) | {key: one for key, one in given.items() if one is not None}
+    options = {key: str(one) for key, one in given.items() if one is not None}
+    values = (_read_mapping(mapping) if mapping else {}) | options
     table, labels = values.pop("table", None), values.pop("label_columns", None)
     if table is None:
         raise DatasetError("--dataset table needs the table: give --table FILE, or `table:` in --mapping")
@@ -58,7 +62,7 @@ def table_columns(given: Mapping[str, str | Path | None], mapping: Path | None) 
     return TableColumns(table=Path(str(table)), label_columns=names, **{key: str(one) for key, one in values.items()})
 
 
-def _names(labels: object) -> tuple[str, ...]:
+def _names(labels: Entry) -> tuple[str, ...]:
     """Names of a list, or of a text that separates them by commas."""
     parts = labels if isinstance(labels, list) else str(labels).split(",")
     names = tuple(str(part).strip() for part in parts)
@@ -67,7 +71,7 @@ def _names(labels: object) -> tuple[str, ...]:
     return names
 
 
-def _read_mapping(path: Path) -> dict[str, object]:
+def _read_mapping(path: Path) -> dict[str, Entry]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

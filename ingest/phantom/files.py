@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import simplejpeg
@@ -31,7 +31,7 @@ class Parameters:
     seed: int
     full_size: bool
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, int]:
         """The content of phantom.json."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 

@@ -4,7 +4,6 @@ An interrupted call is resumed by the same call, to the same bytes.
 """
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ingest.phantom.shenzhen_release import MOST_IMAGES
 from ingest.workers import cores, run
 from shards.durable import write_json_atomically
 from shards.errors import DatasetError
+from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.progress import progress
 
 _WORTH_PROCESSES = 100  # images; fewer are drawn sooner than workers start
@@ -77,9 +77,10 @@ def _claim(out: Path, parameters: Parameters) -> None:
             raise DatasetError(f"{out} is not an empty folder and holds no phantom. Choose another OUT.")
         out.mkdir(parents=True, exist_ok=True)
         write_json_atomically(record_path, record)
-    elif (found := _read(record_path)) != record:
-        differs = [f"{name} {found.get(name)} there, {value} asked for" for name, value in record.items()
-                   if found.get(name) != value]  # fmt: skip
+    elif (found := _read(record_path)).value != record:
+        there = {name: known.value for name, known in found.fields().items()}
+        differs = [f"{name} {there.get(name)} there, {value} asked for" for name, value in record.items()
+                   if there.get(name) != value]  # fmt: skip
         raise DatasetError(
             f"{out} holds another phantom: {'; '.join(differs)}. Choose another OUT, or remove that phantom."
         )
@@ -92,13 +93,14 @@ def _is_leftover(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
-def _read(record_path: Path) -> dict[str, object]:
+def _read(record_path: Path) -> JsonValue:
     try:
-        found = json.loads(record_path.read_text(encoding="utf-8"))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise DatasetError(f"{record_path} is no phantom's record. Choose another OUT, or remove {record_path.parent}.")
+        found = parse_json(record_path.read_bytes())
+        found.fields()
+    except JsonError as error:
+        raise DatasetError(
+            f"{record_path} is no phantom's record. Choose another OUT, or remove {record_path.parent}."
+        ) from error
     return found
 
 

@@ -5,13 +5,10 @@ Tars are only checked for presence and size here; `shards.format.verify` reads t
 
 import hashlib
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +18,21 @@ import pyarrow.parquet as pq
 
 from shards.durable import json_bytes, write_atomically
 from shards.errors import DatasetError
+from shards.format.description import (
+    DatasetFacts,
+    Description,
+    Pixels,
+    SamplesFile,
+    ShardSummary,
+    SplitCounts,
+    description_from_json,
+)
 from shards.format.quarantine import Quarantined, read_quarantine
 from shards.format.schema import FORMAT_VERSION, SPLITS, schema
+from shards.json_value import JsonError, parse_json
 
 DESCRIPTION = "dataset.json"
 SAMPLES = "samples.parquet"
-
-
-@dataclass(frozen=True)
-class ShardSummary:
-    """What dataset.json says of one shard. bytes: of the tar; sha256, idx_sha256: hex, of tar and index."""
-
-    name: str
-    split: str
-    samples: int
-    bytes: int
-    sha256: str
-    idx_sha256: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Dataset:
 
     root: Path
     digest: str
-    description: Mapping[str, Any]
+    description: Description
     samples: pd.DataFrame
     quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
     row_filter: str | None = None
@@ -61,38 +56,37 @@ class Dataset:
     @property
     def name(self) -> str:
         """The dataset's name: part of every sample id and patient."""
-        return str(self.description["name"])
+        return self.description.name
 
     @property
     def variant(self) -> str:
         """Which reader made it: chexpert, shenzhen, ..."""
-        return str(self.description["variant"])
+        return self.description.variant
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the label columns, in order."""
-        return tuple(self.description["labels"])
+        return self.description.labels
 
     @property
     def mean(self) -> float:
         """Mean of the train split's pixels, 0..255."""
-        return self._pixels("mean")
+        return self._pixels("mean", self.description.pixels.mean)
 
     @property
     def std(self) -> float:
         """Standard deviation of the train split's pixels, 0..255."""
-        return self._pixels("std")
+        return self._pixels("std", self.description.pixels.std)
 
-    def _pixels(self, figure: str) -> float:
-        value = self.description["pixels"][figure]
+    def _pixels(self, figure: str, value: float | None) -> float:
         if value is None:
             raise DatasetError(f"{self.root} has no pixel {figure}: it was built without a train split")
         return float(value)
 
-    @cached_property
+    @property
     def shards(self) -> list[ShardSummary]:
         """The shards in storage order."""
-        return [ShardSummary(**shard) for shard in self.description["shards"]]
+        return list(self.description.shards)
 
     def shard_path(self, shard: str) -> Path:
         """Path of a shard's tar."""
@@ -116,15 +110,20 @@ def open_dataset(root: Path, *, check_shards: bool = True) -> Dataset:
         raise DatasetError(f"{root}: no {DESCRIPTION} ({hint})")
     content = path.read_bytes()
     try:
-        description = json.loads(content)
-    except ValueError as error:
-        raise DatasetError(f"{path} is not JSON: {error}. Build the dataset again.") from error
-    version = description.get("format_version") if isinstance(description, dict) else None
-    if version != FORMAT_VERSION:
-        raise DatasetError(f"{path}: format version {version!r}; this release reads {FORMAT_VERSION}")
+        parsed = parse_json(content)
+    except JsonError as error:
+        raise DatasetError(f"{path} is {error}. Build the dataset again.") from error
+    version = parsed.find("format_version")
+    if version is None or version.value != FORMAT_VERSION:
+        found = None if version is None else version.value
+        raise DatasetError(f"{path}: format version {found!r}; this release reads {FORMAT_VERSION}")
+    try:
+        description = description_from_json(parsed)
+    except JsonError as error:
+        raise DatasetError(f"{path}: {error}. Copy it again, or build the dataset again.") from error
     samples = _read_samples(root, description)
     digest = hashlib.sha256(content).hexdigest()
-    quarantine = read_quarantine(root, str(description["name"]), digest)
+    quarantine = read_quarantine(root, description.name, digest)
     dataset = Dataset(root, digest, description, samples, quarantine)
     for shard in dataset.shards if check_shards else ():
         _check_present(dataset.shard_path(shard.name), shard.bytes)
@@ -151,14 +150,8 @@ def open_datasets(roots: Sequence[Path]) -> list[Dataset]:
 
 def write_dataset(
     directory: Path,
+    facts: DatasetFacts,
     *,
-    name: str,
-    variant: str,
-    licence: str,
-    label_names: Sequence[str],
-    seed: int,
-    options: Mapping[str, Any],
-    versions: Mapping[str, str],
     histogram: npt.NDArray[np.int64],
     shards: Sequence[ShardSummary],
     samples: pa.Table,
@@ -166,9 +159,9 @@ def write_dataset(
     """Finish a dataset: samples.parquet, then dataset.json, last and atomically. Returns its digest.
 
     histogram: int64 [256], how often each gray level occurs in the train split. samples: `schema(label_names)`,
-    in storage order. options, versions: only what changes bytes.
+    in storage order.
     """
-    expected = schema(label_names)
+    expected = schema(facts.label_names)
     if not samples.schema.equals(expected):
         raise ValueError(f"samples are not of the format's schema:\n{samples.schema}\nexpected\n{expected}")
     buffer = io.BytesIO()
@@ -176,33 +169,35 @@ def write_dataset(
     parquet = buffer.getvalue()
     with write_atomically(directory / SAMPLES) as file:
         file.write(parquet)
-    frame = samples.select(["split", "patient_id"]).to_pandas()
-    mean, std = pixel_statistics(histogram)
-    description = {
-        "format_version": FORMAT_VERSION,
-        "name": name,
-        "variant": variant,
-        "licence": licence,
-        "labels": list(label_names),
-        "splits": {
-            split: {
-                "samples": int((frame["split"] == split).sum()),
-                "patients": int(frame.loc[frame["split"] == split, "patient_id"].nunique()),
-                "shards": sum(s.split == split for s in shards),
-            }
-            for split in SPLITS
-        },
-        "seed": seed,
-        "options": dict(options),
-        "versions": dict(versions),
-        "pixels": {"mean": mean, "std": std, "count": int(histogram.sum())},
-        "samples": {"rows": samples.num_rows, "sha256": hashlib.sha256(parquet).hexdigest()},
-        "shards": [asdict(shard) for shard in shards],
-    }
-    content = json_bytes(description)
+    description = Description(
+        name=facts.name,
+        variant=facts.variant,
+        licence=facts.licence,
+        labels=tuple(facts.label_names),
+        splits=_counts(samples, shards),
+        seed=facts.seed,
+        options=dict(facts.options),
+        versions=dict(facts.versions),
+        pixels=Pixels(*pixel_statistics(histogram), count=int(histogram.sum())),
+        samples=SamplesFile(samples.num_rows, hashlib.sha256(parquet).hexdigest()),
+        shards=tuple(shards),
+    )
+    content = json_bytes(description.as_json())
     with write_atomically(directory / DESCRIPTION) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _counts(samples: pa.Table, shards: Sequence[ShardSummary]) -> dict[str, SplitCounts]:
+    frame = samples.select(["split", "patient_id"]).to_pandas()
+    return {
+        split: SplitCounts(
+            samples=int((frame["split"] == split).sum()),
+            patients=int(frame.loc[frame["split"] == split, "patient_id"].nunique()),
+            shards=sum(shard.split == split for shard in shards),
+        )
+        for split in SPLITS
+    }
 
 
 def pixel_statistics(histogram: npt.NDArray[np.int64]) -> tuple[float | None, float | None]:
@@ -219,12 +214,12 @@ def pixel_statistics(histogram: npt.NDArray[np.int64]) -> tuple[float | None, fl
     return first / total, math.sqrt(total * second - first * first) / total
 
 
-def _read_samples(root: Path, description: Mapping[str, Any]) -> pd.DataFrame:
+def _read_samples(root: Path, description: Description) -> pd.DataFrame:
     path = root / SAMPLES
     if not path.is_file():
         raise DatasetError(f"{path} is missing: copy it again, or build the dataset again")
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != description["samples"]["sha256"]:
+    if hashlib.sha256(content).hexdigest() != description.samples.sha256:
         raise DatasetError(f"{path} is not the file that {DESCRIPTION} records: copy both again")
     frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
     return frame

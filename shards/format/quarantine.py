@@ -4,15 +4,14 @@
 Both are read wherever a dataset is opened.
 """
 
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from shards.durable import write_json_atomically
 from shards.errors import DatasetError
+from shards.json_value import JsonError, JsonValue, parse_json
 
 QUARANTINE = "quarantine.json"
 FOLDER_VARIABLE = "CXR_QUARANTINE"
@@ -51,7 +50,7 @@ def write_quarantine(root: Path, name: str, digest: str, damaged: Iterable[Quara
     Raises DatasetError where neither place can be.
     """
     merged = {**read_quarantine(root, name, digest), **{sample.key: sample for sample in damaged}}
-    content: Mapping[str, Any] = {
+    content = {
         "format_version": _FORMAT_VERSION,
         "name": name,
         "digest": digest,
@@ -74,10 +73,10 @@ def write_quarantine(root: Path, name: str, digest: str, damaged: Iterable[Quara
 
 def _read(path: Path, digest: str) -> list[Quarantined]:
     try:
-        content = json.loads(path.read_bytes())
-        version, of, samples = content["format_version"], content["digest"], content["samples"]
-        quarantined = [Quarantined(**sample) for sample in samples]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = parse_json(path.read_bytes())
+        version, of = content.at("format_version").value, content.at("digest").text()
+        quarantined = [_sample(sample) for sample in content.at("samples").items()]
+    except (OSError, JsonError) as error:
         raise DatasetError(
             f"{path} is no quarantine that verify wrote ({error!r}): delete it and run `cxr-ingest verify --quarantine`"
         ) from error
@@ -85,7 +84,11 @@ def _read(path: Path, digest: str) -> list[Quarantined]:
         raise DatasetError(f"{path}: format version {version!r}; this release reads {_FORMAT_VERSION}")
     if of != digest:
         raise DatasetError(
-            f"{path} is the quarantine of another build ({str(of)[:12]}, here {digest[:12]}): delete it and run "
+            f"{path} is the quarantine of another build ({of[:12]}, here {digest[:12]}): delete it and run "
             "`cxr-ingest verify --quarantine`"
         )
     return quarantined
+
+
+def _sample(entry: JsonValue) -> Quarantined:
+    return Quarantined(entry.at("key").text(), entry.at("shard").text(), entry.at("reason").text())

@@ -7,7 +7,7 @@ import functools
 import json
 import math
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from shards.errors import DatasetError
 from shards.format.identity import LONGEST_KEY, is_key
 from shards.format.index import IndexEntry
-from shards.format.schema import COLUMNS, FLOAT_COLUMNS
+from shards.format.schema import COLUMNS, FLOAT_COLUMNS, Row, text, whole
 
 BLOCK = tarfile.BLOCKSIZE
 MAX_KEY_LENGTH = LONGEST_KEY
@@ -25,8 +25,6 @@ MAX_KEY_LENGTH = LONGEST_KEY
 _SIZE = slice(124, 136)  # fields of a USTAR header
 _CHECKSUM = slice(148, 156)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,13 @@ def pack_sample(row: Row, jpeg: bytes, label_names: Sequence[str], start: int) -
     row: every column of samples.parquet except offset, which follows from `start`; None or NaN where unknown.
     Raises DatasetError for a key that WebDataset or USTAR could not carry.
     """
-    key = row["key"]
+    key = text(row, "key")
     check_key(key)
     complete = {**row, "offset": start + BLOCK}
     contents = {
         "jpg": jpeg,
         "json": row_json(complete, label_names),
-        "sid": int(row["sample_id"]).to_bytes(8, "little", signed=True),
+        "sid": whole(row, "sample_id").to_bytes(8, "little", signed=True),
     }
     parts, members, place = [], [], start
     for extension, content in contents.items():

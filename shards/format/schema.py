@@ -1,11 +1,22 @@
-"""The columns of samples.parquet in format version 1, shared by writer and reader."""
+"""The columns of samples.parquet in format version 1, and its rows as mappings of columns to cells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+
+from shards.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "valid", "test")
+
+Cell = str | int | float | None
+Row = Mapping[str, Cell]
+"""A sample's cells by column; None where unknown."""
 
 _FIELDS: tuple[pa.Field, ...] = (
     pa.field("key", pa.string(), nullable=False),
@@ -45,3 +56,25 @@ def schema(label_names: Sequence[str]) -> pa.Schema:
     if clashes or len(set(label_names)) != len(label_names):
         raise ValueError(f"label names repeat or clash with a column: {clashes or list(label_names)}")
     return pa.schema([*_FIELDS, *(pa.field(label, pa.float32()) for label in label_names)])
+
+
+def records(rows: "pd.DataFrame") -> Iterator[dict[str, Cell]]:
+    """Yield the rows of a table with unknown cells as None, as the writer had them."""
+    for record in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        yield {str(column): cell for column, cell in record.items()}
+
+
+def text(row: Row, column: str) -> str:
+    """Read a cell that holds text. Raises DatasetError for any other."""
+    cell = row[column]
+    if not isinstance(cell, str):
+        raise DatasetError(f"a row's {column} is {cell!r}, which is not text")
+    return cell
+
+
+def whole(row: Row, column: str) -> int:
+    """Read a cell that holds a whole number. Raises DatasetError for any other."""
+    cell = row[column]
+    if not isinstance(cell, int | np.integer):
+        raise DatasetError(f"a row's {column} is {cell!r}, which is not a whole number")
+    return int(cell)

@@ -6,20 +6,20 @@ Writes <shard>.tar and <shard>.idx from rows and JPEG bytes; keeps the completed
 import contextlib
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import google_crc32c
 
 from shards.durable import write_atomically
 from shards.errors import DatasetError
-from shards.format.dataset import ShardSummary
+from shards.format.description import ShardSummary
 from shards.format.identity import sample_id
 from shards.format.index import IndexEntry, index_bytes
 from shards.format.sample import BLOCK, pack_sample
-from shards.format.schema import COLUMNS, SPLITS, WRITER_COLUMNS
+from shards.format.schema import COLUMNS, SPLITS, WRITER_COLUMNS, Cell, Row, text
 
 _SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{6}}")
 _RECORD = 20 * BLOCK  # tar pads an archive with zeros to a multiple of this
@@ -43,7 +43,7 @@ class ShardWriter:
     def __init__(self, directory: Path, shard: str, name: str, label_names: Sequence[str]) -> None:
         self.split = shard_split(shard)
         self.shard = shard
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Cell]] = []
         self._directory = directory
         self._name = name
         self._label_names = tuple(label_names)
@@ -66,7 +66,7 @@ class ShardWriter:
         self._tar = self._stack.enter_context(write_atomically(self._directory / f"{self.shard}.tar"))
         return self
 
-    def add(self, row: Mapping[str, Any], jpeg: bytes) -> None:
+    def add(self, row: Row, jpeg: bytes) -> None:
         """Append one sample.
 
         row: every column but those that the writer knows itself (`schema.WRITER_COLUMNS`), None where unknown.
@@ -76,12 +76,12 @@ class ShardWriter:
         if row.keys() != self._expected:
             wrong = ", ".join(sorted(row.keys() ^ self._expected))
             raise DatasetError(f"{self.shard}: a row's columns are not those of the format: {wrong}")
-        key = row["key"]
+        key = text(row, "key")
         if key in self._keys:
             raise DatasetError(f"{self.shard}: key {key!r} occurs twice")
         if row["split"] != self.split:
             raise DatasetError(f"{self.shard}: {key!r} is of split {row['split']!r}; a shard holds one split")
-        complete = dict.fromkeys((*COLUMNS, *self._label_names)) | dict(row)
+        complete: dict[str, Cell] = {**dict.fromkeys((*COLUMNS, *self._label_names)), **row}
         complete |= {
             "sample_id": sample_id(self._name, key),
             "shard": self.shard,

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import pandas as pd
 import simplejpeg
 
-from shards.format.dataset import DESCRIPTION, SAMPLES, Dataset, ShardSummary, open_dataset
+from shards.format.dataset import DESCRIPTION, SAMPLES, Dataset, open_dataset
+from shards.format.description import ShardSummary
 from shards.format.sample import BLOCK, pack_sample
+from shards.format.schema import records, text, whole
 
 _CHUNK = 1 << 22
 
@@ -92,11 +93,11 @@ def _locate_damage(
     located = False
     with path.open("rb") as file:
         end = 0
-        for row in _records(rows):
-            key = row["key"]
-            file.seek(row["offset"])
-            jpeg = file.read(row["bytes"])
-            start = row["offset"] - BLOCK
+        for row in records(rows):
+            key, offset = text(row, "key"), whole(row, "offset")
+            file.seek(offset)
+            jpeg = file.read(whole(row, "bytes"))
+            start = offset - BLOCK
             # What is excluded may have become so after its shard was written (duplicates are found at the end).
             packed = [pack_sample(one, jpeg, label_names, start) for one in (row, row | {"excluded": None})]
             file.seek(start)
@@ -133,18 +134,12 @@ def _decode_all(path: Path, shard: ShardSummary, rows: pd.DataFrame) -> Iterator
                 yield Finding("decode", shard.name, key, f"{path}: {key} is {size}")
 
 
-def _records(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows as dictionaries, unknown cells None as the writer had them."""
-    for record in rows.astype(object).where(rows.notna(), None).to_dict("records"):
-        yield {str(column): value for column, value in record.items()}
-
-
 def _first_cut_key(rows: pd.DataFrame, size: int, label_names: tuple[str, ...]) -> str | None:
     """The first sample that does not fit into a tar of `size` bytes, its metadata included."""
-    for row in _records(rows):
-        start = row["offset"] - BLOCK
-        if start + len(pack_sample(row, bytes(row["bytes"]), label_names, start).content) > size:
-            return str(row["key"])
+    for row in records(rows):
+        start = whole(row, "offset") - BLOCK
+        if start + len(pack_sample(row, bytes(whole(row, "bytes")), label_names, start).content) > size:
+            return text(row, "key")
     return None
 
 

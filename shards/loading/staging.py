@@ -18,7 +18,8 @@ import pandas as pd
 from shards.durable import write_atomically
 from shards.errors import CorruptShardError, DatasetError
 from shards.file_lock import lock_file
-from shards.format.dataset import Dataset, ShardSummary
+from shards.format.dataset import Dataset
+from shards.format.description import ShardSummary
 from shards.terminal.progress import BYTES, progress
 
 SMALL_SHARE = 0.1

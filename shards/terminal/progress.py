@@ -15,11 +15,14 @@ LOG_INTERVAL_S = 60.0
 BYTES = "B"
 """The unit of `progress` whose counts are shown in larger units."""
 
+Figure = str | float
+"""A figure beside the rate."""
+
 
 class Bar(Protocol):
     """Progress of one long piece of work."""
 
-    def advance(self, n: int = 1, **figures: object) -> None:
+    def advance(self, n: int = 1, **figures: Figure) -> None:
         """Count n more units as done and show the figures (name=value) beside the rate."""
 
 
@@ -53,7 +56,7 @@ class _TerminalBar:
             dynamic_ncols=True,
         )
 
-    def advance(self, n: int = 1, **figures: object) -> None:
+    def advance(self, n: int = 1, **figures: Figure) -> None:
         if figures:
             self._bar.set_postfix({k: str(v) for k, v in figures.items()}, refresh=False)
         self._bar.update(n)
@@ -67,9 +70,9 @@ class _LogBar:
         self._total, self._description, self._unit = total, description, unit
         self._initial = self._done = initial
         self._start = self._last = time.monotonic()
-        self._figures: dict[str, object] = {}
+        self._figures: dict[str, Figure] = {}
 
-    def advance(self, n: int = 1, **figures: object) -> None:
+    def advance(self, n: int = 1, **figures: Figure) -> None:
         self._done += n
         self._figures.update(figures)
         if time.monotonic() - self._last >= LOG_INTERVAL_S:
@@ -94,7 +97,7 @@ class _LogBar:
 
 
 class _NoBar:
-    def advance(self, n: int = 1, **figures: object) -> None:
+    def advance(self, n: int = 1, **figures: Figure) -> None:
         """Show nothing."""
 
     def close(self) -> None:

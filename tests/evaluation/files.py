@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from evaluation.tables.sidecar import Sidecar
 from shards.format.dataset import Dataset, open_dataset, write_dataset
+from shards.format.description import DatasetFacts
 from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.format.shard_writer import ShardWriter
 from shards.json_value import JsonValue
@@ -59,13 +60,15 @@ def build_dataset(
         complete += writer.rows
     write_dataset(
         root,
-        name=name,
-        variant="chexpert",
-        licence="none",
-        label_names=labels,
-        seed=0,
-        options={},
-        versions={},
+        DatasetFacts(
+            name=name,
+            variant="chexpert",
+            licence="none",
+            label_names=tuple(labels),
+            seed=0,
+            options={},
+            versions={},
+        ),
         histogram=np.ones(256, np.int64),
         shards=summaries,
         samples=pa.Table.from_pylist(complete, schema=schema(labels)),

@@ -164,7 +164,7 @@ def _write_model(
     labels = list(dataset.label_names)
     generator = np.random.default_rng(draw)
     valid = {"auroc": round(0.7 + 0.1 * fraction + 0.02 * generator.random(), 4), "n": 20, "positives": 5}
-    split = valid if dataset.description["splits"]["valid"]["samples"] else None
+    split = valid if dataset.description.splits["valid"].samples else None
     test = {"auroc": valid["auroc"], "n": 170, "positives": 45}
     provenance = backbone_description([dataset])["provenance"] if initial == "moco" else {"method": "none"}
     description = {

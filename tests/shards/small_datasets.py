@@ -11,6 +11,7 @@ import pyarrow as pa
 import simplejpeg
 
 from shards.format.dataset import write_dataset
+from shards.format.description import DatasetFacts
 from shards.format.schema import schema
 from shards.format.shard_writer import ShardWriter, shard_split
 
@@ -89,13 +90,15 @@ def write_small_dataset(
         rows += writer.rows
     write_dataset(
         root,
-        name=name,
-        variant="chexpert",
-        licence="none: drawn by a program",
-        label_names=LABELS,
-        seed=0,
-        options={"short_side": 48},
-        versions={"simplejpeg": simplejpeg.__version__},
+        DatasetFacts(
+            name=name,
+            variant="chexpert",
+            licence="none: drawn by a program",
+            label_names=LABELS,
+            seed=0,
+            options={"short_side": 48},
+            versions={"simplejpeg": simplejpeg.__version__},
+        ),
         histogram=histogram,
         shards=summaries,
         samples=pa.Table.from_pylist(rows, schema=schema(LABELS)),

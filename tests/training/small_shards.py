@@ -8,7 +8,8 @@ import pyarrow as pa
 import simplejpeg
 
 from shards.format.dataset import Dataset, open_dataset, write_dataset
-from shards.format.schema import schema
+from shards.format.description import DatasetFacts
+from shards.format.schema import Cell, schema
 from shards.format.shard_writer import ShardWriter
 
 LABELS = ("Edema",)
@@ -36,13 +37,15 @@ def write_small_dataset(
         rows += writer.rows
     write_dataset(
         root,
-        name=name,
-        variant="chexpert",
-        licence="none",
-        label_names=LABELS,
-        seed=0,
-        options={},
-        versions={},
+        DatasetFacts(
+            name=name,
+            variant="chexpert",
+            licence="none",
+            label_names=LABELS,
+            seed=0,
+            options={},
+            versions={},
+        ),
         histogram=histogram,
         shards=shards,
         samples=pa.Table.from_pylist(rows, schema=schema(LABELS)),
@@ -61,7 +64,7 @@ def _picture(generator: np.random.Generator, brightness: int) -> npt.NDArray[np.
     return picture
 
 
-def _row(number: int, split: str, image: npt.NDArray[np.uint8]) -> dict[str, object]:
+def _row(number: int, split: str, image: npt.NDArray[np.uint8]) -> dict[str, Cell]:
     patient = f"patient{number // 2:05d}"
     return {
         "key": f"{patient}_study1_view{number}",

@@ -28,13 +28,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def renamed(dataset: Dataset, name: str) -> Dataset:
     """The same images under another dataset name, with patients of other numbers."""
     samples = dataset.samples.assign(patient_id="x" + dataset.samples["patient_id"])
-    return replace(dataset, description={**dataset.description, "name": name}, samples=samples)
+    return replace(dataset, description=replace(dataset.description, name=name), samples=samples)
 
 
 def salted(dataset: Dataset, salt: str) -> Dataset:
     """The dataset as --hash-identifiers would have it."""
     hashed = [f"{salt}{patient.removeprefix('patient').zfill(19)}" for patient in dataset.samples["patient_id"]]
-    description = {**dataset.description, "options": {"hash_identifiers": SALTS[salt]}}
+    description = replace(dataset.description, options={"hash_identifiers": SALTS[salt]})
     return replace(dataset, description=description, samples=dataset.samples.assign(patient_id=hashed))
 
 

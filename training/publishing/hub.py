@@ -83,7 +83,7 @@ def trained_on(backbone: Backbone, shards: Sequence[Path]) -> list[TrainedOn]:
             found.append(TrainedOn(cited["name"], cited["digest"]))
             continue
         rows = select(dataset, "train")
-        licence = str(dataset.description["licence"])
+        licence = dataset.description.licence
         patients = int(rows["patient_id"].nunique())
         found.append(TrainedOn(cited["name"], cited["digest"], licence, len(rows), patients))
     return found

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from ingest.archives.source import VARIANTS, SourceRows, open_source
 from ingest.build.hashed_identifiers import hash_identifiers
-from ingest.build.plan import Options, plan_header, write_plan
+from ingest.build.header import Options, plan_header
+from ingest.build.plan import write_plan
 from ingest.cli.main import main
 from shards.errors import DatasetError
 from shards.format.dataset import open_dataset

@@ -6,7 +6,8 @@ import pytest
 
 from ingest.archives.chexpert import LABELS, Chexpert
 from ingest.archives.source import SourceRows
-from ingest.build.plan import Options, place
+from ingest.build.header import Options
+from ingest.build.plan import place
 from shards.errors import DatasetError
 from tests.ingest.archives.layouts import HEADER, jpeg, row, write_chexpert, write_csv
 

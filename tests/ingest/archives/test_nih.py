@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ingest.archives.nih import FINDINGS, NO_FINDING, Nih
-from ingest.build.plan import Options, place
+from ingest.build.header import Options
+from ingest.build.plan import place
 from shards.errors import DatasetError
 from tests.ingest.archives.archives_made import NIH_HEADER, nih_row, put, write_nih
 from tests.ingest.archives.layouts import png, write_csv

@@ -102,4 +102,4 @@ def test_a_set_that_only_looks_like_an_archive_needs_a_name_and_the_advice_works
     assert CliRunner().invoke(main, [*words, "--short-side", "32", "--name", "our-own"]).exit_code == 0
     dataset = open_dataset(tmp_path / "out")
     assert dataset.name == "our-own"
-    assert str(dataset.description["licence"]).startswith("not known")
+    assert dataset.description.licence.startswith("not known")

@@ -17,9 +17,9 @@ import simplejpeg
 from click.testing import CliRunner
 
 from ingest.archives.chexpert import LABELS, Chexpert
-from ingest.build.dataset_build import Task, build, build_part, ensure_plan, finish
+from ingest.build.dataset_build import Execution, Task, build, build_part, ensure_plan, finish
 from ingest.build.fill import Job, fill_shard
-from ingest.build.plan import Options, plan_header
+from ingest.build.header import Options, plan_header
 from ingest.cli.main import main
 from shards import DatasetError, open_dataset
 from shards.format.verify import verify
@@ -39,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Chexpert:
 @pytest.fixture(scope="module")
 def undisturbed(source: Chexpert, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    build(out, source, OPTIONS, workers=1, max_rejected=0)
+    build(out, source, OPTIONS, Execution(workers=1, max_rejected=0))
     return out
 
 
@@ -79,59 +79,59 @@ def test_mean_and_deviation_are_those_of_the_train_split(undisturbed: Path) -> N
     flat = np.concatenate(pixels)
     assert dataset.mean == pytest.approx(flat.mean(), rel=1e-9)
     assert dataset.std == pytest.approx(flat.std(), rel=1e-9)
-    assert dataset.description["pixels"]["count"] == flat.size
+    assert dataset.description.pixels.count == flat.size
 
 
 def test_two_workers_give_the_same_bytes_as_one(source: Chexpert, undisturbed: Path, tmp_path: Path) -> None:
-    build(tmp_path / "out", source, OPTIONS, workers=2, max_rejected=0)
+    build(tmp_path / "out", source, OPTIONS, Execution(workers=2, max_rejected=0))
     assert tree(tmp_path / "out") == tree(undisturbed)
 
 
 def test_tasks_in_any_order_and_twice_give_the_same_bytes(source: Chexpert, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    filled = [build_part(out, source, OPTIONS, Task(index, 3), workers=1) for index in (2, 0, 2)]
+    filled = [build_part(out, source, OPTIONS, Task(index, 3), Execution(workers=1)) for index in (2, 0, 2)]
     assert filled[2] == 0
     with pytest.raises(DatasetError, match="train-000001"):
         finish(out, 0)
-    build_part(out, source, OPTIONS, Task(1, 3), workers=1)
+    build_part(out, source, OPTIONS, Task(1, 3), Execution(workers=1))
     assert finish(out, 0) is not None
     assert finish(out, 0) is None
     assert tree(out) == tree(undisturbed)
 
 
 def test_a_moved_source_goes_on_where_the_build_was(source: Chexpert, undisturbed: Path, tmp_path: Path) -> None:
-    build_part(tmp_path / "out", source, OPTIONS, Task(0, 2), workers=1)
+    build_part(tmp_path / "out", source, OPTIONS, Task(0, 2), Execution(workers=1))
     shutil.copytree(source.roots["source"], tmp_path / "moved")
-    build(tmp_path / "out", Chexpert(tmp_path / "moved"), OPTIONS, workers=1, max_rejected=0)
+    build(tmp_path / "out", Chexpert(tmp_path / "moved"), OPTIONS, Execution(workers=1, max_rejected=0))
     assert tree(tmp_path / "out") == tree(undisturbed)
 
 
 def test_a_finished_dataset_is_left_alone(source: Chexpert, undisturbed: Path) -> None:
     before = tree(undisturbed)
-    assert build(undisturbed, source, OPTIONS, workers=1, max_rejected=0) is None
+    assert build(undisturbed, source, OPTIONS, Execution(workers=1, max_rejected=0)) is None
     assert tree(undisturbed) == before
     with pytest.raises(DatasetError, match="samples_per_shard is 7 there and 9 here"):
-        build(undisturbed, source, replace(OPTIONS, samples_per_shard=9), workers=1, max_rejected=0)
+        build(undisturbed, source, replace(OPTIONS, samples_per_shard=9), Execution(workers=1, max_rejected=0))
     assert tree(undisturbed) == before
 
 
 def test_other_options_or_tables_over_a_build_in_progress_are_refused(own_source: Chexpert, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    build_part(out, own_source, OPTIONS, Task(0, 2), workers=1)
+    build_part(out, own_source, OPTIONS, Task(0, 2), Execution(workers=1))
     before = tree(out)
     with pytest.raises(DatasetError, match="seed is 0 there and 3 here"):
-        build(out, own_source, replace(OPTIONS, seed=3), workers=1, max_rejected=0)
+        build(out, own_source, replace(OPTIONS, seed=3), Execution(workers=1, max_rejected=0))
     table = own_source.roots["source"] / "valid.csv"
     table.write_text(table.read_text().replace("-1.0", "1.0", 1))
     with pytest.raises(DatasetError, match=r"valid\.csv is \w+ there and \w+ here"):
-        build_part(out, own_source, OPTIONS, Task(1, 2), workers=1)
+        build_part(out, own_source, OPTIONS, Task(1, 2), Execution(workers=1))
     assert tree(out) == before
 
 
 def test_shards_of_something_unknown_are_not_overwritten(source: Chexpert, tmp_path: Path) -> None:
     (tmp_path / "train-000000.tar").write_bytes(b"precious")
     with pytest.raises(DatasetError, match=r"train-000000\.tar"):
-        build(tmp_path, source, OPTIONS, workers=1, max_rejected=0)
+        build(tmp_path, source, OPTIONS, Execution(workers=1, max_rejected=0))
     assert (tmp_path / "train-000000.tar").read_bytes() == b"precious"
 
 
@@ -147,7 +147,7 @@ def test_bad_images_are_rejected_with_their_line_and_the_rest_is_built(own_sourc
     (root / paths[4]).unlink()
     (root / paths[4]).symlink_to(secret)
     out = tmp_path / "out"
-    build(out, own_source, OPTIONS, workers=2, max_rejected=0.2)
+    build(out, own_source, OPTIONS, Execution(workers=2, max_rejected=0.2))
     assert [(entry["path"], entry["reason"].partition(":")[0]) for entry in rejected(out)] == sorted(
         zip(
             paths[:5],
@@ -171,11 +171,11 @@ def test_too_many_rejected_rows_stop_the_build_and_mended_images_are_taken_up(
     (root / path).write_bytes(content[:100])
     out = tmp_path / "out"
     with pytest.raises(DatasetError, match=r"1 of \d+ rows were rejected .*1 unreadable image") as refused:
-        build(out, own_source, OPTIONS, workers=1, max_rejected=0.001)
+        build(out, own_source, OPTIONS, Execution(workers=1, max_rejected=0.001))
     assert path in str(refused.value)
     assert not (out / "dataset.json").exists()
     (root / path).write_bytes(content)
-    assert build(out, own_source, OPTIONS, workers=1, max_rejected=0.001) is not None
+    assert build(out, own_source, OPTIONS, Execution(workers=1, max_rejected=0.001)) is not None
     assert tree(out) == tree(undisturbed)
 
 
@@ -183,7 +183,7 @@ def test_a_shard_whose_every_row_is_rejected_leaves_no_tar(own_source: Chexpert,
     out = tmp_path / "out"
     for path in own_source.read().samples.query("split == 'valid'")["source_path"]:
         (own_source.roots["source"] / path).unlink()
-    build(out, own_source, replace(OPTIONS, valid_fraction=0.0), workers=1, max_rejected=0.5)
+    build(out, own_source, replace(OPTIONS, valid_fraction=0.0), Execution(workers=1, max_rejected=0.5))
     dataset = open_dataset(out)
     assert {shard.split for shard in dataset.shards} == {"train", "test"}
     assert not list(out.glob("valid*"))
@@ -197,7 +197,12 @@ def test_a_source_of_broken_images_only_is_refused(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_bytes(b"")
     with pytest.raises(DatasetError, match="every image was rejected"):
-        build(tmp_path / "out", Chexpert(tmp_path), replace(OPTIONS, test_fraction=0), workers=1, max_rejected=1)
+        build(
+            tmp_path / "out",
+            Chexpert(tmp_path),
+            replace(OPTIONS, test_fraction=0),
+            Execution(workers=1, max_rejected=1),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +259,7 @@ def is_alive(process: int) -> bool:
 @pytest.fixture(scope="module")
 def slow_undisturbed(slow_source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("slow-undisturbed") / "out"
-    build(out, Chexpert(slow_source), SLOW_OPTIONS, workers=2, max_rejected=0)
+    build(out, Chexpert(slow_source), SLOW_OPTIONS, Execution(workers=2, max_rejected=0))
     return tree(out)
 
 
@@ -309,7 +314,7 @@ def test_a_disk_that_takes_no_more_ends_the_build_plainly_and_the_next_run_goes_
 ) -> None:
     out = tmp_path / "out"
     limit = 30_000  # less than a shard; the plan is there already
-    build_part(out, Chexpert(slow_source), SLOW_OPTIONS, Task(11, 12), workers=1)
+    build_part(out, Chexpert(slow_source), SLOW_OPTIONS, Task(11, 12), Execution(workers=1))
     process = start_build(
         slow_source, out, 2, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit,) * 2)
     )
@@ -358,7 +363,7 @@ def test_a_task_that_is_still_at_work_when_the_build_ends_leaves_it_as_it_is(
 
     def meanwhile(read: int, rejected: int) -> None:
         if not ended:
-            ended.append(build(out, source, OPTIONS, workers=1, max_rejected=0))
+            ended.append(build(out, source, OPTIONS, Execution(workers=1, max_rejected=0)))
 
     fill_shard(Job(out, plan, source.roots), plan.shards[0], meanwhile)
     assert ended != [None]
@@ -380,7 +385,7 @@ def test_a_record_whose_files_are_not_those_it_speaks_of_does_not_count(
     source: Chexpert, undisturbed: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    build_part(out, source, OPTIONS, Task(0, 1), workers=1)
+    build_part(out, source, OPTIONS, Task(0, 1), Execution(workers=1))
     done = out / ".build" / "done"
     (done / "train-000000.json").write_text("{")
     (done / "train-000001.json").write_text("[]")
@@ -389,7 +394,7 @@ def test_a_record_whose_files_are_not_those_it_speaks_of_does_not_count(
     (out / "valid-000000.idx").unlink()
     with pytest.raises(DatasetError, match=r"5 of \d+ shards are not filled yet"):
         finish(out, 0)
-    assert build_part(out, source, OPTIONS, Task(0, 1), workers=1) == 5
+    assert build_part(out, source, OPTIONS, Task(0, 1), Execution(workers=1)) == 5
     assert finish(out, 0) is not None
     assert tree(out) == tree(undisturbed)
 
@@ -398,19 +403,19 @@ def test_a_tar_that_an_earlier_run_wrote_goes_when_its_every_image_is_gone(
     own_source: Chexpert, tmp_path: Path
 ) -> None:
     out, options = tmp_path / "out", replace(OPTIONS, valid_fraction=0.0)
-    build_part(out, own_source, options, Task(0, 1), workers=1)
+    build_part(out, own_source, options, Task(0, 1), Execution(workers=1))
     (out / ".build" / "done" / "valid-000000.json").unlink()
     for path in own_source.read().samples.query("split == 'valid'")["source_path"]:
         (own_source.roots["source"] / path).unlink()
     (out / ".build" / "done" / "valid-000001.json").unlink(missing_ok=True)
-    build(out, own_source, options, workers=1, max_rejected=0.5)
+    build(out, own_source, options, Execution(workers=1, max_rejected=0.5))
     assert not list(out.glob("valid*"))
 
 
 def test_finalize_judges_by_the_share_that_the_tasks_were_told(own_source: Chexpert, tmp_path: Path) -> None:
     (own_source.roots["source"] / own_source.read().samples["source_path"].iloc[0]).unlink()
-    build_part(tmp_path / "strict", own_source, OPTIONS, Task(0, 1), workers=1, max_rejected=0.001)
-    build_part(tmp_path / "mild", own_source, OPTIONS, Task(0, 1), workers=1, max_rejected=0.5)
+    build_part(tmp_path / "strict", own_source, OPTIONS, Task(0, 1), Execution(workers=1, max_rejected=0.001))
+    build_part(tmp_path / "mild", own_source, OPTIONS, Task(0, 1), Execution(workers=1, max_rejected=0.5))
     with pytest.raises(DatasetError, match=r"allowed 0\.10%"):
         finish(tmp_path / "strict")
     assert finish(tmp_path / "mild") is not None
@@ -422,10 +427,10 @@ def test_what_writers_left_behind_long_ago_is_removed_and_what_is_new_is_not(sou
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 86_400,) * 2)
-    build_part(tmp_path, source, OPTIONS, Task(0, 9), workers=1)
+    build_part(tmp_path, source, OPTIONS, Task(0, 9), Execution(workers=1))
     assert not old.exists()
     assert new.exists()
-    build(tmp_path, source, OPTIONS, workers=1, max_rejected=0)
+    build(tmp_path, source, OPTIONS, Execution(workers=1, max_rejected=0))
     assert not new.exists()
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.archives.chexpert import Chexpert
-from ingest.build.dataset_build import build
+from ingest.build.dataset_build import Execution, build
 from ingest.build.duplicates import count_duplicates, find_duplicates
-from ingest.build.plan import Options
+from ingest.build.header import Options
 from shards import open_dataset
 from shards.format.subsets import select
 from shards.format.verify import verify
@@ -80,7 +80,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Chexpert:
 
 def build_it(source: Chexpert, out: Path, *, drop: bool) -> str:
     options = Options("chexpert", 64, 7, 0, 0.0, 0.0, drop_duplicates=drop)
-    return str(build(out, source, options, workers=1, max_rejected=0))
+    return str(build(out, source, options, Execution(workers=1, max_rejected=0)))
 
 
 def test_duplicates_are_always_reported_and_left_in_unless_asked_for(source: Chexpert, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from ingest.archives.chexpert import Chexpert
 from ingest.archives.source import SourceRows
-from ingest.build.dataset_build import Task, build, build_part, finish
-from ingest.build.plan import Options
+from ingest.build.dataset_build import Execution, Task, build, build_part, finish
+from ingest.build.header import Options
 from shards.errors import DatasetError
 from tests.ingest.archives.layouts import jpeg, row, tree, write_csv
 
@@ -112,12 +112,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Chexpert:
 
 
 def one_build(source: Chexpert, out: Path) -> None:
-    build(out, source, OPTIONS, workers=1, max_rejected=0.5)
+    build(out, source, OPTIONS, Execution(workers=1, max_rejected=0.5))
 
 
 def one_array(source: Chexpert, out: Path) -> None:
     for index in (1, 0, 1):
-        build_part(out, source, OPTIONS, Task(index, 2), workers=1, max_rejected=0.5)
+        build_part(out, source, OPTIONS, Task(index, 2), Execution(workers=1, max_rejected=0.5))
     finish(out)
 
 

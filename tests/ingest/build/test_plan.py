@@ -8,8 +8,10 @@ import pytest
 from ingest.archives.chexpert import Chexpert
 from ingest.archives.shenzhen import LABEL, Shenzhen
 from ingest.archives.source import open_source
-from ingest.build.plan import Options, differences, place, plan_header, read_plan, write_plan
+from ingest.build.header import Options, differences, plan_header
+from ingest.build.plan import place, read_plan, write_plan
 from shards.errors import DatasetError
+from shards.format.schema import text
 from tests.ingest.archives.layouts import row, write_chexpert, write_csv, write_shenzhen
 
 OPTIONS = Options("chexpert", 64, 7, 0, 0.0, 0.0)
@@ -70,13 +72,13 @@ def test_a_written_plan_gives_back_every_row_and_every_rejection(source: Chexper
     plan = write_plan(tmp_path / "out", source, OPTIONS, plan_header(source, OPTIONS))
     assert plan == read_plan(tmp_path / "out")
     rows = [one for shard in plan.shards for one in plan.rows(shard)]
-    assert sorted(one["key"] for one in rows) == sorted(found.samples["key"])
+    assert sorted(text(one, "key") for one in rows) == sorted(found.samples["key"])
     assert plan.samples == len(rows) == plan.count(plan.shards)
     assert len(plan.rejections()) == plan.rejected == 2
     by_key = found.samples.set_index("key")
     for one in rows:
-        assert one["Edema"] == by_key.loc[one["key"], "Edema"] or np.isnan(by_key.loc[one["key"], "Edema"])
-        assert one["Edema"] is None or not np.isnan(one["Edema"])
+        edema = float(by_key["Edema"][text(one, "key")])
+        assert one["Edema"] == (None if np.isnan(edema) else edema)
 
 
 def test_a_plan_has_the_same_bytes_in_every_process(source: Chexpert, tmp_path: Path) -> None:
@@ -88,11 +90,11 @@ def test_a_plan_has_the_same_bytes_in_every_process(source: Chexpert, tmp_path: 
 
 def test_headers_differ_where_options_or_tables_do(source: Chexpert) -> None:
     header = plan_header(source, OPTIONS)
-    assert differences(header, plan_header(source, OPTIONS)) == []
+    assert differences(header.facts, plan_header(source, OPTIONS).facts) == []
     table = source.roots["source"] / "train.csv"
     table.write_text(table.read_text() + ",".join(row("train/patient99999/study1/view1_frontal.jpg")) + "\n")
     other = plan_header(source, replace(OPTIONS, seed=5, short_side=None))
-    found = differences(header, other)
+    found = differences(header.facts, other.facts)
     assert "options: seed is 0 there and 5 here" in found
     assert "options: short_side is 64 there and None here" in found
     assert any(text.startswith("source_tables: train.csv is ") for text in found)
@@ -101,10 +103,10 @@ def test_headers_differ_where_options_or_tables_do(source: Chexpert) -> None:
 
 def test_the_licence_is_the_datasets_own_only_under_its_own_name(source: Chexpert) -> None:
     assert OPTIONS.name == "chexpert"
-    assert plan_header(source, OPTIONS)["licence"].startswith("not known: ")  # it only looks like CheXpert
+    assert plan_header(source, OPTIONS).licence.startswith("not known: ")  # it only looks like CheXpert
     source.another_dataset = lambda: None  # type: ignore[method-assign]
-    assert "Stanford" in plan_header(source, OPTIONS)["licence"]
-    assert "Stanford" not in plan_header(source, replace(OPTIONS, name="lookalike"))["licence"]
+    assert "Stanford" in plan_header(source, OPTIONS).licence
+    assert "Stanford" not in plan_header(source, replace(OPTIONS, name="lookalike")).licence
 
 
 def test_a_source_without_a_usable_row_is_refused_with_a_reason(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ingest.cli.main import main
 from ingest.images.png_range import decide
 from ingest.inspection.preview import read_image
 from shards.format.dataset import open_dataset
+from shards.format.schema import records, text, whole
 from shards.images.gray import read_gray
 from shards.images.png_range import fewest_bits
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
@@ -67,10 +68,10 @@ def test_auto_decides_once_for_the_dataset_and_records_it(tmp_path: Path, bits: 
     assert result.exit_code == 0, result.output
     assert options(out)["png_range"] == str(bits)
     dataset = open_dataset(out)
-    for row in dataset.samples.to_dict("records"):
-        number = int(row["key"].split("_")[1]) - 1
+    for row in records(dataset.samples):
+        number = int(text(row, "key").split("_")[1]) - 1
         pixels = deep_picture(number, bits) / ((1 << bits) - 1) * 255
-        expected = cv2.resize(pixels, (row["width"], row["height"]), interpolation=cv2.INTER_AREA)
+        expected = cv2.resize(pixels, (whole(row, "width"), whole(row, "height")), interpolation=cv2.INTER_AREA)
         assert np.abs(read_image(dataset, row) - expected).mean() <= 1
         assert np.unique(read_image(dataset, row)).size > 100
     assert "Suspicious" not in result.output
@@ -96,7 +97,7 @@ def test_the_range_of_each_file_is_taken_where_it_is_asked_for(tmp_path: Path) -
     assert build(source, out, "--png-range", "file").exit_code == 0
     assert options(out)["png_range"] == "file"
     dataset = open_dataset(out)
-    for row in dataset.samples.to_dict("records"):
+    for row in records(dataset.samples):
         assert np.ptp(read_image(dataset, row)) > 240
 
 

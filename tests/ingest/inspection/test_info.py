@@ -11,12 +11,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ingest.archives.chexpert import Chexpert
-from ingest.build.dataset_build import build
-from ingest.build.plan import Options
+from ingest.build.dataset_build import Execution, build
+from ingest.build.duplicates import Counts
+from ingest.build.header import Options
 from ingest.cli.main import main
 from ingest.inspection.histograms import gray_levels, plot
-from ingest.inspection.info import as_text, overview
-from ingest.inspection.storage_order import mixing
+from ingest.inspection.info import overview
+from ingest.inspection.info_text import as_text
+from ingest.inspection.storage_order import Mixing, mixing
 from shards import open_dataset
 from tests.ingest.archives.layouts import write_chexpert
 
@@ -33,7 +35,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for patient in ("patient00006", "patient00012"):
         shutil.copy(train / "patient00000/study1/view1_frontal.jpg", train / patient / "study1/view1_frontal.jpg")
     options = Options("chexpert", 48, 10, 0, 0.0, 0.0, drop_duplicates=True)
-    build(folder / "out", Chexpert(folder / "source"), options, workers=1, max_rejected=0.1)
+    build(folder / "out", Chexpert(folder / "source"), options, Execution(workers=1, max_rejected=0.1))
     return folder / "out"
 
 
@@ -50,38 +52,36 @@ def in_order(count: int, patients: int = 7) -> pd.DataFrame:
 def test_the_sources_own_order_scores_nothing_and_a_shuffle_one() -> None:
     rows = in_order(3000)
     own = mixing(rows)
-    assert own["score"] == pytest.approx(3 / 3001, abs=1e-3)
-    assert own["correlation"] == pytest.approx(1)
-    assert own["same_patient_neighbours"] == 6 * 428 + 3  # 428 patients of seven images, one of four
+    assert own.score == pytest.approx(3 / 3001, abs=1e-3)
+    assert own.correlation == pytest.approx(1)
+    assert own.same_patient_neighbours == 6 * 428 + 3  # 428 patients of seven images, one of four
     shuffled = mixing(rows.iloc[np.random.default_rng(0).permutation(3000)])
-    assert shuffled["score"] == pytest.approx(1, abs=0.05)
-    assert shuffled["correlation"] == pytest.approx(0, abs=0.06)
-    assert shuffled["same_patient_neighbours"] == pytest.approx(shuffled["expected"], abs=10)
-    assert shuffled["expected"] == pytest.approx(6, abs=0.1)
+    assert shuffled.score == pytest.approx(1, abs=0.05)
+    assert shuffled.correlation == pytest.approx(0, abs=0.06)
+    assert shuffled.same_patient_neighbours == pytest.approx(shuffled.expected, abs=10)
+    assert shuffled.expected == pytest.approx(6, abs=0.1)
 
 
 def test_blocks_and_buffers_that_only_look_shuffled_score_little() -> None:
     rows = in_order(4096)
     generator = np.random.default_rng(0)
     blocks = np.concatenate([np.arange(start, start + 64) for start in generator.permutation(64) * 64])
-    assert mixing(rows.iloc[blocks])["score"] < 0.05
+    assert (mixing(rows.iloc[blocks]).score or 1) < 0.05
     pending, buffered = list(range(4096)), []
     while pending:
         buffered.append(pending.pop(int(generator.integers(min(256, len(pending))))))
-    assert mixing(rows.iloc[buffered])["score"] < 0.5
+    assert (mixing(rows.iloc[buffered]).score or 1) < 0.5
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_samples_have_no_score(count: int) -> None:
-    assert mixing(in_order(count)) == {
-        "score": None, "correlation": None, "same_patient_neighbours": 0, "expected": 0.0,
-    }  # fmt: skip
+    assert mixing(in_order(count)) == Mixing(None, None, 0, 0.0)
 
 
 def test_hashed_identifiers_leave_the_neighbours_only() -> None:
     rows = in_order(20).assign(source_path=None)
-    assert mixing(rows)["score"] is None
-    assert mixing(rows)["same_patient_neighbours"] > 0
+    assert mixing(rows).score is None
+    assert mixing(rows).same_patient_neighbours > 0
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> set[str]:
@@ -105,11 +105,9 @@ def test_the_page_names_every_key_of_the_json_and_no_other(built: Path) -> None:
 
 def test_duplicates_and_exclusions_are_counted(built: Path) -> None:
     summary = overview(open_dataset(built))
-    assert summary["excluded"] == 2
-    assert summary["exclusions"] == {"duplicate": {"train": 2, "valid": 0, "test": 0}}
-    assert summary["duplicates"] == {
-        "images": 2, "groups": 1, "within_a_patient": 0, "across_patients": 1, "across_splits": 0,
-    }  # fmt: skip
+    assert summary.excluded == 2
+    assert summary.exclusions == {"duplicate": {"train": 2, "valid": 0, "test": 0}}
+    assert summary.duplicates == Counts(2, 1, within_a_patient=0, across_patients=1, across_splits=0)
     text = as_text(summary)
     assert "Excluded from every subset: 2\n  2 duplicate\n" in text
     assert "groups of equal images: 1" in text
@@ -120,7 +118,7 @@ def test_a_dataset_without_a_list_of_duplicates_says_so(built: Path, tmp_path: P
     shutil.copytree(built, tmp_path / "older")
     (tmp_path / "older" / "duplicates.csv").unlink()
     summary = overview(open_dataset(tmp_path / "older"))
-    assert summary["duplicates"] is None
+    assert summary.duplicates is None
     assert "not looked for" in as_text(summary)
 
 

@@ -96,7 +96,7 @@ def test_a_table_of_your_own_is_read_by_its_columns(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples["Edema"], np.array([1, 1, -1, 1], dtype=np.float32))
     np.testing.assert_array_equal(samples["Mass, solid"], np.array([0, np.nan, np.nan, 0], dtype=np.float32))
     assert (dataset.name, dataset.variant) == ("hospital-7", "table")
-    assert dataset.description["licence"].startswith("not known")
+    assert dataset.description.licence.startswith("not known")
     rejected = (tmp_path / "out" / "rejected.csv").read_text()
     assert "no split: the table says 'somewhere', not train, valid or test" in rejected
     assert "no patient: the column PID is blank" in rejected
@@ -220,7 +220,7 @@ def test_a_reader_outside_this_project_is_loaded(tmp_path: Path, monkeypatch: py
     )
     monkeypatch.chdir(tmp_path)
     dataset = built(tmp_path / "mine", tmp_path / "out", "--dataset", "my_readers:Ours", "--name", "ours-1")
-    assert (dataset.variant, dataset.name, dataset.description["licence"]) == ("ours", "ours-1", "ours alone")
+    assert (dataset.variant, dataset.name, dataset.description.licence) == ("ours", "ours-1", "ours alone")
     assert len(dataset.samples) == 3
     absent = build(tmp_path / "mine", tmp_path / "x", "--dataset", "my_readers:Other")
     assert "Start the command in the folder that holds my_readers" in absent.output

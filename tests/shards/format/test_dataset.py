@@ -77,7 +77,7 @@ def test_mean_and_deviation_are_those_of_the_train_pixels_in_gray_levels(dataset
     every = np.concatenate(pixels).astype(np.float64)
     assert dataset.mean == pytest.approx(every.mean(), abs=1e-9)
     assert dataset.std == pytest.approx(every.std(), abs=1e-9)
-    assert dataset.description["pixels"]["count"] == every.size
+    assert dataset.description.pixels.count == every.size
 
 
 @settings(max_examples=60, deadline=None)
@@ -118,6 +118,14 @@ def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object
         (edit("dataset.json", lambda c: c[:-9]), "dataset.json is not JSON"),
         (edit("dataset.json", lambda c: b"[]"), "format version None"),
         (edit("dataset.json", lambda c: c.replace(b'"format_version": 1', b'"format_version": 2')), "version 2; .*1"),
+        (
+            edit("dataset.json", lambda c: c.replace(b'"seed"', b'"sead"')),
+            "dataset.json: the key seed is missing. Copy",
+        ),
+        (
+            edit("dataset.json", lambda c: c.replace(b'"rows": 23', b'"rows": "23"')),
+            "samples.rows is '23', not a whole",
+        ),
         (remove("samples.parquet"), "samples.parquet is missing"),
         (edit("samples.parquet", lambda c: c[:-1] + b"?"), "samples.parquet is not the file that"),
         (remove("train-000001.tar"), "train-000001.tar is missing"),

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from shards.errors import DatasetError
 from shards.format.sample import json_value, pack_sample
-from shards.format.schema import COLUMNS
+from shards.format.schema import COLUMNS, Cell
 
 LABELS = ("Edema",)
 
 
-def row(key: str) -> dict[str, object]:
+def row(key: str) -> dict[str, Cell]:
     return dict.fromkeys((*COLUMNS, *LABELS)) | {"key": key, "sample_id": 7, "age": 50.0, "Edema": math.nan}
 
 

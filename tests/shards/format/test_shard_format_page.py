@@ -124,7 +124,7 @@ def test_the_table_of_columns_is_the_schema() -> None:
 
 
 def test_the_table_of_dataset_json_has_its_keys(dataset: Dataset) -> None:
-    assert list(table_under("dataset.json")) == list(dataset.description)
+    assert list(table_under("dataset.json")) == list(dataset.description.as_json())
 
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:

@@ -1,6 +1,7 @@
 """Splits and label fractions: nested, whole patients, shortest prefix, against a slow, obvious reference."""
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -170,5 +171,5 @@ def test_a_split_without_samples_gives_no_rows(tmp_path: Path) -> None:
 
 def test_only_a_set_with_one_label_is_stratified_by_it(dataset: Dataset) -> None:
     assert single_label(dataset) is None
-    one = Dataset(dataset.root, dataset.digest, {**dataset.description, "labels": LABELS[:1]}, dataset.samples)
+    one = Dataset(dataset.root, dataset.digest, replace(dataset.description, labels=LABELS[:1]), dataset.samples)
     assert single_label(one) == LABELS[0]

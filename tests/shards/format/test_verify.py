@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shards.errors import DatasetError
-from shards.format.dataset import ShardSummary, open_dataset
+from shards.format.dataset import open_dataset
+from shards.format.description import ShardSummary
 from shards.format.index import read_index
 from shards.format.sample import BLOCK
 from shards.format.verify import verify

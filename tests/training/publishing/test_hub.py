@@ -91,7 +91,7 @@ def test_the_card_says_data_licence_steps_views_results_and_limits(published: Pa
     config = read_config(judged / "runs" / "tiny-seed0") or {}
     dataset = open_dataset(Path(str(config["shards"][0])))  # type: ignore[index]
     train = dataset.samples[dataset.samples["split"] == "train"]
-    licence = dataset.description["licence"]
+    licence = dataset.description.licence
     row = f"| labelled | {len(train)} | {train['patient_id'].nunique()} | {licence} | `{cited['digest'][:12]}` |"
     assert row in text
     assert f"| steps | {backbone['provenance']['steps']} |" in text
