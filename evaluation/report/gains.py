@@ -1,8 +1,9 @@
 """Arrange results as the report's headline: AUROC by dataset, label, method and label fraction, and the gains."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of, run_names
 from evaluation.report.study import Result
 from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
 from evaluation.tables.sidecar import Sidecar
@@ -31,8 +32,9 @@ class Setting:
 
 @dataclass
 class GainRow:
-    """One label, method and label fraction. arms: estimate by arm. differences: estimate by (arm, arm).
+    """One label, method, label fraction, backbone and pretraining. arms: estimate by arm. differences: by (arm, arm).
 
+    backbone: the architecture. runs: the pretraining runs of its arms, none where no arm has one; run: their names.
     draws: how many models each arm averages over. sources: the results that it comes from.
     """
 
@@ -45,6 +47,14 @@ class GainRow:
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
     draws: dict[str, int] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
+    backbone: str = ""
+    runs: frozenset[Pretraining] = frozenset()
+    run: str = ""
+
+    @property
+    def trained(self) -> str:
+        """Backbone and run, for a heading."""
+        return ", ".join(filter(None, (self.backbone, self.run)))
 
 
 @dataclass
@@ -68,22 +78,30 @@ class GainTable:
 
 @dataclass(frozen=True)
 class _Arm:
-    """role: the arm's name in the result. name: what it started from, the heading of its column."""
+    """role: the arm's name in the result. name: what it started from, the heading of its column.
+
+    runs: the pretraining runs of its files.
+    """
 
     role: str
     name: str
     setting: Setting
     method: str
     fraction: float
+    backbone: str
     draws: int
+    runs: frozenset[Pretraining]
 
 
-def gain_tables(results: Sequence[Result]) -> tuple[list[GainTable], list[Result]]:
+def gain_tables(
+    results: Sequence[Result], known_runs: Mapping[str, str] | None = None
+) -> tuple[list[GainTable], list[Result]]:
     """Arrange results in tables; also returns those that fit none.
 
-    A result fits where its sidecars say what each arm is, and arms are alike.
+    A result fits where its sidecars say what each arm is, and arms are alike. known_runs: digest of a run's backbone ->
+    the name of the run.
 
-    Two results that disagree on an arm (another seed of pretraining, another test set) get rows of their own.
+    A backbone and a pretraining run has rows of its own, and so have two results that disagree on an arm.
     """
     several_inits = len({init for result in results for init in _moco_inits(result)}) > 1
     tables: dict[Setting, GainTable] = {}
@@ -97,9 +115,13 @@ def gain_tables(results: Sequence[Result]) -> tuple[list[GainTable], list[Result
         for label, entry in _entries(result.content):
             _add(table, result, label, entry, arms)
     for table in tables.values():
+        for row in table.rows:
+            row.run = run_names(row.runs, known_runs or {})
         order = {label: place for place, label in enumerate(dict.fromkeys(row.label for row in table.rows))}
         order[MEAN] = -1
-        table.rows.sort(key=lambda row: (order[row.label], _method_order(row.method), row.fraction))
+        table.rows.sort(
+            key=lambda row: (order[row.label], row.backbone, row.run, _method_order(row.method), row.fraction)
+        )
     return [tables[setting] for setting in sorted(tables)], others
 
 
@@ -120,14 +142,19 @@ def _add(table: GainTable, result: Result, label: str, entry: LabelResult | Mean
         if reference is not None
     }
     counts = (entry.n, entry.positives) if isinstance(entry, LabelResult) else (None, None)
+    runs = frozenset[Pretraining]().union(*(arm.runs for arm in arms))
+    wanted = (label, arms[0].method, arms[0].fraction, arms[0].backbone)
     for row in table.rows:
-        same = (row.label, row.method, row.fraction) == (label, arms[0].method, arms[0].fraction)
+        same = (row.label, row.method, row.fraction, row.backbone) == wanted
+        same = same and (row.runs == runs or not row.runs or not runs)
         agrees = all(row.arms.get(name, estimate) == estimate for name, estimate in estimates.items())
         if same and agrees and (row.n, row.positives) == counts and not differences.keys() & row.differences.keys():
             break
     else:
         row = GainRow(label, arms[0].method, arms[0].fraction, *counts)
+        row.backbone = arms[0].backbone
         table.rows.append(row)
+    row.runs |= runs
     row.arms.update(estimates)
     row.draws.update({arm.name: arm.draws for arm in arms})
     row.sources.append(result.name)
@@ -144,13 +171,14 @@ def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
         arm = described.pop()
         if arm is None:
             return None
-        arms.append(_Arm(role, *arm, len(files)))
-    alike = {(arm.setting, arm.method, arm.fraction) for arm in arms}
+        found = {pretraining_of(file.sidecar.content) for file in files if file.sidecar is not None}
+        arms.append(_Arm(role, *arm, len(files), frozenset(run for run in found if run is not None)))
+    alike = {(arm.setting, arm.method, arm.fraction, arm.backbone) for arm in arms}
     return arms if len(alike) == 1 and len({arm.name for arm in arms}) == len(arms) else None
 
 
-def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setting, str, float] | None:
-    """Arm, setting, method and fraction that a sidecar tells of; None where it does not tell."""
+def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setting, str, float, str] | None:
+    """Arm, setting, method, fraction and backbone that a sidecar tells of; None where it does not tell."""
     if sidecar is None:
         return None
     content = sidecar.content
@@ -170,7 +198,8 @@ def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setti
         _text(content.find("row_filter")) or "",
     )
     initial = _text(content.find("model", "initial")) or "unknown"
-    return arm_name(initial, _init(sidecar) if several_inits else None), setting, method, label_fraction
+    name = arm_name(initial, _init(sidecar) if several_inits else None)
+    return name, setting, method, label_fraction, backbone_of(content)
 
 
 def arm_name(initial: str, init: str | None = None) -> str:

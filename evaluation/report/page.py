@@ -37,7 +37,8 @@ def write_report(root: Path, output: Path, *, with_images: bool, missing: Sequen
 
 def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> str:
     """The page as HTML. with_images: embed the two-view sheets of the runs. missing: what a study plans and lacks."""
-    tables, others = gain_tables(study.results)
+    runs = {run.backbone.digest: run.name for run in study.runs if run.backbone and run.backbone.digest}
+    tables, others = gain_tables(study.results, runs)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evaluation.report", "templates"),
         autoescape=True,
@@ -56,7 +57,7 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         others=[row for result in others for row in other_rows(result)],
         runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],
         tuning=tuning_figures(study.models),
-        models=model_rows(study.models),
+        models=model_rows(study.models, runs),
         datasets=dataset_rows(study),
         results=result_rows(study.results),
     )

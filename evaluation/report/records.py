@@ -1,8 +1,9 @@
 """Read the JSON and YAML that runs, models and datasets leave: only what a report shows of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of
 from shards.json_value import JsonValue
 
 SPLITS = ("train", "valid", "test")
@@ -39,9 +40,10 @@ class LastCheckpoint:
 
 @dataclass(frozen=True)
 class BackboneRecord:
-    """backbone.json. datasets: those that it was pretrained on."""
+    """backbone.json. datasets: those that it was pretrained on. digest: of the weights, None of an old one."""
 
     datasets: tuple[Citation, ...]
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,20 @@ class SplitAuroc:
 
 
 @dataclass(frozen=True)
+class Regularisation:
+    """C of one label's regression, and how it was chosen."""
+
+    strength: float
+    chosen_by: str
+
+
+@dataclass(frozen=True)
 class ModelRecord:
     """model.json. init, seed: of the pretraining that it started from, None where there was none.
 
-    results: label -> split -> AUROC, without the splits that the dataset lacks.
+    results: label -> split -> AUROC, without the splits that the dataset lacks. backbone: the architecture.
+    pretraining: the run that it started from or from whose start. regularisation: of a probe, by label. best_epoch: of
+    fine-tuning. selected_on: what was selected -> the split; empty in a model of an earlier release.
     """
 
     dataset: Citation
@@ -67,6 +79,11 @@ class ModelRecord:
     labels: tuple[str, ...]
     train_samples: int
     results: dict[str, dict[str, SplitAuroc]]
+    backbone: str = ""
+    pretraining: Pretraining | None = None
+    regularisation: tuple[Regularisation, ...] = ()
+    best_epoch: int | None = None
+    selected_on: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,13 +113,16 @@ def last_checkpoint(content: JsonValue) -> LastCheckpoint:
 def backbone_record(content: JsonValue) -> BackboneRecord:
     """Read backbone.json."""
     cited = content.find("provenance", "datasets")
-    return BackboneRecord(tuple(_citation(one) for one in cited.items()) if cited else ())
+    datasets = tuple(_citation(one) for one in cited.items()) if cited else ()
+    return BackboneRecord(datasets, content.optional("digest", JsonValue.text))
 
 
 def model_record(content: JsonValue) -> ModelRecord:
     """Read model.json."""
     init, seed = content.find("provenance", "init"), content.find("provenance", "seed")
     results = content.optional("results", JsonValue.fields) or {}
+    regularised = content.optional("regularisation", JsonValue.fields)
+    selected = content.optional("selected_on", JsonValue.fields)
     return ModelRecord(
         dataset=_citation(content.at("dataset")),
         method=content.at("method").text(),
@@ -113,6 +133,11 @@ def model_record(content: JsonValue) -> ModelRecord:
         labels=content.at("labels").texts(),
         train_samples=content.at("train_samples").whole(),
         results={label: _by_split(entry) for label, entry in results.items()},
+        backbone=backbone_of(content),
+        pretraining=pretraining_of(content),
+        regularisation=tuple(_regularisation(one) for one in (regularised or {}).values()),
+        best_epoch=content.optional("best_epoch", JsonValue.whole),
+        selected_on={what: where.text() for what, where in (selected or {}).items()},
     )
 
 
@@ -136,6 +161,11 @@ def _texts(option: JsonValue) -> Iterable[str]:
 
 def _citation(entry: JsonValue) -> Citation:
     return Citation(entry.at("name").text(), entry.optional("digest", JsonValue.text))
+
+
+def _regularisation(entry: JsonValue) -> Regularisation:
+    """Read the C of a label; an earlier release chose it on one held-out part and did not say so."""
+    return Regularisation(entry.at("C").number(), entry.optional("chosen_by", JsonValue.text) or "hold-out")
 
 
 def _by_split(entry: JsonValue) -> dict[str, SplitAuroc]:

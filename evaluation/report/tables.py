@@ -3,12 +3,13 @@
 Each dataclass is a row or a table as the template shows it: finished strings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from evaluation.report.figures import Panel, auroc_limits, fraction_figure, percent
 from evaluation.report.gains import MEAN, GainRow, GainTable, arm_name
+from evaluation.report.pretrainings import run_names
 from evaluation.report.records import Citation, ModelRecord
 from evaluation.report.study import Model, Result, Study
 from evaluation.report.text import (
@@ -49,9 +50,10 @@ class GainRowView:
 
 @dataclass(frozen=True)
 class GainBlock:
-    """The rows of one label."""
+    """The rows of one label, backbone and pretraining run. trained: the latter two."""
 
     label: str
+    trained: str
     counts: str
     rows: list[GainRowView]
 
@@ -84,15 +86,20 @@ class OtherRow:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """All models of a dataset, method, start and label fraction."""
+    """All models of a dataset, method, start, label fraction, backbone and pretraining run.
+
+    selected: C and how it was chosen, or the epoch.
+    """
 
     dataset: str
     method: str
     fraction: str
     arm: str
+    trained: str
     models: int
     samples: str
     labels: str
+    selected: str
     valid: str
     test: str
 
@@ -130,8 +137,8 @@ def gain_view(table: GainTable, identity: str) -> GainView:
     rows_text = f"images with {setting.row_filter}" if setting.row_filter else ""
     figures = _fraction_figures(table, identity)
 
-    def block(row: GainRow) -> tuple[str, int | None, int | None]:
-        return row.label, row.n, row.positives
+    def block(row: GainRow) -> tuple[str, str, int | None, int | None]:
+        return row.label, row.trained, row.n, row.positives
 
     return GainView(
         title=setting.dataset + (f", labels of {setting.trained_on}" if setting.trained_on else ""),
@@ -141,10 +148,11 @@ def gain_view(table: GainTable, identity: str) -> GainView:
         blocks=[
             GainBlock(
                 _label(label),
+                trained,
                 "" if n is None else f"{n:,} {rows_are}, {positives:,} positive",
                 [_gain_row(row, table) for row in rows],
             )
-            for (label, n, positives), rows in groupby(table.rows, block)
+            for (label, trained, n, positives), rows in groupby(table.rows, block)
         ],
         first_figures=[figure for label, figure in figures if label == table.rows[0].label],
         figures=[figure for label, figure in figures if label != table.rows[0].label],
@@ -175,18 +183,21 @@ def _difference_view(estimate: Difference | None) -> DifferenceView | None:
 
 
 def _fraction_figures(table: GainTable, identity: str) -> list[tuple[str, Panel]]:
-    """(label, figure) for each label and method, all on the table's common AUROC axis."""
+    """(label, figure) for each label, backbone, run and method, all on the table's common AUROC axis."""
     limits = auroc_limits(table.rows)
     if limits is None:
         return []
     arms = [arm for arm in table.arms if any(arm in row.arms for row in table.rows)]
 
-    def panel(row: GainRow) -> tuple[str, str]:
-        return row.label, row.method
+    def panel(row: GainRow) -> tuple[str, str, str]:
+        return row.label, row.trained, row.method
+
+    several = len({row.trained for row in table.rows}) > 1
 
     figures = []
-    for number, ((label, method), rows) in enumerate(groupby(table.rows, panel)):
+    for number, ((label, trained, method), rows) in enumerate(groupby(table.rows, panel)):
         title = f"{_label(label)}, {_METHODS.get(method, method)}"
+        title += f", {trained}" if several and trained else ""
         figures.append((label, fraction_figure(list(rows), arms, limits, title, f"{identity}n{number}")))
     return figures
 
@@ -210,11 +221,16 @@ def other_rows(result: Result) -> Iterator[OtherRow]:
             )
 
 
-def model_rows(models: Sequence[Model]) -> list[ModelRow]:
-    """Group models, one row a dataset, method, start and label fraction: over all draws and seeds, AUROC averaged."""
-    groups: dict[tuple[str, str, float, str], list[ModelRecord]] = {}
+def model_rows(models: Sequence[Model], known_runs: Mapping[str, str] | None = None) -> list[ModelRow]:
+    """Group models, one row a dataset, method, fraction, start, backbone and run: over all draws, AUROC averaged.
+
+    known_runs: digest of a run's backbone -> the name of the run.
+    """
+    groups: dict[tuple[str, str, float, str, str], list[ModelRecord]] = {}
     for record in (model.record for model in models if model.record):
-        key = (record.dataset.name, record.method, record.label_fraction, arm_name(record.initial))
+        run = run_names(filter(None, [record.pretraining]), known_runs or {})
+        trained = ", ".join(filter(None, (record.backbone, run)))
+        key = (record.dataset.name, record.method, record.label_fraction, arm_name(record.initial), trained)
         groups.setdefault(key, []).append(record)
     return [
         ModelRow(
@@ -222,14 +238,38 @@ def model_rows(models: Sequence[Model]) -> list[ModelRow]:
             method=_METHODS.get(method, method),
             fraction=percent(fraction),
             arm=arm,
+            trained=trained,
             models=len(members),
             samples=_range([member.train_samples for member in members]),
             labels=listed(label for member in members for label in member.labels),
+            selected=_selected(members),
             valid=_split_auroc(members, "valid"),
             test=_split_auroc(members, "test"),
         )
-        for (dataset, method, fraction, arm), members in sorted(groups.items())
+        for (dataset, method, fraction, arm, trained), members in sorted(groups.items())
     ]
+
+
+def _selected(members: Sequence[ModelRecord]) -> str:
+    """What was selected: C of the probes of all labels, and how; or the epochs of fine-tuning, and on which split."""
+    chosen = [one for member in members for one in member.regularisation]
+    if chosen:
+        strengths = sorted({one.strength for one in chosen})
+        values = f"{strengths[0]:g}" + (f" to {strengths[-1]:g}" if len(strengths) > 1 else "")
+        return f"C {values}, by {listed(sorted({one.chosen_by for one in chosen}))}"
+    epochs = [member.best_epoch for member in members if member.best_epoch is not None]
+    if not epochs:
+        return ""
+    on = listed(
+        sorted(
+            {
+                "held-out training" if split == "train" else split_name(split)
+                for member in members
+                for split in member.selected_on.values()
+            }
+        )
+    )
+    return f"epoch {_range(epochs)}" + (f", on {on} patients" if on else "")
 
 
 def _split_auroc(members: Sequence[ModelRecord], split: str) -> str:

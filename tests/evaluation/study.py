@@ -184,6 +184,11 @@ def _write_model(
         "results": {label: {"valid": split, "test": test} for label in labels},
         "digest": "0" * 64,
     }
+    if method == "finetune":
+        description |= {"best_epoch": 3 + draw, "epochs": 5, "selected_on": {"epoch": "valid"}}
+    else:
+        how = {"C": 10.0 ** (draw - 2), "chosen_by": "cross-validation", "chosen_on": 40, "folds": 5}
+        description |= {"regularisation": dict.fromkeys(labels, how), "selected_on": {"C": "train"}}
     write_json_atomically(folder / "model.json", description)
     if method == "finetune":
         lines = [

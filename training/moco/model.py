@@ -103,9 +103,9 @@ class MoCo(nn.Module):
         With BatchNorm in groups, N is a multiple of them and the groups are those of the keys transposed.
         """
         if self.settings.bn_groups == 1:
-            return F.normalize(self.query_encoder(images).float(), dim=1)
+            return _unit(self.query_encoder(images))
         order = transposed(len(images), self.settings.bn_groups, images.device)
-        queries = F.normalize(self.query_encoder(images[order]).float(), dim=1)
+        queries = _unit(self.query_encoder(images[order]))
         return (
             queries.view(self.settings.bn_groups, -1, DIMENSION).transpose(0, 1).reshape(-1, DIMENSION)
         )  # order undone
@@ -113,7 +113,7 @@ class MoCo(nn.Module):
     @torch.no_grad()
     def keys(self, images: Tensor) -> Tensor:
         """Images [N, 3, H, W] to unit vectors [N, 128] by the key encoder, in the images' order; no gradient."""
-        return F.normalize(self.key_encoder(images).float(), dim=1)
+        return _unit(self.key_encoder(images))
 
     def update_key_encoder(self) -> None:
         """Move the key encoder's parameters a step of 1 - momentum towards the query encoder's.
@@ -134,6 +134,11 @@ class MoCo(nn.Module):
         same_image = self.queue.of_same_image(sample_ids) if self.settings.mask_same_image else None
         with torch.autocast(queries.device.type, enabled=False):
             return info_nce_logits(queries, keys, self.queue.keys, self.settings.temperature, same_image)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Scale vectors [N, D] to unit length, in float32 whatever autocast gives; float64 stays, for comparisons."""
+    return F.normalize(vectors if vectors.dtype == torch.float64 else vectors.float(), dim=1)
 
 
 def projection_head(features: int, seed: int) -> nn.Sequential:

@@ -162,3 +162,47 @@ def test_what_is_not_the_same_setting_on_both_sides_is_listed_apart(model: Sidec
     tables, others = gain_tables([result(model, baseline, "odd.json")])
     assert not tables
     assert [other.name for other in others] == ["odd.json"]
+
+
+def of_run(initial: str, digest: str, seed: int, architecture: str = "resnet18") -> dict[str, Any]:
+    """Predictions of the end or of the start of a run."""
+    made = sidecar(initial)
+    made |= {"architecture": architecture, "backbone_digest": digest if initial == "moco" else "0" * 64}
+    made["model"]["provenance"] = {"init": "random", "seed": seed}
+    if initial != "moco":
+        made["model"]["provenance"]["start_of"] = {"digest": digest, "seed": seed}
+    return made
+
+
+def test_a_backbone_and_a_run_have_rows_of_their_own() -> None:
+    pairs = [("a", 0, "resnet18"), ("b", 1, "resnet18"), ("c", 0, "densenet121")]
+    results = [
+        result([of_run("moco", digest, seed, architecture)], [of_run("random", digest, seed, architecture)], digest)
+        for digest, seed, architecture in pairs
+    ]
+    (table,), others = gain_tables(results, {"a": "runs/first"})
+    assert not others
+    assert [row.trained for row in table.rows] == ["densenet121, seed 0", "resnet18, runs/first", "resnet18, seed 1"]
+
+
+def test_seeds_of_one_arm_are_one_row_that_names_its_runs() -> None:
+    digests = "abcd"
+    one = result(
+        [of_run("moco", digest, seed) for seed, digest in enumerate(digests)],
+        [of_run("random", digest, seed) for seed, digest in enumerate(digests)],
+    )
+    (table,), _ = gain_tables([one])
+    assert [row.run for row in table.rows] == ["4 runs, seed 0 to seed 3"]
+
+
+def test_an_arm_without_pretraining_joins_the_row_of_the_run_that_it_is_compared_with() -> None:
+    moco = [of_run("moco", "a", 0)]
+    plain = {**sidecar("imagenet"), "architecture": "resnet18"}
+    (table,), _ = gain_tables([result(moco, [of_run("random", "a", 0)], "a"), result(moco, [plain], "b")])
+    (row,) = table.rows
+    assert (set(row.arms), row.trained) == ({MOCO, RANDOM, IMAGENET}, "resnet18, seed 0")
+
+
+def test_backbones_that_differ_between_arms_fit_no_row() -> None:
+    _, others = gain_tables([result([of_run("moco", "a", 0)], [of_run("random", "a", 0, "densenet121")])])
+    assert len(others) == 1

@@ -150,7 +150,17 @@ def test_there_is_a_figure_for_each_label_method_and_curve(page: str) -> None:
 
 def test_models_are_averaged_over_draws(page: str) -> None:
     text = text_of(page)
-    assert re.search(rf"shenzhen linear probe 25 % MoCo {DRAWS} 15 no validation split 0\.\d{{3}} Tuberculosis", text)
+    assert re.search(
+        rf"shenzhen linear probe 25 % MoCo resnet18, seed 0 {DRAWS} 15 no validation split 0\.\d{{3}} "
+        r"C 0\.01 to 1, by cross-validation Tuberculosis",
+        text,
+    )
+    assert "epoch 3 to 5, on validation patients" in text
+    assert "Where the epoch was selected on the validation split, AUROC on validation is optimistic." in text
+
+
+def test_the_rows_of_a_label_name_their_backbone_and_run(page: str) -> None:
+    assert re.search(r"Tuberculosis resnet18, seed 0; \d+ images", text_of(page))
 
 
 def test_the_command_says_what_it_found(study_folder: Path, tmp_path: Path) -> None:

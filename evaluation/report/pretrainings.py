@@ -1,0 +1,58 @@
+"""Name the pretraining that models and predictions belong to: what has a row and a panel of its own in the report."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shards.json_value import JsonValue
+
+SHOWN = 3
+"""Runs of one row that are named; more are counted."""
+
+
+@dataclass(frozen=True, order=True)
+class Pretraining:
+    """A run, by the digest of its backbone, or by its seed where an earlier release recorded no more.
+
+    seed: None where it is not known.
+    """
+
+    identity: str
+    seed: int | None
+
+
+def pretraining_of(described: JsonValue) -> Pretraining | None:
+    """Which run a model (model.json) or its predictions (a sidecar) belong to; None where there was no pretraining.
+
+    The start of a run belongs to that run.
+    """
+    model = described.find("model") or described
+    start = model.find("provenance", "start_of")
+    if start is not None:
+        digest, seed = start.find("digest"), _seed(start.find("seed"))
+    elif _text(model.find("initial")) == "moco":
+        digest, seed = described.find("backbone_digest"), _seed(model.find("provenance", "seed"))
+    else:
+        return None
+    return Pretraining(_text(digest) or f"seed {seed}", seed)
+
+
+def backbone_of(described: JsonValue) -> str:
+    """The architecture of a model or of what predicted; empty where it is not recorded."""
+    model = described.find("model") or described
+    return _text(described.find("architecture")) or _text(model.find("architecture")) or ""
+
+
+def run_names(runs: Iterable[Pretraining], known: Mapping[str, str]) -> str:
+    """Name runs, each once: by their folder where the report has it, else by seed. known: digest -> folder."""
+    named = {known.get(run.identity, "unknown seed" if run.seed is None else f"seed {run.seed}") for run in runs}
+    names = sorted(named)
+    return ", ".join(names) if len(names) <= SHOWN else f"{len(names)} runs, {names[0]} to {names[-1]}"
+
+
+def _seed(found: JsonValue | None) -> int | None:
+    value = None if found is None else found.value
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(found: JsonValue | None) -> str | None:
+    return None if found is None else str(found.value)
