@@ -94,11 +94,7 @@ def cached_features(
     digest does not say which of them are left out. Raises TrainingError for a cache that cannot be written.
     """
     rows = select(dataset, split)
-    samples = hashlib.sha256(rows["sample_id"].to_numpy(np.int64).tobytes()).hexdigest()
-    attributes = embedding_attributes(backbone, dataset)
-    key = {**attributes, "split": split, "samples": samples, "device": device, "torch": torch.__version__}
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    path = cache / entry_name(dataset.name, split, name)
+    path = cache_path(backbone, dataset, split, cache=cache, device=device)
     if not path.is_dir():
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -112,3 +108,13 @@ def cached_features(
             embed(backbone, dataset, rows, path, Placement(device, 0, threads), keep_existing=True)
         _log.info("embeddings of %s %s kept in %s: %s", dataset.name, split, cache, size_in_units(folder_size(path)))
     return read_embeddings(path)
+
+
+def cache_path(backbone: Backbone, dataset: Dataset, split: str, *, cache: Path, device: Device) -> Path:
+    """Where the cache keeps the features of a split, whether they are there or not."""
+    rows = select(dataset, split)
+    samples = hashlib.sha256(rows["sample_id"].to_numpy(np.int64).tobytes()).hexdigest()
+    attributes = embedding_attributes(backbone, dataset)
+    key = {**attributes, "split": split, "samples": samples, "device": device, "torch": torch.__version__}
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return cache / entry_name(dataset.name, split, name)

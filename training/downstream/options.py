@@ -192,7 +192,7 @@ class LabelOptions:
     uncertain: Uncertain = option(
         "ignore",
         click.Choice(UNCERTAIN),
-        help="How an uncertain label (-1) is read in training; published: ones.",
+        help="How an uncertain label (-1) is read in training; ignore, as published, leaves it out of the loss.",
         group=_LABELS,
     )
     missing: Missing = option(
@@ -284,11 +284,14 @@ class OptimizationOptions:
     min_steps: int = option(
         20,
         COUNT,
-        help="Least number of steps of an epoch; a small training set is repeated to reach it.",
+        help="Least number of steps of an epoch; a small training set is repeated to reach it; published: 1.",
         group=_TRAINING,
     )
     min_total_steps: int = option(
-        400, click.IntRange(min=0), help="Least number of steps of the training with --epochs auto.", group=_TRAINING
+        400,
+        click.IntRange(min=0),
+        help="Least number of steps of the training with --epochs auto; published: 0.",
+        group=_TRAINING,
     )
     select_by: tuple[str, ...] = option(
         (),

@@ -126,7 +126,7 @@ def test_steps_equal_a_slow_reference_in_float64(architecture: str, changes: dic
     ]
     for ours, theirs in compared:
         assert float((ours - theirs).abs().max()) < 1e-10
-    assert min(losses) > 1e-3  # something is left to learn
+    assert min(losses) > 1e-5  # something is left to learn
     before = build_backbone(architecture, 0).double().state_dict()["conv1.weight"]
     assert not torch.allclose(moco.query_encoder.state_dict()["conv1.weight"], before, atol=1e-6)  # it has moved
 
