@@ -5,6 +5,7 @@ draws and arms. By hand: python -m benchmarks.study --quick
 """
 
 import functools
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,19 +41,19 @@ class Case:
     fractions: tuple[float, ...]
 
 
-def labelled_shards(root: Path, splits: dict[str, int]) -> None:
-    """A dataset of noise, a third of which is brighter: the label."""
+def labelled_shards(root: Path, splits: dict[str, int], label: str = LABEL, side: int = SIDE) -> None:
+    """A dataset of noise, a third of which is brighter: the label. Each image is its own patient."""
     rng = np.random.default_rng(0)
     root.mkdir(parents=True)
     summaries, rows = [], []
     for split, count in splits.items():
-        with ShardWriter(root, f"{split}-000000", root.name, (LABEL,)) as writer:
+        with ShardWriter(root, f"{split}-000000", root.name, (label,)) as writer:
             for number in range(count):
                 bright = number % 3 == 0
-                image = rng.integers(90 if bright else 60, 200 if bright else 170, (SIDE, SIDE, 1), dtype=np.uint8)
+                image = rng.integers(90 if bright else 60, 200 if bright else 170, (side, side, 1), dtype=np.uint8)
                 row = dict.fromkeys(set(COLUMNS) - WRITER_COLUMNS)
                 row |= {"key": f"{split}-{number}", "patient_id": f"{split}-{number}", "split": split}
-                row |= {"width": SIDE, "height": SIDE, "source_path": f"{number}.jpg", LABEL: float(bright)}
+                row |= {"width": side, "height": side, "source_path": f"{number}.jpg", label: float(bright)}
                 writer.add(row, simplejpeg.encode_jpeg(image, colorspace="GRAY", colorsubsampling="Gray"))
         summaries.append(writer.summary)
         rows += writer.rows
@@ -62,14 +63,14 @@ def labelled_shards(root: Path, splits: dict[str, int]) -> None:
             name=root.name,
             variant="synthetic",
             licence="none",
-            label_names=(LABEL,),
+            label_names=(label,),
             seed=0,
             options={},
             versions={},
         ),
         histogram=np.ones(256, dtype=np.int64),
         shards=summaries,
-        samples=pa.Table.from_pylist(rows, schema=schema((LABEL,))),
+        samples=pa.Table.from_pylist(rows, schema=schema((label,))),
     )
 
 
@@ -99,8 +100,9 @@ def command(*words: object) -> None:
 
 def measure(folder: Path, case: Case) -> Comparison:
     """Seconds of the whole grid by each side."""
-    labelled_shards(folder / "few", {"train": 64})
-    labelled_shards(folder / "many", {"train": case.samples, "valid": 200, "test": 200})
+    for name, splits in (("few", {"train": 64}), ("many", {"train": case.samples, "valid": 200, "test": 200})):
+        if not (folder / name / "dataset.json").is_file():
+            labelled_shards(folder / name, splits)
     path, output = folder / "study.yaml", folder / "study"
     write_study(path, case)
     shared = ("--output", output, "--data", folder, "--device", "cpu")
@@ -108,15 +110,14 @@ def measure(folder: Path, case: Case) -> Comparison:
     embedding = [cell for cell in cells if cell.fraction == case.fractions[0] and cell.draw == 0]
     for cell in embedding:  # pretrains, and embeds each arm
         command("sweep", path, *shared, "--only", cell.name)
-    for cell in embedding:
-        (output / cell.path / "done.json").unlink()
-        (output / cell.path / "model.json").unlink()
+    shutil.rmtree(output / "cells")
     ours = seconds(lambda: command("sweep", path, *shared))
     theirs = 0.0
     for fraction in case.fractions:
         words: tuple[object, ...] = ("--shards", folder / "many", "--backbone-from", output / "runs/resnet18-seed0")
         words += ("--labels", LABEL, "--label-fraction", fraction, "--device", "cpu")
         words += ("--cache", output / "embeddings", "--output", folder / f"one-{fraction}")
+        shutil.rmtree(folder / f"one-{fraction}", ignore_errors=True)
         one = seconds(functools.partial(command, "probe", *words))
         theirs += one * sum(cell.fraction == fraction for cell in cells)
     return Comparison(f"{len(cells)} probes over {case.samples:,} samples", [ours], [theirs], "s", False, GOAL)
@@ -125,11 +126,12 @@ def measure(folder: Path, case: Case) -> Comparison:
 @click.command()
 @quick_option
 @json_option
-def main(quick: bool, json_path: Path | None) -> None:
+@click.option("--data", type=click.Path(path_type=Path), help="Folder to keep the images and embeddings in.")
+def main(quick: bool, json_path: Path | None, data: Path | None) -> None:
     """Seconds for 4 fractions x 10 draws x 2 arms of linear probes over 20,000 samples."""
     case = Case(600, 2, (0.1, 0.5)) if quick else Case(20_000, 10, FRACTIONS)
     with tempfile.TemporaryDirectory() as folder:
-        report([measure(Path(folder), case)], json_path)
+        report([measure(data or Path(folder), case)], json_path)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ STUDY = {
     "pretraining": {
         "tiny": {
             **{"recipe": "demo", "shards": ["phantom"], "image_size": 48, "epochs": 6, "batch_size": 8},
-            **{"queue_size": 32, "log_every": 1},
+            **{"queue_size": 12, "log_every": 1},
         }
     },
     "arms": {"start": {"at": "start"}, "moco": {"at": "end"}},

@@ -24,25 +24,30 @@ MINUTES = 180.0
 
 
 def processes_of(job: str, rank: int) -> list[int]:
-    """Process ids of a rank of a job's step, and of the daemon that Slurm runs for it on the node."""
+    """Process ids of a rank of a job's step."""
     found: list[int] = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             environment = (folder / "environ").read_bytes().split(b"\0")
             wanted = {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
             if wanted <= set(environment) and b"cxr-train" in (folder / "cmdline").read_bytes():
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                found += [int(folder.name), parent]
-    return sorted(set(found))
+                found.append(int(folder.name))
+    return found
 
 
 def kill_processes(job: str, rank: int) -> None:
-    """Kill what a job runs on a node, as a node that fails would: no process of it has the time to say anything."""
-    pids = processes_of(job, rank)
+    """Kill what a job runs as a rank, as a node without memory does: no process has the time to say anything."""
+    pids = [pid for pid in processes_of(job, rank) if not _is_of_slurm(pid)]
     assert pids, f"job {job} runs nothing as rank {rank}"
-    for pid in sorted(pids, key=lambda pid: "slurmstepd" not in Path(f"/proc/{pid}/comm").read_text()):
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _is_of_slurm(pid: int) -> bool:
+    """Whether a process is the batch shell or srun, which live on another node than a step's processes in general."""
+    name = (Path("/proc") / str(pid) / "comm").read_text().strip()
+    return name in ("srun", "bash", "slurm_script") or name.startswith("slurmstepd")
 
 
 def task_of(cluster: Cluster, job: str) -> str:
