@@ -7,8 +7,8 @@ DATA is as for experiments.real_radiographs. Each seed gives initial weights, fr
 it again after an interruption: what is finished is kept. So several calls with one --seed each may use the same OUT,
 once the shards are there; a last call with all seeds then only compares.
 
-Intervals resample patients. Those over several seeds are of the mean of the seeds' AUROCs in each replicate, so they
-are conditional on these seeds; what the seeds themselves add stands beside, as the gains' standard deviation over them.
+Intervals are of the mean over draws and seeds. They resample patients, and include the variation between seeds, and
+between draws, where there are three or more; the gains' standard deviation over the seeds stands beside.
 """
 
 import json
@@ -26,7 +26,7 @@ from shards.format.dataset import open_datasets
 
 SHORT_SIDE = 80
 IMAGE_SIZE = 64
-DRAWS = 2
+DRAWS = 5
 RECIPE = "moco_small_cpu"
 PRETRAINED_ON = ("nih", "kermany")
 

@@ -10,7 +10,7 @@ from shards.format.dataset import Dataset, open_dataset
 from shards.format.selection import filtered
 from shards.format.subsets import select
 from shards.terminal.progress import size_in_units
-from training.backbones.backbone import initial_backbone
+from training.backbones.backbone import initial_backbone, initial_seen
 from training.downstream.options import ALL
 from training.downstream.start import label_policy, training_rows
 from training.labels import check_labels, refuse_one_class, targets
@@ -96,6 +96,8 @@ class _Preflight:
         options = run.options(self._place.study, data=self._place.data, output=self._place.output)
         try:
             seen = seen_by_training([filtered(dataset, options.row_filter, ("train",)) for dataset in pretrained_on])
+            if Path(options.init).is_file() and not is_pretrained(self._place, run):
+                seen += initial_seen(options.init, options.seen_patients)
         except CxrError as error:
             self._problems.append(str(error))
             return

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 from click.testing import CliRunner, Result
 
 from recipes import shipped_recipes
@@ -13,7 +14,9 @@ from tests.shards.small_datasets import LABELS, write_small_dataset
 from tests.training.labelled_shards import write_labelled_dataset
 from tests.training.studies.small_study import CONTENT, changed, write_study
 from tests.training.studies.small_study import sweep as sweep_into
+from training.backbones.networks import backbone_weights, build_backbone
 from training.cli.main import main as cxr_train
+from training.seen_patients import read_seen
 
 
 def sweep(study: Path, *words: object) -> Result:
@@ -52,6 +55,22 @@ def test_a_test_patient_whom_pretraining_sees_under_the_same_name_is_named(tmp_p
     result = sweep(write_study(tmp_path / "study.yaml", content))
     assert result.exit_code == 1
     assert re.search(r"the weights have seen \d+ of the test split's patients", result.output)
+
+
+def test_initial_weights_of_unknown_patients_are_named_before_the_first_hour(
+    labelled_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "labelled").symlink_to(labelled_root)
+    safetensors.torch.save_file(backbone_weights(build_backbone("resnet18", 3), "resnet18"), tmp_path / "w.safetensors")
+    content = changed("pretraining", "tiny", "init", value=str(tmp_path / "w.safetensors"))
+    unknown = "it is not known whether the weights have seen patients of the test split"
+    refused = sweep(write_study(tmp_path / "study.yaml", content))
+    assert refused.exit_code == 1
+    assert unknown in refused.output
+    content["pretraining"]["tiny"]["seen_patients"] = "none"
+    result = sweep(write_study(tmp_path / "study.yaml", content), "--only", "runs/*")
+    assert result.exit_code == 0, result.output
+    assert read_seen(tmp_path / "out" / "runs" / "tiny-seed0").declared == ("none",)
 
 
 def test_patients_in_two_splits_are_counted_and_one_is_named(tmp_path: Path) -> None:
