@@ -6,6 +6,7 @@ import pandas as pd
 from evaluation.image_files import decoded_files
 from evaluation.model_options import PredictOptions
 from evaluation.probabilities import probabilities
+from evaluation.recalibration import temperatures_of
 from evaluation.sidecars import of_model, write_predictions
 from evaluation.tables.identifiers import PATH
 from shards.errors import SubsetError
@@ -26,6 +27,7 @@ def predict_files(model: Model, options: PredictOptions) -> int:
     """
     if options.aggregate != "image":
         raise SubsetError("files name no study: leave --aggregate out")
+    temperatures = temperatures_of(model, options)
     threads = options.threads or available_threads()
     wanted = {"short_side": options.short_side, "threads": threads}
     with decoded_files(options.files, png_range=options.png_range, **wanted) as files:
@@ -38,7 +40,8 @@ def predict_files(model: Model, options: PredictOptions) -> int:
             threads=threads,
             description="predicting files",
         )
-        found = probabilities(np.concatenate([logits for logits, _ in batches]))
+        logits = np.concatenate([logits for logits, _ in batches])
+        found = probabilities(logits if temperatures is None else temperatures.apply(logits, model.labels))
         columns = {label: found[:, column] for column, label in enumerate(model.labels)}
         table = pd.DataFrame({PATH: files.rows["source_path"].to_numpy(object), **columns})
         described = files.described()
@@ -49,6 +52,7 @@ def predict_files(model: Model, options: PredictOptions) -> int:
         "dataset": citation,
         **described,
         **of_model(model.description),
+        **({} if temperatures is None else {"recalibrated": temperatures.citation}),
         "patients": UNKNOWN,
         "seen_patients": None,
         "run_patients": None,

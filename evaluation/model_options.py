@@ -13,6 +13,7 @@ from training.downstream.options import BackboneOptions, LeakageOptions, Machine
 from training.options import PATH, RowOptions
 
 AGGREGATES = ("image", "study")
+RECALIBRATIONS = ("none", "temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,5 +89,11 @@ class PredictOptions(LeakageOptions, MachineOptions, ImageOptions):
         "image",
         click.Choice(AGGREGATES),
         help="One row an image, or one a study with the highest probability of its images, as in the paper.",
+        group="Predictions",
+    )
+    recalibrate: str = option(
+        "none",
+        click.Choice(RECALIBRATIONS),
+        help="Divide the logits by a temperature, fitted on the valid split once and saved with the model.",
         group="Predictions",
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evaluation.file_predictions import predict_files
 from evaluation.model_options import PredictOptions
 from evaluation.probabilities import probabilities
+from evaluation.recalibration import temperatures_of
 from evaluation.sidecars import of_model, write_predictions
 from evaluation.tables.identifiers import STUDY
 from shards.errors import SubsetError
@@ -54,7 +55,9 @@ def predict_with(
     refuse_leakage(found, options.split, allowed)
     if logits is None:
         logits = _logits(model, dataset, rows, options)
-    table = prediction_table(rows, probabilities(logits), model.labels, dataset.name, options.aggregate)
+    temperatures = temperatures_of(model, options, dataset, lambda valid: _logits(model, dataset, valid, options))
+    values = logits if temperatures is None else temperatures.apply(logits, model.labels)
+    table = prediction_table(rows, probabilities(values), model.labels, dataset.name, options.aggregate)
     facts = {
         "labels": list(model.labels),
         "split": options.split,
@@ -63,6 +66,7 @@ def predict_with(
         **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
         **of_model(model.description),
         **as_recorded(found, model.seen, allowed),
+        **({} if temperatures is None else {"recalibrated": temperatures.citation}),
     }
     write_predictions(options.output, table, facts)
     return len(table)

@@ -3,6 +3,8 @@
 import click
 
 from evaluation.cli.bootstrap import bootstrap
+from evaluation.cli.calibration import calibration
+from evaluation.cli.compare_runs import compare_runs
 from evaluation.cli.embed import embed
 from evaluation.cli.predict import predict
 from evaluation.cli.report import report
@@ -17,5 +19,5 @@ def main() -> None:
     """Embed, predict, compare with confidence intervals, and report."""
 
 
-for command in (embed, predict, thresholds, bootstrap, report, study):
+for command in (embed, predict, thresholds, bootstrap, calibration, report, compare_runs, study):
     main.add_command(command)

@@ -7,18 +7,12 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluation.report.figures import Axis, Panel, curve_figure, percent
+from evaluation.report.figures import Panel, curve_figure, percent
 from evaluation.report.gains import arm_name
+from evaluation.report.health import HEALTH_CURVES
 from evaluation.report.study import Model, Run
-from evaluation.report.text import duration, listed, settings
+from evaluation.report.text import counted, duration, listed, settings
 
-_RUN_CURVES: tuple[tuple[str, str, Axis], ...] = (
-    ("loss", "contrastive loss", "free"),
-    ("top1", "contrastive top-1", "share"),
-    ("images_per_second", "images/s", "from zero"),
-    ("data_wait", "time waiting for data", "share"),
-)
-"""Key in metrics.jsonl, title, axis."""
 _LAST_FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("seconds", "trained for", duration),
     ("loss", "last loss", lambda loss: f"{loss:.3f}"),
@@ -74,7 +68,7 @@ def run_view(run: Run, identity: str, *, with_images: bool) -> RunView:
 
 def _status(run: Run) -> str:
     if run.finished and run.last:
-        return f"finished after {run.last.step:,} steps, {run.last.epoch} epochs"
+        return f"finished after {counted(run.last.step, 'step')}, {counted(run.last.epoch, 'epoch')}"
     if run.last:
         return f"unfinished: its newest checkpoint is of step {run.last.step:,}"
     return "unfinished: it has no checkpoint yet"
@@ -82,10 +76,14 @@ def _status(run: Run) -> str:
 
 def _run_figures(run: Run, identity: str) -> list[Panel]:
     figures = []
-    for number, (key, title, axis) in enumerate(_RUN_CURVES):
-        x, y = _series(run.metrics, "step", key)
+    for number, curve in enumerate(HEALTH_CURVES):
+        x, y = _series(run.metrics, "step", curve.key)
         if x:
-            figures.append(curve_figure({"": [(x, y)]}, title, "step", f"{identity}n{number}", axis=axis))
+            lines = {"": [(x, y)]}
+            if curve.dotted:
+                lines = {"own key": [(x, y)], "nearest negative": [_series(run.metrics, "step", curve.dotted)]}
+            title = curve.title.removesuffix(" (dotted)")
+            figures.append(curve_figure(lines, title, "step", f"{identity}n{number}", axis=curve.axis))
     return figures
 
 

@@ -35,7 +35,7 @@ class Panel:
     svg: str
 
 
-_RC: Any = {
+RC: Any = {
     "svg.fonttype": "none",  # text stays text, in the page's own font
     "text.parse_math": False,  # a label may hold a dollar sign
     "font.family": "sans-serif",
@@ -81,7 +81,7 @@ def fraction_figure(
     identity: prefix that keeps the SVG's ids apart from those of the page's other figures.
     """
     fractions = sorted({row.fraction for row in rows})
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Figure(figsize=(3.1, 2.5))
         figure.subplots_adjust(left=0.16, right=0.97, bottom=0.18, top=0.89)  # a layout engine would take half the time
         axes = figure.add_subplot()
@@ -107,7 +107,7 @@ def fraction_figure(
                 handlelength=2.2,
                 columnspacing=1.0,
             )
-        return Panel(title, _svg(figure, identity, title))
+        return Panel(title, figure_svg(figure, identity, title))
 
 
 def curve_figure(
@@ -123,7 +123,7 @@ def curve_figure(
     Long curves are shown as the means of at most 400 stretches. axis: of y; a share begins at zero too, and is written
     as a percentage.
     """
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Figure(figsize=(3.1, 1.85))
         figure.subplots_adjust(left=0.16, right=0.95, bottom=0.23, top=0.97)
         axes = figure.add_subplot()
@@ -132,7 +132,7 @@ def curve_figure(
             for number, (x, y) in enumerate(lines):
                 label = name if name and number == 0 else None
                 few = marker if len(x) <= 12 else None
-                axes.plot(*_thinned(x, y), color=colour, ls=dashes, lw=1.2, alpha=0.9, marker=few, ms=3, label=label)
+                axes.plot(*thinned(x, y), color=colour, ls=dashes, lw=1.2, alpha=0.9, marker=few, ms=3, label=label)
         if axis == "share":
             axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(round(share, 6))))
         if axis != "free":
@@ -142,7 +142,7 @@ def curve_figure(
         axes.set_xlabel(x_label)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False, handlelength=2.6)
-        return Panel(title, _svg(figure, identity, title))
+        return Panel(title, figure_svg(figure, identity, title))
 
 
 def _draw_arm(axes: Axes, rows: Sequence[GainRow], arm: str, aside: float, style: tuple[str, str, Any]) -> None:
@@ -170,7 +170,7 @@ def _style(name: str, names: Sequence[str]) -> tuple[str, str, Any]:
     return _OTHER_STYLES[others.index(name) % len(_OTHER_STYLES)]
 
 
-def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     """At most 400 points: each the mean of a stretch of neighbours."""
     size = math.ceil(len(x) / _CURVE_POINTS) or 1
     starts = range(0, len(x), size)
@@ -181,7 +181,7 @@ def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[
     return means[0], means[1]
 
 
-def _svg(figure: Figure, identity: str, title: str) -> str:
+def figure_svg(figure: Figure, identity: str, title: str) -> str:
     """The figure as an SVG element whose ids begin with `identity`, the same bytes for the same figure."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": identity}):

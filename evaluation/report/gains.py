@@ -13,6 +13,7 @@ MOCO, RANDOM, IMAGENET = "MoCo", "Random", "ImageNet"
 ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
 """Arms with a column of their own even where nobody ran them: 'not run' is said, not left out."""
 MEAN = "mean"
+AUROC = "auroc"
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
 
 
@@ -98,8 +99,8 @@ def gain_tables(
 ) -> tuple[list[GainTable], list[Result]]:
     """Arrange results in tables; also returns those that fit none.
 
-    A result fits where its sidecars say what each arm is, and arms are alike. known_runs: digest of a run's backbone ->
-    the name of the run.
+    A result fits where it is of the AUROC, its sidecars say what each arm is, and arms are alike. known_runs: digest of
+    a run's backbone -> the name of the run.
 
     A backbone and a pretraining run has rows of its own, and so have two results that disagree on an arm.
     """
@@ -107,7 +108,7 @@ def gain_tables(
     tables: dict[Setting, GainTable] = {}
     others: list[Result] = []
     for result in results:
-        arms = _arms(result.content, several_inits)
+        arms = _arms(result.content, several_inits) if result.content.metric == AUROC else None
         if arms is None:
             others.append(result)
             continue

@@ -14,9 +14,10 @@ import jinja2
 from evaluation.report.curves import run_view, tuning_figures
 from evaluation.report.figures import percent
 from evaluation.report.gains import gain_tables
+from evaluation.report.health import side_by_side
 from evaluation.report.study import ReportError, Study, collect
-from evaluation.report.tables import dataset_rows, gain_view, model_rows, other_rows, result_rows
-from evaluation.report.text import caveats
+from evaluation.report.tables import dataset_rows, further_rows, gain_view, model_rows, other_rows, result_rows
+from evaluation.report.text import caveats, counted
 from shards.durable import write_atomically
 
 
@@ -54,8 +55,10 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         counts=_counts(study),
         caveats=caveats(study, tables, missing),
         tables=[gain_view(table, f"g{number}") for number, table in enumerate(tables)],
+        further=[row for result in study.results for row in further_rows(result)],
         others=[row for result in others for row in other_rows(result)],
         runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],
+        side_by_side=side_by_side(study.runs),
         tuning=tuning_figures(study.models),
         models=model_rows(study.models, runs),
         datasets=dataset_rows(study),
@@ -65,7 +68,7 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
 
 def _counts(study: Study) -> str:
     kinds = (("pretraining run", study.runs), ("model", study.models), ("bootstrap result", study.results))
-    return ", ".join(f"{len(found)} {name}{'' if len(found) == 1 else 's'}" for name, found in kinds)
+    return ", ".join(counted(len(found), name) for name, found in kinds)
 
 
 def _versions() -> str:

@@ -97,8 +97,8 @@ class DatasetRecord:
 
 
 def run_config(content: JsonValue) -> RunConfig:
-    """Read config.yaml as YAML gives it; a file that holds no mapping has no options."""
-    if not isinstance(content.value, dict):
+    """Read config.yaml as YAML gives it; an empty file has no options."""
+    if content.value is None:
         return RunConfig({})
     return RunConfig({name: tuple(_texts(value)) for name, value in content.fields().items()})
 

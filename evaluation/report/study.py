@@ -27,7 +27,7 @@ from evaluation.report.records import (
 )
 from evaluation.statistics.result import BootstrapResult, result_from_json
 from shards.errors import CxrError
-from shards.json_value import JsonError, JsonValue, parse_json
+from shards.json_value import JsonValue, parse_json
 from training.runs.files import BACKBONE, CHECKPOINTS, CONFIG, LAST, METRICS, MODEL, PATIENTS, TENSORBOARD, TWO_VIEWS
 
 DATASET = "dataset.json"
@@ -157,7 +157,7 @@ def _add_result(study: Study, name: str, content: JsonValue) -> None:
     """Read a JSON object that has the keys of a result of `cxr-eval bootstrap`, of whatever version."""
     try:
         study.results.append(Result(name, result_from_json(content)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         study.unknown.append(f"{name} ({error})")
 
 
@@ -178,7 +178,7 @@ def _read(study: Study, path: Path, record: Callable[[JsonValue], _Read]) -> _Re
     """Read a JSON file by one of the readers of records; None, and noted as unreadable, where it cannot be."""
     try:
         return record(parse_json(path.read_bytes()))
-    except (JsonError, OSError):
+    except (ValueError, OSError, RecursionError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return None
 
@@ -187,7 +187,7 @@ def _read_config(study: Study, path: Path) -> tuple[RunConfig, tuple[str, ...]]:
     try:
         text = path.read_text(encoding="utf-8")
         config = run_config(JsonValue(yaml.safe_load(text)))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+    except (yaml.YAMLError, ValueError, OSError, RecursionError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return RunConfig({}), ()
     remarks = tuple(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
@@ -203,9 +203,14 @@ def _read_metrics(study: Study, folder: Path) -> tuple[Mapping[str, float], ...]
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             figures = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             study.unreadable.append(path.relative_to(study.root).as_posix())
             break
         if isinstance(figures, dict):
-            lines.append(figures)
+            lines.append({key: float(value) for key, value in figures.items() if _is_number(value)})
     return tuple(lines)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that a curve can show: neither text, nor a boolean, nor beyond a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

@@ -20,9 +20,17 @@ from evaluation.report.text import (
     p_value_text,
     split_name,
 )
-from evaluation.statistics.result import Difference, LabelResult, MeanResult
+from evaluation.statistics.result import Difference, LabelResult, MeanResult, MetricResult
 
 _METHODS = {"probe": "linear probe", "finetune": "fine-tuned"}
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "ap": "average precision",
+    "brier": "Brier score (lower is better)",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+}
 _AGGREGATES = {"image": "by image", "study": "by study"}
 
 
@@ -73,11 +81,13 @@ class GainView:
 
 @dataclass(frozen=True)
 class OtherRow:
-    """An arm on a label, and its difference from the reference where it is not the reference itself."""
+    """An arm on a label by one metric, and its difference from the reference where it is not the reference itself."""
 
     source: str
+    metric: str
     label: str
     n: str
+    positives: str
     arm: str
     value: tuple[str, str]
     reference: str
@@ -149,7 +159,7 @@ def gain_view(table: GainTable, identity: str) -> GainView:
             GainBlock(
                 _label(label),
                 trained,
-                "" if n is None else f"{n:,} {rows_are}, {positives:,} positive",
+                _counts(n, positives, rows_are),
                 [_gain_row(row, table) for row in rows],
             )
             for (label, trained, n, positives), rows in groupby(table.rows, block)
@@ -157,6 +167,12 @@ def gain_view(table: GainTable, identity: str) -> GainView:
         first_figures=[figure for label, figure in figures if label == table.rows[0].label],
         figures=[figure for label, figure in figures if label != table.rows[0].label],
     )
+
+
+def _counts(n: int | None, positives: int | None, rows_are: str) -> str:
+    if n is None or positives is None:
+        return ""
+    return f"{n:,} {rows_are}, {positives:,} positive, {n - positives:,} negative"
 
 
 def _gain_row(row: GainRow, table: GainTable) -> GainRowView:
@@ -203,17 +219,29 @@ def _fraction_figures(table: GainTable, identity: str) -> list[tuple[str, Panel]
 
 
 def other_rows(result: Result) -> Iterator[OtherRow]:
-    """Rows of a result whose sidecars do not say what its arms are: a row a label and arm."""
-    entries: list[tuple[str, LabelResult | MeanResult]] = [
-        *result.content.labels.items(),
-        (_label(MEAN), result.content.mean),
-    ]
+    """Rows of a result whose sidecars do not say what its arms are, or of another metric: a row a label and arm."""
+    content = result.content
+    return _rows(result, content.metric, MetricResult(content.labels, content.mean))
+
+
+def further_rows(result: Result) -> Iterator[OtherRow]:
+    """Rows of the further metrics of a result."""
+    for metric, found in result.content.metrics.items():
+        yield from _rows(result, metric, found)
+
+
+def _rows(result: Result, metric: str, found: MetricResult) -> Iterator[OtherRow]:
+    entries: list[tuple[str, LabelResult | MeanResult]] = [*found.labels.items()]
+    if len(entries) > 1:
+        entries.append((_label(MEAN), found.mean))
     for label, entry in entries:
         for arm, value in entry.arms.items():
             yield OtherRow(
                 source=result.name,
+                metric=METRIC_NAMES.get(metric, metric),
                 label=label,
-                n=str(entry.n) if isinstance(entry, LabelResult) else "",
+                n=f"{entry.n:,}" if isinstance(entry, LabelResult) else "",
+                positives=f"{entry.positives:,}" if isinstance(entry, LabelResult) else "",
                 arm=arm,
                 value=estimate_text(value),
                 reference=result.content.reference or "",
@@ -312,7 +340,7 @@ def result_rows(results: Sequence[Result]) -> list[ResultRow]:
     return [
         ResultRow(
             name=result.name,
-            metric=result.content.metric.upper(),
+            metric=listed(METRIC_NAMES.get(name, name) for name in (result.content.metric, *result.content.metrics)),
             replicates=result.content.replicates,
             level=f"{100 * result.content.level:g} %",
             unit=result.content.unit,

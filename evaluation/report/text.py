@@ -48,6 +48,11 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
+def counted(number: int, name: str) -> str:
+    """`1 epoch`, `1,200 epochs`."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def settings(config: RunConfig) -> list[tuple[str, str]]:
     """Options of a run as (name, value), paths left out: a report is passed on, and paths say who ran it where."""
     spelled = []

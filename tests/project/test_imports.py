@@ -77,11 +77,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_LOADING,
         "shards.images",  # files are decoded as a build decodes them
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
-        *("evaluation.metrics", "evaluation.tables", "evaluation.statistics"),
+        *("evaluation.metrics", "evaluation.tables", "evaluation.statistics", "evaluation.calibration"),
     },
     "evaluation.metrics": set(),
     "evaluation.tables": _FORMAT,
     "evaluation.statistics": {"shards", "shards.terminal", "evaluation.metrics", "evaluation.tables"},
+    "evaluation.calibration": {
+        *("shards", "shards.terminal", "evaluation.metrics", "evaluation.tables", "evaluation.statistics"),
+    },
     "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics", "evaluation.tables"},
     "evaluation.studies": {
         *_FORMAT,
@@ -93,7 +96,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
         *("training.downstream", "evaluation", "evaluation.tables", "evaluation.statistics", "evaluation.report"),
-        "evaluation.studies",
+        *("evaluation.studies", "evaluation.calibration"),
     },
 }
 LARGEST_FOLDER = 13

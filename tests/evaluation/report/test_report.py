@@ -140,7 +140,7 @@ def test_pictures_are_there_only_when_asked_for(page: str, study_folder: Path, t
 
 def test_there_is_a_figure_for_each_label_method_and_curve(page: str) -> None:
     fractions = (1 + 5) * 2 + 1 * 2
-    runs = 2 * 4
+    runs = 2 * 5 + 1  # the curves of each, and both runs side by side
     tuning = 2 * 3 * 2
     assert page.count("<svg") == fractions + runs + tuning
     assert page.count(">training labels<") == fractions
@@ -206,7 +206,7 @@ def test_a_result_alone_is_enough_for_a_page(study_folder: Path, tmp_path: Path)
     write_report(tmp_path / "study", tmp_path / "report.html", with_images=False)
     text = text_of((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Other comparisons" in text
-    assert "other.json Tuberculosis" in text
+    assert "other.json AUROC Tuberculosis" in text
 
 
 def test_an_undefined_auroc_is_a_word(study_folder: Path, tmp_path: Path) -> None:
@@ -331,3 +331,19 @@ def test_settings_name_no_path() -> None:
 @pytest.mark.parametrize(("p_value", "spelled"), [(None, ""), (0.0004, "< 0.001"), (0.0249, "0.025"), (1.0, "1.000")])
 def test_p_values_have_three_decimals(p_value: float | None, spelled: str) -> None:
     assert p_value_text(p_value) == spelled
+
+
+def test_results_of_other_metrics_stand_in_no_table_of_auroc(study_folder: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    content = json.loads((study_folder / "results" / "shenzhen-probe-100.json").read_text())
+    metric = {"labels": content["labels"], "mean": content["mean"], "holm_family": None}
+    (study / "both.json").write_text(json.dumps({**content, "metrics": {"ap": metric}}))
+    (study / "brier.json").write_text(json.dumps({**content, "metric": "brier"}))
+    write_report(study, tmp_path / "report.html", with_images=False)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = text_of(page)
+    assert "both.json average precision Tuberculosis" in text
+    assert "brier.json Brier score (lower is better) Tuberculosis" in text
+    assert page.count('<table class="gains">') == 1
+    assert text.count("linear probe, 100 %") == 1
