@@ -31,13 +31,18 @@ def rate(batches: Batches, batch_size: int, ahead: int, seconds: float) -> float
 
     ahead: batches that may have been prepared while the other sides ran; they are thrown away before the clock starts.
     """
+    return speed(batches, batch_size, ahead, seconds)[0]
+
+
+def speed(batches: Batches, batch_size: int, ahead: int, seconds: float) -> tuple[float, float]:
+    """Measure the same, and the CPU milliseconds an image of all threads of this process."""
     for _ in range(ahead):
         next(batches)
-    start, images = time.perf_counter(), 0
+    start, cpu, images = time.perf_counter(), time.process_time(), 0
     while (elapsed := time.perf_counter() - start) < seconds or not images:
         next(batches)
         images += batch_size
-    return images / elapsed
+    return images / elapsed, 1e3 * (time.process_time() - cpu) / images
 
 
 def synthetic_shards(root: Path, images: int) -> Path:
@@ -99,7 +104,7 @@ def compare_positives(dataset: Dataset, case: Case) -> Comparison:
 
 
 def compare_views(dataset: Dataset, case: Case, goal: float) -> list[Comparison]:
-    """Measure our loader with tone curve and crop against itself without, alone and with what makes them input."""
+    """Measure our loader with tone curve and crop against itself without: alone, in CPU time, and as input."""
     torch.set_num_threads(case.threads)
     sides = {
         "with": ours(dataset, case, views=AUGMENTED),
@@ -107,14 +112,18 @@ def compare_views(dataset: Dataset, case: Case, goal: float) -> list[Comparison]
         "with, as input": as_input(ours(dataset, case, views=AUGMENTED)),
         "without, as input": as_input(ours(dataset, case)),
     }
+    cpu: dict[str, list[float]] = {name: [] for name in sides}
 
     def measure(name: str) -> float:
-        return rate(sides[name], case.batch_size, ahead=2 * case.threads + 1, seconds=case.seconds)
+        images_per_second, spent = speed(sides[name], case.batch_size, 2 * case.threads + 1, case.seconds)
+        cpu[name].append(spent)
+        return images_per_second
 
     figures = alternate({name: partial(measure, name) for name in sides}, case.rounds)
     note = f"{case.size} px, {case.threads} thread(s): tone curve and crop against neither"
     return [
         Comparison(note, figures["with"], figures["without"], "images/s", True, goal),
+        Comparison(f"{note}, CPU", cpu["with"][1:], cpu["without"][1:], "ms", False, goal),
         Comparison(
             f"{note}, as input", figures["with, as input"], figures["without, as input"], "images/s", True, goal
         ),

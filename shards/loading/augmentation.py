@@ -281,8 +281,8 @@ def view_resizes(
     """Compute the resize of each image for one view of a scale of its own.
 
     shapes: as in `view_matrices`. matrices: of the views, float32 [N, 3, 3]. scales: of `view_scales`, float64 [N].
-    Where the scale is under ANTIALIAS_BELOW, the window is what the view shows with two pixels of the view around it,
-    and gets so many whole pixels that the warp shrinks by WARPED_AT. Elsewhere the image stays as it is.
+    Where the scale is under ANTIALIAS_BELOW, the window is what the view shows and _MARGIN pixels around it, and gets
+    so many whole pixels that the warp shrinks by WARPED_AT. Elsewhere the image stays as it is.
     """
     sides = shapes[:, ::-1]
     shrinks = (scales < ANTIALIAS_BELOW)[:, None]
@@ -302,7 +302,7 @@ def view_resizes(
 
 
 _MARGIN = 2.5
-"""Pixels of a view around it that its resize and its warp may look at: a pixel each, and half a pixel of rounding."""
+"""Resized pixels around a view that its resize and its warp may look at: one each, and half a pixel of rounding."""
 
 
 def _window(
