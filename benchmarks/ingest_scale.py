@@ -25,6 +25,7 @@ import simplejpeg
 
 from benchmarks.pairs import json_option, quick_option
 from ingest.archives.chexpert import LABELS
+from ingest.workers import PROCESS_NAME
 
 FULL = 223_414
 """Rows of CheXpert's train.csv."""
@@ -169,7 +170,7 @@ def _children(process: int) -> list[int]:
     try:
         found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         # Not what is between fork and exec: for that moment it has the memory of its parent.
-        return [int(one) for one in found if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+        return [int(one) for one in found if PROCESS_NAME in Path(f"/proc/{one}/cmdline").read_text()]
     except (FileNotFoundError, ProcessLookupError):
         return []
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 
 from ingest.phantom import make_phantom
+from ingest.workers import PROCESS_NAME
 from tests.ingest.archives.layouts import tree
 
 OPTIONS = (
@@ -188,10 +189,10 @@ def _expect_success(process: Process) -> None:
 
 
 def _workers(parent: int) -> list[int]:
-    """List the worker processes of a build, without the one that multiprocessing starts to look after semaphores."""
+    """List the worker processes of a build."""
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return [int(one) for one in children if "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+        return [int(one) for one in children if PROCESS_NAME in Path(f"/proc/{one}/cmdline").read_text()]
     except FileNotFoundError:
         return []
 

@@ -3,21 +3,19 @@
 Not concurrent.futures: its workers outlive a killed parent, and it does not name the task of a killed worker.
 """
 
-import contextlib
-import multiprocessing
 import os
-import signal
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from shards.ended_process import TRY_AGAIN, how_it_ended
+from shards.child_process import TRY_AGAIN, ChildEndedError, ChildProcess, how_it_ended
 from shards.errors import CxrError, DatasetError
+
+PROCESS_NAME = "cxr-worker"
+"""Stands in the command line of each worker."""
 
 Report = Callable[[int, int], None]
 Work = Callable[[str, Report], None]
@@ -26,8 +24,7 @@ Work = Callable[[str, Report], None]
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
-    pipe: "Connection[Any, Any]"
+    child: ChildProcess
     task: str
 
 
@@ -47,20 +44,17 @@ def run(work: Work, tasks: Sequence[str], workers: int, report: Report) -> None:
         while pending and len(running) < workers:
             running.append(_start(work, pending.popleft()))
         while running:
-            for pipe in wait([worker.pipe for worker in running]):
-                worker = next(worker for worker in running if worker.pipe is pipe)
+            for pipe in wait([worker.child.pipe for worker in running]):
+                worker = next(worker for worker in running if worker.child.pipe is pipe)
                 if _receive(worker, report):
                     if pending:
                         _give(worker, pending.popleft())
                     else:
-                        _give(worker, None)
-                        worker.process.join()
+                        worker.child.stop()
                         running.remove(worker)
     finally:
         for worker in running:
-            worker.process.kill()
-        for worker in running:
-            worker.process.join()
+            worker.child.kill()
 
 
 def cores() -> int:
@@ -69,31 +63,26 @@ def cores() -> int:
 
 
 def _start(work: Work, task: str) -> _Worker:
-    context = multiprocessing.get_context("spawn")  # OpenCV and Arrow have threads that a fork would leave behind
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(work, there), daemon=True)
-    process.start()
-    there.close()
-    worker = _Worker(process, here, task)
+    worker = _Worker(ChildProcess(PROCESS_NAME, _serve, work), task)
     _give(worker, task)
     return worker
 
 
-def _give(worker: _Worker, task: str | None) -> None:
-    """Hand over a task, None to stop. A worker that is dead already is noticed when its answer is read."""
-    worker.task = task or worker.task
-    with contextlib.suppress(ConnectionError):
-        worker.pipe.send(task)
+def _give(worker: _Worker, task: str) -> None:
+    """Hand over a task."""
+    worker.task = task
+    worker.child.send(task)
 
 
 def _receive(worker: _Worker, report: Report) -> bool:
     """Take one message of a worker; True when it has finished its task."""
     try:
-        kind, content = worker.pipe.recv()
-    except (EOFError, ConnectionError):
-        worker.process.join()
-        how = how_it_ended(worker.process.exitcode or 0)
-        raise DatasetError(f"a worker process ended {how} while it was at {worker.task}; {TRY_AGAIN}") from None
+        with worker.child.talk() as pipe:
+            kind, content = pipe.recv()
+    except ChildEndedError as end:
+        raise DatasetError(
+            f"a worker process ended {how_it_ended(end.code)} while it was at {worker.task}; {TRY_AGAIN}"
+        ) from None
     if kind == "progress":
         report(*content)
     elif kind == "refused":
@@ -103,11 +92,13 @@ def _receive(worker: _Worker, report: Report) -> bool:
     return bool(kind == "finished")
 
 
-def _serve(work: Work, pipe: "Connection[Any, Any]") -> None:
-    """Body of a worker process: do one task after another until it receives None."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends its workers
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    while (task := pipe.recv()) is not None:
+def _serve(pipe: "Connection[Any, Any]", work: Work) -> None:
+    """Body of a worker process: do one task after another until the parent closes the pipe."""
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
         try:
             work(task, lambda *counts: pipe.send(("progress", counts)))
         except CxrError as error:
@@ -116,10 +107,3 @@ def _serve(work: Work, pipe: "Connection[Any, Any]") -> None:
             pipe.send(("failed", traceback.format_exc()))
             raise
         pipe.send(("finished", None))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -8,27 +8,25 @@ reject that file.
 import atexit
 import contextlib
 import functools
-import os
 import resource
 import signal
 import struct
-import subprocess
-import sys
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shards.ended_process import TRY_AGAIN, how_it_ended
+from shards.child_process import TRY_AGAIN, ChildEndedError, ChildProcess, how_it_ended
 from shards.errors import DatasetError
 from shards.images.unusable_image import Fault, UnusableImage
 
 Gray = npt.NDArray[np.uint8]
 
 _OWN_FAULTS = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-_HEAD = struct.Struct(">cQQ")  # picture or reason; rows and columns, or the length of the reason
+_HEAD = struct.Struct(">cQQ")  # picture or reason, which comes as the next message; rows and columns
 _PICTURE, _REASON = b"P", b"R"
 _SEPARATOR = ": "
 _BYTES_A_PIXEL = 64  # three colours in float64, twice
@@ -47,68 +45,51 @@ def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
 
 
 def _read_apart(content: bytes, max_pixels: int) -> Gray:
-    child = _child(max_pixels)
     try:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(struct.pack(">Q", len(content)))
-        child.stdin.write(content)
-        child.stdin.flush()
-        kind, first, second = _HEAD.unpack(_read(child.stdout, _HEAD.size))
-        if kind == _REASON:
-            fault, _, detail = _read(child.stdout, first).decode().partition(_SEPARATOR)
-            raise UnusableImage(Fault(fault), detail)
-        return np.frombuffer(_read(child.stdout, first * second), dtype=np.uint8).reshape(first, second)
-    except (BrokenPipeError, EOFError) as error:
+        with _child(max_pixels).talk() as pipe:
+            pipe.send_bytes(content)
+            kind, rows, columns = _HEAD.unpack(pipe.recv_bytes())
+            answer = pipe.recv_bytes()
+    except ChildEndedError as end:
         _child.cache_clear()
-        code = child.wait()
-        if -code in _OWN_FAULTS:
-            how = signal.Signals(-code).name
-            raise UnusableImage(Fault.UNREADABLE, f"a DICOM file that ended its decoder ({how})") from error
+        if -end.code in _OWN_FAULTS:
+            how = signal.Signals(-end.code).name
+            raise UnusableImage(Fault.UNREADABLE, f"a DICOM file that ended its decoder ({how})") from end
         raise DatasetError(
-            f"the process that decodes DICOM pictures ended {how_it_ended(code)}; {TRY_AGAIN}"
-        ) from error
+            f"the process that decodes DICOM pictures ended {how_it_ended(end.code)}; {TRY_AGAIN}"
+        ) from end
+    if kind == _REASON:
+        fault, _, detail = answer.decode().partition(_SEPARATOR)
+        raise UnusableImage(Fault(fault), detail)
+    return np.frombuffer(answer, dtype=np.uint8).reshape(rows, columns)
 
 
 @functools.cache
-def _child(max_pixels: int) -> "subprocess.Popen[bytes]":
-    code = f"from shards.images.dicom_process import serve; serve({max_pixels})"
-    child = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # messages of its libraries about broken files
-        cwd=Path(__file__).parents[2],
-    )
-    atexit.register(_end, child)
+def _child(max_pixels: int) -> ChildProcess:
+    # Quiet: its libraries write messages about broken files.
+    child = ChildProcess("cxr-dicom-decoder", serve, max_pixels, quiet=True)
+    atexit.register(child.stop)
     return child
 
 
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(BrokenPipeError):
-        assert child.stdin is not None
-        child.stdin.close()
-    child.wait()
-
-
-def serve(max_pixels: int) -> None:
-    """Body of the child: answer until standard input ends, as it does when the parent does."""
+def serve(pipe: "Connection[Any, Any]", max_pixels: int) -> None:
+    """Body of the child: answer each file by two messages until the parent closes the pipe."""
     from shards.images.dicom import read_dicom  # pydicom: here, and in no other process
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent
-    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not be taken for an answer
     _limit_memory(max_pixels * _BYTES_A_PIXEL + _ROOM)
-    while len(head := source.read(8)) == 8:
+    while True:
         try:
-            picture = read_dicom(_read(source, struct.unpack(">Q", head)[0]), max_pixels)
+            content = pipe.recv_bytes()
+        except EOFError:
+            return
+        try:
+            picture = read_dicom(content, max_pixels)
         except UnusableImage as error:
-            reason = f"{error.kind}{_SEPARATOR}{error.detail}".encode(errors="backslashreplace")
-            sink.write(_HEAD.pack(_REASON, len(reason), 0) + reason)
+            pipe.send_bytes(_HEAD.pack(_REASON, 0, 0))
+            pipe.send_bytes(f"{error.kind}{_SEPARATOR}{error.detail}".encode(errors="backslashreplace"))
         else:
-            sink.write(_HEAD.pack(_PICTURE, *picture.shape))
-            sink.write(np.ascontiguousarray(picture).data)
-        sink.flush()
+            pipe.send_bytes(_HEAD.pack(_PICTURE, *picture.shape))
+            pipe.send_bytes(np.ascontiguousarray(picture).reshape(-1).data)
 
 
 def _limit_memory(more: int) -> None:
@@ -117,10 +98,3 @@ def _limit_memory(more: int) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + more
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
-
-
-def _read(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise EOFError
-    return content

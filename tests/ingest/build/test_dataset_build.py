@@ -21,6 +21,7 @@ from ingest.build.dataset_build import Execution, Task, build, build_part, ensur
 from ingest.build.fill import Job, fill_shard
 from ingest.build.header import Options, plan_header
 from ingest.cli.main import main
+from ingest.workers import PROCESS_NAME
 from shards import DatasetError, open_dataset
 from shards.format.verify import verify
 from tests.ingest.archives.layouts import jpeg, row, tree, write_chexpert, write_csv
@@ -298,7 +299,7 @@ def test_a_killed_worker_ends_the_build_with_its_shards_name(
     out = tmp_path / "out"
     process = start_build(slow_source, out, 2)
     wait_for_a_shard(out, process)
-    workers = [child for child in children(process.pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    workers = [child for child in children(process.pid) if PROCESS_NAME in Path(f"/proc/{child}/cmdline").read_text()]
     os.kill(workers[0], signal.SIGKILL)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 1
