@@ -30,7 +30,7 @@ from benchmarks.pairs import (
     seconds,
 )
 from evaluation.metrics.auroc import WeightedAuroc
-from evaluation.statistics.bootstrap import replicate_arms, resampled_counts
+from evaluation.statistics.bootstrap import Replicates, replicate_arms, resampled_counts
 
 REPLICATES = 500
 GOAL_SCIPY = 8.0
@@ -68,7 +68,7 @@ def simulate(case: Case) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]
 
 def ours(arms: list[NDArray[np.float64]], truth: NDArray[np.float64], replicates: int) -> NDArray[np.float64]:
     """Replicates of the last arm, [replicates, labels]."""
-    return replicate_arms(arms, truth, np.arange(len(truth)), WeightedAuroc, replicates, 0)[-1].replicates
+    return replicate_arms(arms, truth, np.arange(len(truth)), WeightedAuroc, Replicates(replicates, 0))[-1].replicates
 
 
 def loop(
@@ -160,10 +160,10 @@ import numpy as np
 from benchmarks.bootstrap import Case, simulate
 from benchmarks.pairs import own_megabytes
 from evaluation.metrics.auroc import WeightedAuroc
-from evaluation.statistics.bootstrap import replicate_arms
+from evaluation.statistics.bootstrap import Replicates, replicate_arms
 arms, truth = simulate(Case("large", 25_000, 14, 1, 0, 0))
 started = time.perf_counter()
-replicate_arms(arms, truth, np.arange(len(truth)), WeightedAuroc, 1_000, 0)
+replicate_arms(arms, truth, np.arange(len(truth)), WeightedAuroc, Replicates(1_000, 0))
 print(time.perf_counter() - started, own_megabytes("VmHWM"))
 """
 

@@ -34,8 +34,8 @@ are the cells of [examples/from_python.py](../examples/from_python.py), which a 
   command would say goes to the `logging` of its module.
 - Names are imported when they are first used: `import shards` and `import ingest` load neither torch nor DALI.
 - Errors that a person can mend are `shards.CxrError` or a class below it, with a message that says what to do.
-- Functions that start worker processes (`ingest.make_phantom`, `ingest.build_shards`; workers=1 starts none) start them
-  anew by importing the main script: in a script, call them below `if __name__ == "__main__":`.
+- Functions that start worker processes (`ingest.make_phantom`, `ingest.build_shards`; workers=1 starts none) do not
+  import the main script in them: a script needs no `if __name__ == "__main__":` for their sake.
 - The packages have generic names at the top level (`shards`, `training`, ...): install this project into an environment
   of its own.
 """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics.metrics import AT_THRESHOLD, METRICS
-from evaluation.statistics.bootstrap import replicate_arms
+from evaluation.statistics.bootstrap import Replicates, replicate_arms
 from evaluation.statistics.draws import Design, design, resampling_weights
 from evaluation.statistics.label_results import ReplicatedArm, ReplicatedMetric, corrected, label_result, mean_result
 from evaluation.statistics.options import AnalysisOptions
@@ -29,6 +29,18 @@ class Thresholds:
 
 
 Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class _Analysis:
+    """What every metric of an analysis shares. designs: by arm."""
+
+    comparison: Comparison
+    columns: Columns
+    designs: Mapping[str, Design]
+    reference: str | None
+    options: AnalysisOptions
+    thresholds: Thresholds | None
 
 
 def bootstrap_result(
@@ -57,10 +69,8 @@ def analyse(
     """Do the work of bootstrap_result without its checks: what needs replicates is None where there is one only."""
     designs = {arm.name: _design(arm.draws, options) for arm in comparison.arms}
     columns = columns_of(comparison)
-    runs = {
-        metric: _replicated(comparison, columns, metric, designs, reference, options, advance, thresholds)
-        for metric in passes(options, comparison.subgroups)
-    }
+    analysis = _Analysis(comparison, columns, designs, reference, options, thresholds)
+    runs = {metric: _replicated(analysis, metric, advance) for metric in passes(options, comparison.subgroups)}
     results = {metric: _result(runs[metric], comparison.labels) for metric in options.metric}
     subgroups, by = subgroup_results(runs, options.metric, columns, comparison)
     first = results.pop(options.metric[0])
@@ -102,35 +112,22 @@ def _design(draws: Sequence[Draw], options: AnalysisOptions) -> Design:
     return replace(found, by_draw=False, by_seed=False) if options.over == "fixed" else found
 
 
-def _replicated(
-    comparison: Comparison,
-    columns: Columns,
-    metric: str,
-    designs: Mapping[str, Design],
-    reference: str | None,
-    options: AnalysisOptions,
-    advance: Advance,
-    thresholds: Thresholds | None,
-) -> ReplicatedMetric:
+def _replicated(analysis: _Analysis, metric: str, advance: Advance) -> ReplicatedMetric:
+    comparison, columns, options = analysis.comparison, analysis.columns, analysis.options
     scores = [arm.scores for arm in comparison.arms]
-    if metric in AT_THRESHOLD and thresholds is not None:
-        scores = [arm.scores - thresholds.by_arm[arm.name][:, None, :] for arm in comparison.arms]
-    samples = replicate_arms(
-        scores,
-        columns.truth,
-        comparison.unit,
-        METRICS[metric],
-        options.replicates,
-        options.seed,
-        advance,
-        [resampling_weights(designs[arm.name], options.replicates, options.seed) for arm in comparison.arms],
-        columns.scored,
-    )
+    if metric in AT_THRESHOLD and analysis.thresholds is not None:
+        by_arm = analysis.thresholds.by_arm
+        scores = [arm.scores - by_arm[arm.name][:, None, :] for arm in comparison.arms]
+    designs = [analysis.designs[arm.name] for arm in comparison.arms]
+    weights = [resampling_weights(one, options.replicates, options.seed) for one in designs]
+    replicates = Replicates(options.replicates, options.seed, advance, weights)
+    samples = replicate_arms(scores, columns.truth, comparison.unit, METRICS[metric], replicates, columns.scored)
     arms = [
-        ReplicatedArm(arm.name, designs[arm.name], sample) for arm, sample in zip(comparison.arms, samples, strict=True)
+        ReplicatedArm(arm.name, of_arm, sample)
+        for arm, of_arm, sample in zip(comparison.arms, designs, samples, strict=True)
     ]
     return ReplicatedMetric(
-        metric, arms, reference, columns.truth, comparison.unit, columns.units, comparison.clustered, options
+        metric, arms, analysis.reference, columns.truth, comparison.unit, columns.units, comparison.clustered, options
     )
 
 

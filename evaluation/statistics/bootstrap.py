@@ -33,6 +33,19 @@ class ArmSample:
         return np.asarray(self.by_draw.mean(axis=0), np.float64)
 
 
+@dataclass(frozen=True)
+class Replicates:
+    """How many replicates are drawn, and by which seed. advance is told of them as they are done.
+
+    weights: by arm, the draws' weights in each replicate [draws, replicates]; None for equal ones.
+    """
+
+    number: int
+    seed: int
+    advance: Callable[[int], None] = lambda replicates_done: None
+    weights: Sequence[NDArray[np.float64] | None] | None = None
+
+
 def resampled_counts(units: int, replicates: int, seed: int, chunk: int) -> Iterator[NDArray[np.int32]]:
     """Yield how often each unit is drawn, in chunks [units, k] with k <= chunk; `units` draws a replicate.
 
@@ -55,10 +68,7 @@ def replicate_arms(
     truth: NDArray[np.float64],
     unit: NDArray[np.int64],
     metric: Metric,
-    replicates: int,
-    seed: int,
-    advance: Callable[[int], None] = lambda replicates_done: None,
-    weights: Sequence[NDArray[np.float64] | None] | None = None,
+    replicates: Replicates,
     scored: Sequence[int] | None = None,
 ) -> list[ArmSample]:
     """Compute each arm's metric by label, averaged over the arm's draws, on the same replicates.
@@ -66,20 +76,19 @@ def replicate_arms(
     arms: one [draws, rows, labels] an arm. truth: [rows, labels], 1, 0, or NaN where the row is left out of the
     label. unit: [rows], 0-based without gaps. Units are drawn from all rows, so that labels stay paired too: a row
     left out of a label is drawn like any other and carries no weight there.
-    weights: by arm, the draws' weights in each replicate [draws, replicates]; None for equal ones.
     scored: the label of the scores that each column of truth judges, where columns are labels within subgroups; None
     for columns that are the labels.
     """
     units = int(unit.max()) + 1
     scored = range(truth.shape[1]) if scored is None else scored
     prepared = [[_Draw(_prepare(draw, truth, unit, metric, scored)) for draw in scores] for scores in arms]
-    chunk = max(1, min(replicates, CHUNK_ELEMENTS // max(len(unit), units)))
+    chunk = max(1, min(replicates.number, CHUNK_ELEMENTS // max(len(unit), units)))
     once = np.ones((units, 1), np.int32)
-    weights = weights or [None] * len(arms)
+    weights = replicates.weights or [None] * len(arms)
     equal: list[list[NDArray[np.float64]]] = [[] for _ in arms]
     resampled: list[list[NDArray[np.float64]]] = [[] for _ in arms]
     done = 0
-    for counts in resampled_counts(units, replicates, seed, chunk):
+    for counts in resampled_counts(units, replicates.number, replicates.seed, chunk):
         end = done + counts.shape[1]
         for place, arm in enumerate(prepared):
             by_draw = _by_draw(arm, counts)
@@ -88,7 +97,7 @@ def replicate_arms(
             if of_draws is not None:
                 resampled[place].append(np.einsum("drl,dr->rl", by_draw, of_draws[:, done:end]))
         done = end
-        advance(counts.shape[1])
+        replicates.advance(counts.shape[1])
     return [
         ArmSample(
             by_draw=_by_draw(arm, once)[:, 0],

@@ -93,17 +93,11 @@ def compare(
 
     probabilities: refuse scores outside 0..1. allowed: in what the arms may differ beside their weights
     (`evaluation.tables.agreement.DIFFERENCES`). leakage: whether the weights may have seen the rows. by: columns that
-    make subgroups. Raises TableError
-    where an id is missing on either side, the ids are of different columns, a score is none, the cluster column is
-    missing or blank, there are fewer than two units, or arms may not be compared.
+    make subgroups. Raises TableError for ids that are missing on either side or of different columns, for a score that
+    is none, a cluster column that is missing or blank, fewer than two units, and arms that may not be compared.
     """
     tables = [table for arm in arms for table in arm.tables]
-    for table in tables[1:]:
-        if table.id_column != tables[0].id_column:
-            raise TableError(
-                f"{tables[0].path} is by {tables[0].id_column}, {table.path} by {table.id_column}: "
-                "all predictions need the same first column"
-            )
+    _refuse_other_ids(tables)
     draws = [draws_of(arm) for arm in arms]
     agreed = agreement(arms, truth.origin, allowed)
     leaked = leaks(arms, leakage)
@@ -122,10 +116,7 @@ def compare(
     return Comparison(
         labels=labels,
         truth=np.where(values == -1, np.nan, values),
-        arms=tuple(
-            Arm(arm.name, scores, of_arm, tuple(Input(str(t.path), t.sha256, t.sidecar) for t in arm.tables))
-            for arm, scores, of_arm in zip(arms, joined, draws, strict=True)
-        ),
+        arms=tuple(_arm(arm, scores, of_arm) for arm, scores, of_arm in zip(arms, joined, draws, strict=True)),
         unit_name=unit_name,
         unit=np.asarray(unit[order], np.int64),
         clustered=bool(np.bincount(unit).max() > 1),
@@ -137,6 +128,20 @@ def compare(
         warnings=(*agreed.remarks, *leaked.remarks, *_warnings(truth, tables, arms, joined)),
         truth_origin=truth.origin,
     )
+
+
+def _arm(arm: ArmTables, scores: NDArray[np.float64], draws: tuple[Draw, ...]) -> Arm:
+    files = tuple(Input(str(table.path), table.sha256, table.sidecar) for table in arm.tables)
+    return Arm(arm.name, scores, draws, files)
+
+
+def _refuse_other_ids(tables: Sequence[Table]) -> None:
+    for table in tables[1:]:
+        if table.id_column != tables[0].id_column:
+            raise TableError(
+                f"{tables[0].path} is by {tables[0].id_column}, {table.path} by {table.id_column}: "
+                "all predictions need the same first column"
+            )
 
 
 def _aligned(
