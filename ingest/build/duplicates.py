@@ -15,8 +15,11 @@ _KEPT_FIRST: Mapping[str, int] = {"test": 0, "valid": 1, "train": 2}
 
 @dataclass(frozen=True)
 class Counts:
-    """images: how many equal another that stays. groups: of equal images; so many of them hold several patients,
-    so many several splits, so many of one patient only."""
+    """Counts of duplicates.
+
+    images: how many equal another that stays. groups: groups of equal images, of which within_a_patient hold one
+    patient only, across_patients several, and across_splits images of several splits.
+    """
 
     images: int
     groups: int

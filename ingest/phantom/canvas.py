@@ -1,4 +1,4 @@
-"""Draw shapes in centimetres of a body on a supersampled film plane, and read it as a raster.
+"""Draw shapes, given in centimetres of the body, on a raster with antialiasing.
 
 Body coordinates: x to the image's right (the patient's left) from the midline, y down from the top of the lungs.
 """
@@ -19,12 +19,12 @@ _THINNEST = 1.37  # pixels that an antialiased line of thickness 1 covers across
 
 
 class Canvas:
-    """One raster and its place over the body. The only state is that geometry; a method returns rasters."""
+    """Geometry of a raster: its size, resolution, position over the body and rotation. Methods return new rasters."""
 
     def __init__(
         self, width: int, height: int, pixels_per_cm: float, centre: tuple[float, float], rotation: float = 0.0
     ) -> None:
-        """width, height: pixels. centre: the point of the body under the middle. rotation: degrees."""
+        """width, height: pixels. centre: the point of the body at the centre of the raster. rotation: degrees."""
         self.width, self.height, self.pixels_per_cm = width, height, pixels_per_cm
         self._centre, self._rotation = centre, rotation
         angle = np.deg2rad(rotation)
@@ -33,12 +33,12 @@ class Canvas:
         self._offset: Points = np.array([width - 1, height - 1]) / 2 - np.asarray(centre) @ self._scaled
 
     def reduced(self, factor: int) -> "Canvas":
-        """The same place at about 1/factor of the resolution, for what is smooth."""
+        """Return a canvas over the same region at about 1/factor of the resolution, for smooth structures."""
         width, height = -(-self.width // factor), -(-self.height // factor)
         return Canvas(width, height, self.pixels_per_cm * width / self.width, self._centre, self._rotation)
 
     def grid(self) -> tuple[Field, Field]:
-        """Body x and y of every pixel, each [H, W] in centimetres."""
+        """Compute the body coordinates x and y of every pixel, each [H, W] in centimetres."""
         inverse, origin = self._inverse()
         columns, rows = np.arange(self.width)[None, :], np.arange(self.height)[:, None]
         x = columns * inverse[0, 0] + rows * inverse[1, 0] + origin[0]
@@ -49,7 +49,7 @@ class Canvas:
         return np.zeros((self.height, self.width), np.uint8)
 
     def fill(self, *outlines: Points, value: int = 255, onto: Mask | None = None) -> Mask:
-        """Closed outlines, each [n, 2], painted over `onto` (or a blank raster), which is returned."""
+        """Fill closed outlines, each [n, 2], on `onto` (or a blank raster), which is returned."""
         target = self.blank() if onto is None else onto
         for outline in outlines:
             cv2.fillPoly(target, [self._fixed(outline)], value, cv2.LINE_AA, _SUBPIXEL_BITS)
@@ -58,10 +58,10 @@ class Canvas:
     def stroke(
         self, curves: Points | list[Points], width_cm: float, value: float = 255, onto: Mask | None = None
     ) -> Mask:
-        """Open curves ([n, 2] each, or one array [curves, n, 2]) as lines over `onto`, which is returned.
+        """Draw open curves ([n, 2] each, or one array [curves, n, 2]) as lines on `onto`, which is returned.
 
-        Lines have steps of two pixels in width (OpenCV's own are 1.4, 3.4, 5.4 ... wide): what is between is drawn
-        fainter or denser, so that width times value, which is what attenuates, is kept.
+        OpenCV's lines are 1.4, 3.4, 5.4 ... pixels wide. For a width between two of these the value is changed instead,
+        so that the attenuation, width times value, is that of the width asked for.
         """
         target = self.blank() if onto is None else onto
         width = width_cm * self.pixels_per_cm
@@ -72,9 +72,9 @@ class Canvas:
         return target
 
     def soften(self, raster: Mask | Field, sigma_cm: float) -> Field:
-        """A raster over this place blurred by a Gaussian and brought to this resolution; 255 of a mask becomes 1.
+        """Blur a raster of this region by a Gaussian and resize it to this resolution; 255 of a mask becomes 1.
 
-        Wide blurs run at low resolution.
+        Wide blurs are computed at low resolution.
         """
         field = raster * np.float32(1 / 255) if raster.dtype == np.uint8 else cast(Field, raster)
         sigma = sigma_cm * self.pixels_per_cm
@@ -86,11 +86,11 @@ class Canvas:
         return self.enlarge(field)
 
     def enlarge(self, field: Field) -> Field:
-        """A raster of any resolution over the same place, brought to this one's."""
+        """Resize a raster of the same region to this resolution."""
         return resized(field, self.width, self.height)
 
     def sampled(self, tile: Field, cm_per_cell: float, corner: tuple[float, float]) -> Field:
-        """A tile [h, w] that lies on the body with its first cell at `corner`, and repeats, brought to this raster."""
+        """Sample a repeating tile [h, w], whose first cell lies at the body point `corner`, at every pixel."""
         inverse, origin = self._inverse()
         matrix = np.column_stack([inverse.T, origin - np.asarray(corner)]) / cm_per_cell
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -98,7 +98,7 @@ class Canvas:
         return cast(Field, warped)
 
     def bulge(self, mask: Mask, radius_cm: float) -> Field:
-        """Relative thickness, 0..1, of a rounded body with this silhouette: a quarter circle in from the edge."""
+        """Relative thickness, 0..1, of a rounded body with this silhouette: a quarter circle inwards from the edge."""
         _, inside = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)
         depth = cast(Field, cv2.distanceTransform(inside, cv2.DIST_L2, 3))
         np.minimum(depth * np.float32(1 / (radius_cm * self.pixels_per_cm)), 1, out=depth)
@@ -108,13 +108,13 @@ class Canvas:
         return np.rint((points @ self._scaled + self._offset) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
 
     def _inverse(self) -> tuple[Points, Points]:
-        """Matrix and origin that take pixels to the body."""
+        """Matrix and origin that map pixels to body coordinates."""
         inverse = np.linalg.inv(self._scaled)
         return np.asarray(inverse), np.asarray(-self._offset @ inverse)
 
 
 def spline(points: Points | list[tuple[float, float]], steps: int = 10, closed: bool = False) -> Points:
-    """A smooth curve (Catmull-Rom) through points [n, 2]: [m, 2]."""
+    """Interpolate points [n, 2] by a smooth curve (Catmull-Rom), [m, 2]."""
     knots = np.asarray(points, np.float64)
     if closed:
         padded = np.vstack([knots[-1:], knots, knots[:2]])
@@ -126,7 +126,7 @@ def spline(points: Points | list[tuple[float, float]], steps: int = 10, closed: 
 
 
 def ellipse(centre: tuple[float, float], radii: tuple[float, float], tilt: float = 0.0, steps: int = 40) -> Points:
-    """An outline [steps, 2]. tilt: degrees."""
+    """Outline of an ellipse, [steps, 2]. tilt: degrees."""
     angle = np.deg2rad(tilt)
     cosine, sine = np.cos(angle), np.sin(angle)
     axes = np.array([[radii[0] * cosine, radii[0] * sine], [-radii[1] * sine, radii[1] * cosine]])
@@ -134,12 +134,12 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], tilt: float
 
 
 def closed_curve(outline: Points) -> Points:
-    """The outline with its first point repeated at the end, to be stroked."""
+    """Close an outline for `stroke`: repeat its first point at the end."""
     return np.vstack([outline, outline[:1]])
 
 
 def mirrored(points: Points, side: int) -> Points:
-    """Points of the patient's left half (x >= 0), or with side -1 of the right half."""
+    """Mirror points of the patient's left half (x >= 0) to the right half where side is -1."""
     return np.asarray(points * np.array([side, 1.0]))
 
 

@@ -19,7 +19,7 @@ _JPEG_QUALITY = 90
 _A_TASK = 8  # patients, or Shenzhen images
 
 Report = Callable[[int, int], None]
-"""Told of so many images done, and how many of them were drawn now."""
+"""Called with the number of images that are done, and how many of them were drawn now."""
 
 
 @dataclass(frozen=True)

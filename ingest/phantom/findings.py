@@ -1,6 +1,7 @@
 """Sample the fourteen CheXpert labels: how common each is, how severe a patient has it, and what a report says of it.
 
-Severities are the truth that is drawn; labels are what a CSV says.
+The drawn severities are the ground truth. The labels of the CSV files are sampled from them, with CheXpert's rates of
+positive, negative, uncertain and unmentioned labels.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ from ingest.archives.chexpert_labels import LABELS
 Generator = np.random.Generator
 
 OPACITIES = ("Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis")
-"""Each of them is a Lung Opacity, as Cardiomegaly is an Enlarged Cardiomediastinum (CheXpert paper, figure 1)."""
+"""Subclasses of Lung Opacity, as Cardiomegaly is one of Enlarged Cardiomediastinum (CheXpert paper, figure 1)."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Shares of CheXpert's training rows that say 1, 0 and -1; the rest is blank."""
+    """Fractions of CheXpert's training rows with a label of 1, 0 and -1; in the others it is blank."""
 
     positive: float
     negative: float
@@ -45,14 +46,18 @@ _TRAIN_COUNTS = {  # rows of CheXpert's train.csv (v1.0) that hold 1, 0 and -1
 RATES = {label: Rate(*(count / _TRAIN_ROWS for count in counts)) for label, counts in _TRAIN_COUNTS.items()}
 
 _DRAWN = tuple(label for label in LABELS if label not in ("No Finding", "Lung Opacity"))
-_FAILURE = ("Cardiomegaly", "Edema", "Pleural Effusion", "Enlarged Cardiomediastinum")  # go together
-_SHARED, _OF_PATIENT = 0.25, 0.35  # variances: of sickness (or of heart failure), and of a label in a patient
+_FAILURE = ("Cardiomegaly", "Edema", "Pleural Effusion", "Enlarged Cardiomediastinum")  # correlated
+_SHARED, _OF_PATIENT = (
+    0.25,
+    0.35,
+)  # variances: shared by labels (or those of heart failure), of a label
 
-_SLIGHTEST = 0.35  # of the severity that the largest finding is drawn with
+_SLIGHTEST = 0.35  # severity with which the slightest finding is drawn, as a fraction of the largest
 
-_OPACITY_SHARE = 0.53  # of studies with any of OPACITIES, measured on 20,000 patients; it follows from the above
-_CARDIAC_SHARE = 0.19  # of studies with a large heart or mediastinum, likewise
-_UNREMARKABLE_SHARE = 0.155  # of studies whose report mentions nothing positive or uncertain, likewise
+# Fractions of studies that follow from the numbers above, measured on 20,000 patients:
+_OPACITY_SHARE = 0.53  # with any of OPACITIES
+_CARDIAC_SHARE = 0.19  # with a large heart or mediastinum
+_UNREMARKABLE_SHARE = 0.155  # whose report mentions nothing positive or uncertain
 
 
 def prevalence(label: str) -> float:
@@ -62,14 +67,14 @@ def prevalence(label: str) -> float:
 
 @dataclass(frozen=True)
 class Disposition:
-    """A patient's standing liability to each finding, standard normal; studies vary about it."""
+    """A patient's liability to each finding, normally distributed; that of a study varies around it."""
 
     liability: dict[str, float]
 
     def severities(self, rng: Generator) -> dict[str, float]:
-        """The findings of one study: label to severity in (0, 1], absent ones left out.
+        """Sample the findings of one study: label to severity in (0, 1], without the absent ones.
 
-        Among the studies that have a finding its severity is uniform.
+        Among the studies with a finding its severity is uniformly distributed.
         """
         remaining = np.sqrt(1 - _SHARED - _OF_PATIENT)
         found = {}
@@ -82,6 +87,7 @@ class Disposition:
 
 
 def sample_disposition(rng: Generator) -> Disposition:
+    """Sample a patient's liabilities."""
     sick, failing = rng.standard_normal(2)
     liability = {}
     for label in _DRAWN:
@@ -91,12 +97,12 @@ def sample_disposition(rng: Generator) -> Disposition:
 
 
 def visible(severity: dict[str, float]) -> dict[str, float]:
-    """Severities as they are drawn: even the slightest finding can be seen, or its label would be noise."""
+    """Severities as they are drawn: even the slightest finding is visible, since its label would be noise otherwise."""
     return {label: _SLIGHTEST + (1 - _SLIGHTEST) * extent for label, extent in severity.items()}
 
 
 def truth(severity: dict[str, float]) -> dict[str, int]:
-    """All fourteen labels, 0 or 1, as experts who see the picture would give them."""
+    """Label the findings as experts who see the picture would: all fourteen labels, 0 or 1."""
     present = {label: int(severity.get(label, 0.0) > 0) for label in LABELS}
     present["Lung Opacity"] = int(any(present[label] for label in OPACITIES))
     present["Enlarged Cardiomediastinum"] |= present["Cardiomegaly"]
@@ -106,9 +112,9 @@ def truth(severity: dict[str, float]) -> dict[str, int]:
 
 
 def reported(severity: dict[str, float], rng: Generator) -> dict[str, int | None]:
-    """All fourteen labels as read from a report: 1, 0, -1 uncertain, None not mentioned, at CheXpert's rates.
+    """Sample all fourteen labels as read from a report: 1, 0, -1 uncertain, None not mentioned, at CheXpert's rates.
 
-    A 1 is always drawn and a 0 never is. Half of the uncertain ones are drawn, mostly the subtle ones.
+    A finding of label 1 is always drawn, one of label 0 never. Half of the uncertain ones are drawn, mostly the subtle.
     """
     extents = {**severity, "Lung Opacity": max((severity.get(label, 0.0) for label in OPACITIES), default=0.0)}
     said: dict[str, int | None] = {}
@@ -131,7 +137,7 @@ def _of_present(label: str, extent: float, draw: float) -> int | None:
     power = unclear / (1 - unclear)
     if draw < 1 - extent**power:
         return -1
-    silent = 1 - (rate.positive + rate.uncertain / 2) / share  # a Lung Opacity that is only named as what it is
+    silent = 1 - (rate.positive + rate.uncertain / 2) / share  # a Lung Opacity whose report names the subclass only
     return None if draw > 1 - silent else 1
 
 
@@ -146,5 +152,5 @@ def _of_absent(label: str, draw: float) -> int | None:
 
 
 def _share(label: str) -> float:
-    """Of studies in which the finding is drawn."""
+    """Fraction of studies in which the finding is drawn."""
     return _OPACITY_SHARE if label == "Lung Opacity" else prevalence(label)
