@@ -39,7 +39,7 @@ STUDY: dict[str, Any] = {
     },
     "arms": {"start": {"at": "start"}, "moco": {"at": "end"}},
     "reference": "start",
-    "methods": {"probe": {}, "finetune": {"epochs": 2, "min_steps": 4, "batch_size": 4}},
+    "methods": {"probe": {}, "finetune": {"epochs": 6, "min_steps": 4, "batch_size": 4}},
     "targets": [{"name": "effusion", "dataset": "chexpert", "labels": ["Pleural Effusion"], "fractions": [1.0]}],
     "evaluation": {"replicates": 400, "family": ["method"]},
 }

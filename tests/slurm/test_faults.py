@@ -60,7 +60,7 @@ def test_a_pretraining_and_a_fine_tuning_whose_processes_are_killed_are_repaired
 ) -> None:
     write_labelled_dataset(tmp_path / "shards of phantoms", name="phantom")
     study, site = write_files(tmp_path, tmp_path)
-    content = {**STUDY, "methods": {"finetune": {"epochs": 60, "min_steps": 8, "batch_size": 4}}}
+    content = {**STUDY, "methods": {"finetune": {"epochs": 16, "min_steps": 8, "batch_size": 4}}}
     content["pretraining"] = {"tiny": {**STUDY["pretraining"]["tiny"], "epochs": 8}}
     study.write_text(yaml.safe_dump(content), encoding="utf-8")
     output = tmp_path / "out"
