@@ -14,7 +14,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from evaluation.report.gains import IMAGENET, MOCO, RANDOM, GainRow
 
@@ -23,6 +23,9 @@ _STYLES = {MOCO: ("#0072B2", "o", "-"), RANDOM: ("#D55E00", "s", "--"), IMAGENET
 _OTHER_STYLES = (("#CC79A7", "D", ":"), ("#56B4E9", "v", (0, (5, 1))), ("#000000", "P", (0, (1, 1))))
 _INK, _FAINT = "#333333", "#dddddd"
 _CURVE_POINTS = 400
+CHANCE = 0.5
+_NEAR_CHANCE = 0.6
+_CHARACTER = 9 * 0.6 / 72  # inches: the width of a digit at 9 points, and a little
 
 Axis = Literal["free", "from zero", "share"]
 
@@ -70,7 +73,9 @@ def auroc_limits(rows: Sequence[GainRow]) -> tuple[float, float] | None:
     ]
     if not bounds:
         return None
-    return max(0.0, math.floor(min(bounds) * 20 - 0.2) / 20), min(1.0, math.ceil(max(bounds) * 20 + 0.2) / 20)
+    low = max(0.0, math.floor(min(bounds) * 20 - 0.2) / 20)
+    low = CHANCE if CHANCE < low <= _NEAR_CHANCE else low  # so that the line of chance is seen where it is near
+    return low, min(1.0, math.ceil(max(bounds) * 20 + 0.2) / 20)
 
 
 def fraction_figure(
@@ -90,11 +95,11 @@ def fraction_figure(
             aside = 1.06 ** (place - (len(arms) - 1) / 2)
             _draw_arm(axes, rows, arm, aside, _style(arm, arms))
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(fractions))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
         axes.set_xlim(fractions[0] / 1.5, fractions[-1] * 1.5)
+        _label_fractions(axes, fractions, width=3.1 * 0.81)
         axes.set_ylim(*limits)
+        if limits[0] <= CHANCE <= limits[1]:
+            axes.axhline(CHANCE, color="#777777", lw=0.8, ls=(0, (4, 3)), zorder=1, gid="chance")
         axes.set_xlabel("training labels")
         axes.set_ylabel("AUROC")
         if axes.get_legend_handles_labels()[0]:
@@ -108,6 +113,35 @@ def fraction_figure(
                 columnspacing=1.0,
             )
         return Panel(title, figure_svg(figure, identity, title))
+
+
+def labelled_fractions(fractions: Sequence[float], width: float) -> list[float]:
+    """Choose the fractions whose labels fit on a log axis beside each other: the last, then the first, then the others.
+
+    fractions: ascending. width: of the axis in inches.
+    """
+    low, high = fractions[0] / 1.5, fractions[-1] * 1.5
+
+    def ends(fraction: float) -> tuple[float, float]:
+        middle = width * math.log(fraction / low) / math.log(high / low)
+        half = (len(percent(fraction)) + 1) * _CHARACTER / 2
+        return middle - half, middle + half
+
+    chosen: list[float] = []
+    for fraction in dict.fromkeys((fractions[-1], fractions[0], *reversed(fractions))):
+        left, right = ends(fraction)
+        if all(right <= ends(other)[0] or left >= ends(other)[1] for other in chosen):
+            chosen.append(fraction)
+    return sorted(chosen)
+
+
+def _label_fractions(axes: Axes, fractions: Sequence[float], width: float) -> None:
+    """A tick at each fraction, and its label where there is room for it."""
+    labelled = labelled_fractions(fractions, width)
+    axes.xaxis.set_major_locator(FixedLocator(labelled))
+    axes.xaxis.set_minor_locator(FixedLocator([fraction for fraction in fractions if fraction not in labelled]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: percent(share)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def curve_figure(

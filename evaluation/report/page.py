@@ -11,11 +11,13 @@ from pathlib import Path
 
 import jinja2
 
+from evaluation.report.calibrations import reliability_figures
 from evaluation.report.curves import run_view, tuning_figures
 from evaluation.report.figures import percent
 from evaluation.report.gains import gain_tables
 from evaluation.report.health import side_by_side
 from evaluation.report.study import ReportError, Study, collect
+from evaluation.report.subgroups import subgroup_rows
 from evaluation.report.tables import dataset_rows, further_rows, gain_view, model_rows, other_rows, result_rows
 from evaluation.report.text import caveats, counted
 from shards.durable import write_atomically
@@ -56,6 +58,9 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         caveats=caveats(study, tables, missing),
         tables=[gain_view(table, f"g{number}") for number, table in enumerate(tables)],
         further=[row for result in study.results for row in further_rows(result)],
+        subgroups=[row for result in study.results for row in subgroup_rows(result)],
+        calibrations=study.calibrations,
+        reliability=list(reliability_figures(study.calibrations, "c")),
         others=[row for result in others for row in other_rows(result)],
         runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],
         side_by_side=side_by_side(study.runs),

@@ -15,11 +15,13 @@ import yaml
 
 from evaluation.report.records import (
     BackboneRecord,
+    CalibrationRow,
     DatasetRecord,
     LastCheckpoint,
     ModelRecord,
     RunConfig,
     backbone_record,
+    calibration_rows,
     dataset_record,
     last_checkpoint,
     model_record,
@@ -101,6 +103,7 @@ class Study:
     models: list[Model] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     datasets: list[ShardsFolder] = field(default_factory=list)
+    calibrations: list[CalibrationRow] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -112,7 +115,7 @@ def collect(root: Path) -> Study:
     study = Study(root)
     for folder, files in _folders(root):
         _collect_folder(study, folder, files)
-    if not (study.runs or study.models or study.results or study.unknown):
+    if not (study.runs or study.models or study.results or study.calibrations or study.unknown):
         unreadable = f" ({len(study.unreadable)} files could not be read)" if study.unreadable else ""
         raise ReportError(
             f"{root} holds no run (config.yaml), no model (model.json) and no result of `cxr-eval bootstrap`"
@@ -145,8 +148,21 @@ def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
     for file in sorted(files - {MODEL, LAST, BACKBONE}):
         if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
             content = _read(study, folder / file, lambda whole: whole)
-            if content is not None and _is_result(content):
+            if content is not None and _is_calibration(content):
+                _add_calibration(study, (folder / file).relative_to(study.root).as_posix(), content)
+            elif content is not None and _is_result(content):
                 _add_result(study, (folder / file).relative_to(study.root).as_posix(), content)
+
+
+def _is_calibration(content: JsonValue) -> bool:
+    return isinstance(content.value, dict) and content.value.get("kind") == "calibration"
+
+
+def _add_calibration(study: Study, name: str, content: JsonValue) -> None:
+    try:
+        study.calibrations += calibration_rows(name, content)
+    except ValueError as error:
+        study.unknown.append(f"{name} ({error})")
 
 
 def _is_result(content: JsonValue) -> bool:

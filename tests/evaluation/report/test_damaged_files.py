@@ -21,6 +21,8 @@ JSON = {
     "result_of_numbers": json.dumps({"format_version": 2, **RESULT_KEYS}),
     "result_of_version_9": json.dumps({"format_version": 9, **RESULT_KEYS}),
     "result_of_no_version": json.dumps(RESULT_KEYS),
+    "calibration_of_version_9": json.dumps({"kind": "calibration", "format_version": 9}),
+    "calibration_of_numbers": json.dumps({"kind": "calibration", "format_version": 1, "arms": {"model": 3}}),
 }
 MODELS = {"model_list": "[]", "model_empty": "{}", "model_torn": "{", "model_null": "null"}
 METRICS = {
