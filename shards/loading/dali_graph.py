@@ -77,20 +77,15 @@ def build_pipeline(
         image = fn.decoders.image(jpeg, output_type=types.GRAY, device="mixed" if placement.device == "gpu" else "cpu")
         # Sizes and matrices stay on the CPU whatever the device: they are a few numbers an image.
         images = [_resized(image, rest[first : first + each]) for first in range(0, sizes, each)] or [image]
-        warped = [
-            # inverse_map=False: the matrix maps the image to the view. 'corner' is the default pixel origin.
-            fn.experimental.warp_perspective(
-                images[view % len(images)],
-                matrix=matrix,
-                size=(image_size, image_size),
-                inverse_map=False,
-                fill_value=0,
-            )
-            for view, matrix in enumerate(rest[sizes:])
-        ]
+        warped = [_warped(images[view % len(images)], matrix, image_size) for view, matrix in enumerate(rest[sizes:])]
         pipeline.set_outputs(*warped, fn.reinterpret(words, dtype=types.INT64))
     pipeline.build()
     return pipeline
+
+
+def _warped(image: DataNode, matrix: DataNode, size: int) -> DataNode:
+    """Warp to a view of size x size. The matrix maps the image to the view; 'corner' is the default pixel origin."""
+    return fn.experimental.warp_perspective(image, matrix=matrix, size=(size, size), inverse_map=False, fill_value=0)
 
 
 def _resized(image: DataNode, how: Sequence[DataNode]) -> DataNode:

@@ -92,13 +92,7 @@ class _TrainingLoader:
         self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
         self.samples, self.quarantined = int(self._usable.sum()), int((~self._usable).sum())
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        if batch_size < 1 or batch_size % world_size:
-            raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
-        if self.samples < batch_size:
-            names = ", ".join(dataset.name for dataset, _ in subsets)
-            raise SubsetError(
-                f"{names}: {self.samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
-            )
+        _check_batch(batch_size, world_size, self.samples, subsets)
         self._reader = SampleReader(subsets, verify_checksums=verify_checksums)
         self._partition, self._view_ranges = partition, view_ranges
         self._identity = {
@@ -210,6 +204,18 @@ class _TrainingLoader:
                     asked += 1
                 yield Places(own[number], stream, None if partners is None else partners[number])
             epoch, passed = epoch + 1, 0
+
+
+def _check_batch(
+    batch_size: int, world_size: int, samples: int, subsets: Sequence[tuple[Dataset, pd.DataFrame]]
+) -> None:
+    if batch_size < 1 or batch_size % world_size:
+        raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
+    if samples < batch_size:
+        names = ", ".join(dataset.name for dataset, _ in subsets)
+        raise SubsetError(
+            f"{names}: {samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
+        )
 
 
 class TwoViewLoader(_TrainingLoader):

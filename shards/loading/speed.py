@@ -7,7 +7,7 @@ of the machine affects all of them alike.
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,30 +45,36 @@ class Speed:
     spread: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Each side is measured `rounds` times, each time for so many seconds."""
+
+    seconds: float
+    rounds: int
+
+
 def loader_speed(
     datasets: Sequence[Dataset],
     *,
     image_size: int,
     batch_size: int,
     placement: Placement,
-    seconds: float,
-    rounds: int,
+    timing: Timing,
     views: ViewRange | None = None,
     as_input: Callable[[TwoViewBatch], object] | None = None,
 ) -> list[Speed]:
-    """Measure the loader, the limit and reading alone; each is measured `rounds` times `seconds` long.
+    """Measure the loader, the limit and reading alone.
 
     views: as of TwoViewLoader. as_input: makes the input of the networks from a batch; the loader is then measured with
     it too.
     """
-    device = placement.device
     loader = TwoViewLoader(
         datasets, image_size=image_size, batch_size=batch_size, seed=0, placement=placement, views=views
     )
     reader = SampleReader([(dataset, select(dataset, "train")) for dataset in datasets])
     shape = np.median(np.concatenate([select(d, "train")[["height", "width"]].to_numpy() for d in datasets]), axis=0)
     jpegs = itertools.cycle([reader.read(place) for place in _spread_out(len(reader))])
-    shares = threads_of_graphs(device, placement.threads)
+    shares = threads_of_graphs(placement.device, placement.threads)
     limit = limit_batches(
         lambda: list(itertools.islice(jpegs, batch_size)),
         image_shape=(float(shape[0]), float(shape[1])),
@@ -90,16 +96,24 @@ def loader_speed(
     }
     if as_input is not None:
         sides[AS_INPUT] = lambda: as_input(next(batches))
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
-        for name, run in sides.items():
-            for _ in range(PREFETCH * len(shares) + 1):
-                run()  # what was prepared while others ran
-            figures = _measure(run, batch_size, seconds, device)
-            if number:  # the first round fills caches
-                measured[name].append(figures)
+    measured = _in_turn(sides, PREFETCH * len(shares) + 1, batch_size, timing, placement.device)
     loader.close()
     reader.close()
+    return measured
+
+
+def _in_turn(
+    sides: Mapping[str, Callable[[], object]], prepared: int, batch_size: int, timing: Timing, device: Device
+) -> list[Speed]:
+    """Measure the sides in turn. prepared: batches of a side that may be ready from before."""
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for number in range(timing.rounds + 1):
+        for name, run in sides.items():
+            for _ in range(prepared):
+                run()
+            figures = _measure(run, batch_size, timing.seconds, device)
+            if number:  # the first round fills caches
+                measured[name].append(figures)
     return [_speed(name, figures) for name, figures in measured.items()]
 
 

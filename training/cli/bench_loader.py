@@ -48,7 +48,7 @@ def bench_loader(options: BenchLoaderOptions) -> None:
     from shards.format.dataset import open_datasets
     from shards.loading.loaders import TwoViewBatch
     from shards.loading.placement import Placement
-    from shards.loading.speed import LIMIT, LOADER, loader_speed
+    from shards.loading.speed import LIMIT, LOADER, Timing, loader_speed
     from training.backbones.networks import images_to_input
     from training.processes.devices import available_threads, choose_device
 
@@ -65,8 +65,7 @@ def bench_loader(options: BenchLoaderOptions) -> None:
         image_size=options.image_size,
         batch_size=options.batch_size,
         placement=Placement(device, 0, threads),
-        seconds=options.seconds,
-        rounds=options.rounds,
+        timing=Timing(options.seconds, options.rounds),
         views=views,
         as_input=with_input if views.tones else None,
     )

@@ -12,7 +12,7 @@ from shards.format.subsets import select
 from shards.loading.augmentation import ViewRange
 from shards.loading.loaders import EvaluationLoader, TwoViewBatch, TwoViewLoader
 from shards.loading.placement import Placement
-from shards.loading.speed import LIMIT, LOADER, loader_speed
+from shards.loading.speed import LIMIT, LOADER, Timing, loader_speed
 from tests.shards.loading.test_resume import endless, equal
 from tests.shards.small_datasets import write_small_dataset
 
@@ -93,7 +93,7 @@ def test_a_gpu_is_kept_at_its_limit(tmp_path: Path) -> None:
     """Decode and two warps of 320 pixels and nothing else, against the loader; the shards are in the page cache."""
     root = write_small_dataset(tmp_path / "large", shards={"train-000000": 512}, sizes=[(390, 320), (320, 390)])
     sides = loader_speed(
-        [open_dataset(root)], image_size=320, batch_size=128, placement=Placement("gpu", 0, 4), seconds=2.0, rounds=3
+        [open_dataset(root)], image_size=320, batch_size=128, placement=Placement("gpu", 0, 4), timing=Timing(2.0, 3)
     )
     speeds = {side.name: side.images_per_second for side in sides}
     print({name: round(speed) for name, speed in speeds.items()})
