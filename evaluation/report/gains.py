@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of, run_names
 from evaluation.report.study import Result
+from evaluation.statistics.remarks import FEW_UNITS, unit_words
 from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
 from evaluation.tables.sidecar import Sidecar
 from shards.json_value import JsonValue
@@ -14,6 +15,8 @@ ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
 """Arms with a column of their own even where nobody ran them: 'not run' is said, not left out."""
 MEAN = "mean"
 AUROC = "auroc"
+FEW_OF_A_CLASS = 10
+"""Rows of a class below which no difference is shown as clear."""
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
 
 
@@ -36,7 +39,8 @@ class GainRow:
     """One label, method, label fraction, backbone and pretraining. arms: estimate by arm. differences: by (arm, arm).
 
     backbone: the architecture. runs: the pretraining runs of its arms, none where no arm has one; run: their names.
-    draws: how many models each arm averages over. sources: the results that it comes from.
+    draws: how many models each arm averages over. sources: the results that it comes from. weak: why no difference of
+    the row is shown as clear, whatever its interval; blank where there is no reason.
     """
 
     label: str
@@ -51,6 +55,7 @@ class GainRow:
     backbone: str = ""
     runs: frozenset[Pretraining] = frozenset()
     run: str = ""
+    weak: str = ""
 
     @property
     def trained(self) -> str:
@@ -159,7 +164,18 @@ def _add(table: GainTable, result: Result, label: str, entry: LabelResult | Mean
     row.arms.update(estimates)
     row.draws.update({arm.name: arm.draws for arm in arms})
     row.sources.append(result.name)
+    row.weak = row.weak or weakness(result.content, entry)
     row.differences.update(differences)
+
+
+def weakness(content: BootstrapResult, entry: LabelResult | MeanResult) -> str:
+    """Why intervals of an entry are rough, in words; blank where they are not. Of a mean, its weakest label counts."""
+    if content.units < FEW_UNITS:
+        return f"only {content.units} {unit_words(content.unit)}"
+    entries = [entry] if isinstance(entry, LabelResult) else [content.labels[label] for label in entry.labels]
+    if any(min(one.positives, one.negatives) < FEW_OF_A_CLASS for one in entries):
+        return f"fewer than {FEW_OF_A_CLASS} of a class"
+    return ""
 
 
 def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:

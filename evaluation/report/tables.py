@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from evaluation.report.figures import Panel, auroc_limits, fraction_figure, percent
-from evaluation.report.gains import MEAN, GainRow, GainTable, arm_name
+from evaluation.report.gains import MEAN, GainRow, GainTable, arm_name, weakness
 from evaluation.report.pretrainings import run_names
 from evaluation.report.records import Citation, ModelRecord
 from evaluation.report.study import Model, Result, Study
@@ -36,7 +36,10 @@ _AGGREGATES = {"image": "by image", "study": "by study"}
 
 @dataclass(frozen=True)
 class DifferenceView:
-    """A difference: bold where its interval excludes 0. holm: the corrected p-value, empty where there is none."""
+    """A difference. excludes_zero: shown in bold, which what is weak never is.
+
+    holm: the corrected p-value, empty where there is none.
+    """
 
     value: str
     interval: str
@@ -51,6 +54,7 @@ class GainRowView:
 
     method: str
     fraction: str
+    weak: str
     draws: str
     arms: list[tuple[str, str] | None]
     differences: list[DifferenceView | None]
@@ -92,6 +96,7 @@ class OtherRow:
     value: tuple[str, str]
     reference: str
     difference: DifferenceView | None
+    weak: str
 
 
 @dataclass(frozen=True)
@@ -179,9 +184,10 @@ def _gain_row(row: GainRow, table: GainTable) -> GainRowView:
     return GainRowView(
         method=_METHODS.get(row.method, row.method),
         fraction=percent(row.fraction),
+        weak=row.weak,
         draws=listed(row.draws.values()),
         arms=[estimate_text(row.arms[arm]) if arm in row.arms else None for arm in table.arms],
-        differences=[_difference_view(row.differences.get(pair)) for pair in table.differences],
+        differences=[_difference_view(row.differences.get(pair), row.weak) for pair in table.differences],
     )
 
 
@@ -189,12 +195,16 @@ def _label(label: str) -> str:
     return "mean over labels" if label == MEAN else label
 
 
-def _difference_view(estimate: Difference | None) -> DifferenceView | None:
+def _difference_view(estimate: Difference | None, weak: str) -> DifferenceView | None:
     if estimate is None:
         return None
     value, interval = estimate_text(estimate, signed=True)
     return DifferenceView(
-        value, interval, excludes_zero(estimate), p_value_text(estimate.p_value), p_value_text(estimate.holm_p_value)
+        value,
+        interval,
+        excludes_zero(estimate) and not weak,
+        p_value_text(estimate.p_value),
+        p_value_text(estimate.holm_p_value),
     )
 
 
@@ -235,6 +245,7 @@ def _rows(result: Result, metric: str, found: MetricResult) -> Iterator[OtherRow
     if len(entries) > 1:
         entries.append((_label(MEAN), found.mean))
     for label, entry in entries:
+        weak = weakness(result.content, entry)
         for arm, value in entry.arms.items():
             yield OtherRow(
                 source=result.name,
@@ -245,7 +256,8 @@ def _rows(result: Result, metric: str, found: MetricResult) -> Iterator[OtherRow
                 arm=arm,
                 value=estimate_text(value),
                 reference=result.content.reference or "",
-                difference=_difference_view(entry.differences.get(arm)),
+                difference=_difference_view(entry.differences.get(arm), weak),
+                weak=weak,
             )
 
 

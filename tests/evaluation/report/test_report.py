@@ -347,3 +347,22 @@ def test_results_of_other_metrics_stand_in_no_table_of_auroc(study_folder: Path,
     assert "brier.json Brier score (lower is better) Tuberculosis" in text
     assert page.count('<table class="gains">') == 1
     assert text.count("linear probe, 100 %") == 1
+
+
+@pytest.mark.parametrize(("change", "said"), [("units", "only 29"), ("positives", "fewer than 10 of a class")])
+def test_what_is_weak_is_marked_and_never_bold(study_folder: Path, tmp_path: Path, change: str, said: str) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    content = json.loads((study_folder / "results" / "shenzhen-probe-6.25.json").read_text())
+    difference = content["labels"]["Tuberculosis"]["differences"]["model"]
+    assert difference["ci"][0] > 0
+    for name in ("strong", "weak"):
+        (study / "r.json").write_text(json.dumps(content))
+        write_report(study, tmp_path / f"{name}.html", with_images=False)
+        if change == "units":
+            content["units"] = 29
+        else:
+            content["labels"]["Tuberculosis"]["positives"] = 9
+    strong, weak = ((tmp_path / f"{name}.html").read_text(encoding="utf-8") for name in ("strong", "weak"))
+    assert ("<b>" in strong, "<b>" in weak) == (True, False)
+    assert (said in text_of(strong).split("ImageNet draws")[1], said in text_of(weak)) == (False, True)
