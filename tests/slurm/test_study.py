@@ -78,8 +78,11 @@ def test_all_stages_run_in_order_as_arrays_and_single_jobs(cluster: Cluster, sub
 
 
 def test_a_second_submission_while_the_first_runs_submits_nothing(submitted: Submitted) -> None:
-    for stage, job in submitted.jobs.items():
-        assert f"{stage}: job {job} is in the queue" in submitted.again
+    named = [line for line in submitted.again.splitlines() if re.match(r"\S+: job \d+", line)]
+    assert all(line.endswith(" is in the queue") for line in named), submitted.again
+    found = jobs_of(submitted.again)
+    assert found.items() <= submitted.jobs.items()
+    assert found.keys() >= {"pretrain", "sweep", "study"}  # a quick build may have ended before
 
 
 def test_shards_built_by_an_array_equal_those_of_one_process(submitted: Submitted, tmp_path: Path) -> None:
