@@ -45,13 +45,16 @@ def read_dicom_apart(content: bytes, max_pixels: int) -> Gray:
 
 
 def _read_apart(content: bytes, max_pixels: int) -> Gray:
+    child = _child(max_pixels)
     try:
-        with _child(max_pixels).talk() as pipe:
+        with child.talk() as pipe:
             pipe.send_bytes(content)
             kind, rows, columns = _HEAD.unpack(pipe.recv_bytes())
             answer = pipe.recv_bytes()
     except ChildEndedError as end:
         _child.cache_clear()
+        atexit.unregister(child.stop)
+        child.stop()  # its pipe would stay open
         if -end.code in _OWN_FAULTS:
             how = signal.Signals(-end.code).name
             raise UnusableImage(Fault.UNREADABLE, f"a DICOM file that ended its decoder ({how})") from end

@@ -50,6 +50,17 @@ def test_a_file_over_which_the_decoder_falls_is_named_and_the_next_one_is_read(
     assert ingest_image(content, None, MAX_PIXELS).height == 40
 
 
+def test_a_decoder_that_has_ended_leaves_no_open_file(content: bytes) -> None:
+    dicom_process.read_dicom_apart(content, MAX_PIXELS)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(2):
+        kill(signal.SIGSEGV)
+        with pytest.raises(UnusableImage, match="SIGSEGV"):
+            dicom_process.read_dicom_apart(content, MAX_PIXELS)
+        dicom_process.read_dicom_apart(content, MAX_PIXELS)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_decoder_that_was_killed_from_without_rejects_no_file(content: bytes) -> None:
     kill(signal.SIGKILL)
     with pytest.raises(DatasetError, match="Run the same command again"):
