@@ -1,5 +1,7 @@
 """Write a backbone's features of a dataset, or of image files, to a Zarr group."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from evaluation.file_predictions import UNKNOWN
@@ -9,9 +11,9 @@ from evaluation.tables.identifiers import PATH
 from shards.durable import write_atomically
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
-from shards.format.selection import filtered
 from shards.format.subsets import select
 from shards.loading.placement import Placement
+from shards.selection.row_filter import filtered
 from training.downstream.embeddings import refuse_other_content
 from training.downstream.features import embed as write_features
 from training.downstream.start import backbone_for
@@ -51,13 +53,27 @@ def _embed_files(options: EmbedOptions) -> int:
         raise SubsetError("files are of no split: leave --split out")
     where = Placement(choose_device(options.device), 0, options.threads or available_threads())
     refuse_other_content(options.output)
+    names_path = options.output.with_name(options.output.name + ".csv")
+    _refuse_other_table(names_path)
     wanted = {"short_side": options.short_side, "threads": where.threads}
     with decoded_files(options.files, png_range=options.png_range, **wanted) as files:
         backbone = backbone_for(files.dataset, options)
         remarks = {**files.described(), "patients": UNKNOWN}
         write_features(backbone, files.dataset, files.rows, options.output, where, remarks=remarks)
-        names = {"sample_id": files.rows["sample_id"], PATH: files.rows["source_path"], "sha256": list(files.sha256)}
-        table = pd.DataFrame(names)
-    with write_atomically(options.output.with_name(options.output.name + ".csv")) as file:
+        columns = {"sample_id": files.rows["sample_id"], PATH: files.rows["source_path"], "sha256": list(files.sha256)}
+        table = pd.DataFrame(columns)
+    with write_atomically(names_path) as file:
         file.write(table.to_csv(index=False).encode())
     return len(table)
+
+
+def _refuse_other_table(path: Path) -> None:
+    """Raise SubsetError for a file that no earlier call has written."""
+    header = f"sample_id,{PATH},sha256\n".encode()
+    if not path.exists():
+        return
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.readline(len(header)) == header:
+                return
+    raise SubsetError(f"{path} is there and names no embedded files. Remove it, or name another --output.")

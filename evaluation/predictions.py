@@ -15,8 +15,8 @@ from evaluation.sidecars import of_model, write_predictions
 from evaluation.tables.identifiers import STUDY
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.selection import filtered
 from shards.format.subsets import select
+from shards.selection.row_filter import filtered
 from training.backbones.inference import outputs
 from training.backbones.networks import Preprocessing
 from training.downstream.model_directory import Model, load_model

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shards.errors import SubsetError
-from shards.format.row_expression import parse
-from shards.format.selection import ALL, AP_PA, PROJECTIONS, row_filter
+from shards.selection.condition import parse
+from shards.selection.row_filter import ALL, AP_PA, PROJECTIONS, row_filter
 from shards.terminal.options import Device, Number, option
 from training.choices import DEVICES
 
@@ -37,7 +37,7 @@ AUGMENTATION, MACHINE, ROWS = "Augmentation", "Machine", "Rows"
 
 
 class Condition(click.ParamType[str]):
-    """A condition on the columns of samples.parquet, as `shards.format.row_expression` reads it."""
+    """A condition on the columns of samples.parquet, as `shards.selection.condition` reads it."""
 
     name = "condition"
 

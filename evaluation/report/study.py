@@ -4,7 +4,6 @@ Only JSON, YAML and metrics are read: no weights, no shards, no images, and torc
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from evaluation.report.records import (
 )
 from evaluation.statistics.result import BootstrapResult, result_from_json
 from shards.errors import CxrError
+from shards.input_files import load_json, load_yaml, read_regular, read_text
 from shards.json_value import JsonValue, parse_json
 from training.runs.files import BACKBONE, CHECKPOINTS, CONFIG, LAST, METRICS, MODEL, PATIENTS, TENSORBOARD, TWO_VIEWS
 
@@ -193,7 +193,7 @@ def _run(study: Study, folder: Path, name: str, files: set[str]) -> Run:
 def _read(study: Study, path: Path, record: Callable[[JsonValue], _Read]) -> _Read | None:
     """Read a JSON file by one of the readers of records; None, and noted as unreadable, where it cannot be."""
     try:
-        return record(parse_json(path.read_bytes()))
+        return record(parse_json(read_regular(path, _LARGEST_RESULT)))
     except (ValueError, OSError, RecursionError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return None
@@ -201,8 +201,8 @@ def _read(study: Study, path: Path, record: Callable[[JsonValue], _Read]) -> _Re
 
 def _read_config(study: Study, path: Path) -> tuple[RunConfig, tuple[str, ...]]:
     try:
-        text = path.read_text(encoding="utf-8")
-        config = run_config(JsonValue(yaml.safe_load(text)))
+        text = read_text(path, _LARGEST_RESULT)
+        config = run_config(JsonValue(load_yaml(text)))
     except (yaml.YAMLError, ValueError, OSError, RecursionError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return RunConfig({}), ()
@@ -218,8 +218,8 @@ def _read_metrics(study: Study, folder: Path) -> tuple[Mapping[str, float], ...]
     lines = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            figures = json.loads(line)
-        except (ValueError, RecursionError):
+            figures = load_json(line)
+        except ValueError:
             study.unreadable.append(path.relative_to(study.root).as_posix())
             break
         if isinstance(figures, dict):

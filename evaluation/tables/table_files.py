@@ -18,6 +18,7 @@ import pyarrow.parquet
 
 from evaluation.tables.identifiers import NAMED_IDS
 from shards.errors import CxrError
+from shards.input_files import LARGEST_FILE, read_regular
 
 _DELIMITERS = (",", ";", "\t")
 _UNNAMED = re.compile(r"\s*|Unnamed: \d+|__index_level_\d+__")
@@ -82,9 +83,9 @@ def _counts_rows(column: pd.Series) -> bool:
 def _read_csv(path: Path) -> RawTable:
     # Not pandas' reader: it fills rows that are too short with blanks, and a blank truth means something here.
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+            content = _inflated(content)
         text = content.decode("utf-8-sig")
         delimiter = _delimiter(text)
         header, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) or [[]]
@@ -98,6 +99,15 @@ def _read_csv(path: Path) -> RawTable:
         if len(cells) != len(header):
             raise TableError(f"{path}, line {row + 2}: {len(cells)} columns, the header has {len(header)}")
     return RawTable(pd.DataFrame(rows, columns=pd.Index(header, dtype=object), dtype=object), 2)
+
+
+def _inflated(content: bytes) -> bytes:
+    """Inflate a table. Raises OSError where it grows beyond any table's size."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        inflated = file.read(LARGEST_FILE + 1)
+    if len(inflated) > LARGEST_FILE:
+        raise OSError(f"it inflates to more than {LARGEST_FILE:,} bytes")
+    return inflated
 
 
 def _delimiter(text: str) -> str:

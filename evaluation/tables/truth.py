@@ -17,8 +17,8 @@ from evaluation.tables.patients import PATIENT, patients_of_ids
 from evaluation.tables.table import Table, TableError, read_table
 from evaluation.tables.table_files import as_text
 from shards.format.dataset import DESCRIPTION, Dataset, open_dataset
-from shards.format.selection import filtered
 from shards.format.subsets import select
+from shards.selection.row_filter import filtered
 
 STUDY_COLUMN = "study_id"
 

@@ -8,16 +8,19 @@ from ingest.archives.source import VARIANTS, Source, open_source
 from ingest.build.dataset_build import Execution, Task, build, build_part
 from ingest.build.header import Options
 from ingest.build.options import BuildShardsOptions
+from ingest.build.out_folder import refuse_source
 from ingest.own.columns import SINGLE, table_columns
 from ingest.own.folder import OwnFolder
 from ingest.own.module import open_module
 from ingest.own.names import FOLDER, MODULE, TABLE
 from ingest.own.table import OwnTable
+from ingest.tables.files import tables_up_to
 from ingest.workers import cores
 from shards.errors import DatasetError
 from shards.format.identity import is_key
+from shards.input_files import read_regular
 
-_LEAST_SALT = 16
+_LEAST_SALT, _LARGEST_SALT = 16, 1 << 20
 
 
 def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
@@ -27,9 +30,15 @@ def build_shards(options: BuildShardsOptions, salt: bytes | None = None) -> str:
     the caller has read it already. Raises DatasetError for a source that cannot be read, too many rejected rows, or a
     folder that holds something else; ValueError for a salt that is too short.
     """
+    with tables_up_to(options.max_table_bytes):
+        return _build_shards(options, salt)
+
+
+def _build_shards(options: BuildShardsOptions, salt: bytes | None) -> str:
     out = options.out
     if salt is None and options.hash_identifiers is not None:
         salt = read_salt(options.hash_identifiers)
+    refuse_source(out, [options.source, *([options.test_source] if options.test_source else [])])
     source = open_reader(options)
     _demand_name(options, source)
     resolved = resolve(options, source, salt)
@@ -120,7 +129,10 @@ def default_name(options: BuildShardsOptions) -> str:
 
 def read_salt(path: Path) -> bytes:
     """The bytes of a salt file. Raises ValueError for one short enough to guess: dataset.json holds its SHA-256."""
-    salt = path.read_bytes()
+    try:
+        salt = read_regular(path, _LARGEST_SALT)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read as a salt: {error.strerror}") from error
     if len(salt) < _LEAST_SALT:
         raise ValueError(
             f"{path} has {len(salt)} bytes; a salt of fewer than {_LEAST_SALT} can be guessed. Make one with: "

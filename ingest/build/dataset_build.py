@@ -14,16 +14,16 @@ from pathlib import Path
 from ingest.archives.source import Source
 from ingest.build.done_records import is_finished
 from ingest.build.fill import Job, fill_shard
-from ingest.build.finalize import Finished, clear, clear_abandoned, finalize
+from ingest.build.finalize import Finished, clear_abandoned, finalize
 from ingest.build.header import Header, Options, differences, named, plan_header
 from ingest.build.options import MAX_REJECTED
-from ingest.build.out_folder import refuse_own_packages
-from ingest.build.plan import Plan, plan_path, read_plan, write_plan
+from ingest.build.out_folder import refuse_others_folder, refuse_own_packages, remove_build
+from ingest.build.plan import Plan, read_plan, write_plan
 from ingest.images.links import LinkRule
 from ingest.images.source_file import STRICT
 from ingest.workers import run
 from shards.errors import DatasetError
-from shards.format.dataset import DESCRIPTION
+from shards.format.dataset import DESCRIPTION, open_dataset
 from shards.format.description import description_from_json
 from shards.images.ranges import AUTO
 from shards.json_value import JsonError, parse_json
@@ -58,6 +58,7 @@ class Task:
 def build(out: Path, source: Source, options: Options, execution: Execution) -> Finished | None:
     """Plan, fill and finalize. None where the dataset was finished before, with the same options and tables."""
     with _told_plainly(out):
+        refuse_others_folder(out)
         planned = _planned(out, source, options, execution)
         if planned is None:
             return None
@@ -72,6 +73,7 @@ def build_part(out: Path, source: Source, options: Options, task: Task, executio
     execution.max_rejected: is noted in the plan for `finish`, and not judged here.
     """
     with _told_plainly(out):
+        refuse_others_folder(out)
         planned = _planned(out, source, options, execution)
         if planned is None:
             return None
@@ -95,7 +97,8 @@ def finish(out: Path, max_rejected: float | None = None) -> Finished | None:
     max_rejected: None takes the fraction that the tasks were given.
     """
     if (out / DESCRIPTION).is_file():
-        clear(out)
+        open_dataset(out, check_shards=False)  # raises where it is none of ours
+        remove_build(out)
         return None
     plan = read_plan(out)
     if plan is None:
@@ -120,10 +123,6 @@ def ensure_plan(
     """
     plan = read_plan(out)
     if plan is None:
-        strangers = sorted(out.glob("*.tar")) if out.is_dir() else []
-        # Another task may have planned, and filled, since this one looked.
-        if strangers and not plan_path(out).is_file() and not (out / DESCRIPTION).is_file():
-            raise DatasetError(f"{out} holds {strangers[0].name} but no build in progress: choose an empty folder")
         _log.log(NOTE, "Planning ...")
         plan = write_plan(out, source, options, header, salt=salt, max_rejected=max_rejected, links=links)
     differing = differences(plan.header.facts, header.facts)
@@ -160,7 +159,7 @@ def is_built(out: Path, header: Header) -> bool:
             f"{out} is a finished dataset of something else: {'; '.join(differing)}. Build into another folder, or "
             "delete this one first."
         )
-    clear(out)
+    remove_build(out)
     return True
 
 
@@ -182,7 +181,7 @@ def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: 
 
         run(partial(fill_shard, job), todo, workers, report)
     if (out / DESCRIPTION).is_file():  # another task had the same shards, and the build has ended
-        clear(out)
+        remove_build(out)
     return len(todo)
 
 

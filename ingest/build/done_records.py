@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.build.plan import BUILD_FOLDER, Plan
+from ingest.build.out_folder import BUILD_FOLDER
+from ingest.build.plan import Plan
 from ingest.images.suspicious import Suspicious
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically, write_json_atomically

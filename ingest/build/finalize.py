@@ -7,7 +7,6 @@ which holds nothing more by then. Reads no image.
 import contextlib
 import csv
 import io
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,8 @@ import pyarrow as pa
 
 from ingest.build.done_records import PIXELS, Done, read_done, read_rows
 from ingest.build.duplicates import DUPLICATES, Counts, count_duplicates, find_duplicates, reason
-from ingest.build.plan import BUILD_FOLDER, Plan
+from ingest.build.out_folder import abandoned, remove_build
+from ingest.build.plan import Plan
 from ingest.images.suspicious import COLUMNS as SUSPICIOUS_COLUMNS
 from ingest.images.suspicious import SUSPICIOUS, tell
 from ingest.tables.reasons import REJECTED_COLUMNS, Rejection
@@ -95,7 +95,7 @@ def finalize(out: Path, plan: Plan, max_rejected: float) -> Finished:
         shards=[shard.summary for shard in filled if shard.summary is not None],
         samples=samples,
     )
-    clear(out)
+    remove_build(out)
     return Finished(
         out,
         digest,
@@ -123,16 +123,9 @@ def _facts(plan: Plan) -> DatasetFacts:
     )
 
 
-def clear(out: Path) -> None:
-    """Remove what only a build in progress needs: plan, done-records, and what killed writers left behind."""
-    shutil.rmtree(out / BUILD_FOLDER, ignore_errors=True)
-    for leftover in out.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
 def clear_abandoned(out: Path) -> None:
     """Remove what writers that were killed long ago left behind, so that restarts do not fill the disk."""
-    for leftover in out.glob(".*.tmp"):
+    for leftover in abandoned(out):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
                 leftover.unlink()

@@ -10,6 +10,7 @@ import click
 
 from ingest.archives.source import VARIANTS
 from ingest.own.names import FOLDER, MODULE, TABLE
+from ingest.tables.files import MOST_BYTES
 from shards.images.ranges import PNG_RANGES
 from shards.images.unusable_image import MAX_PIXELS
 from shards.terminal.options import Number, argument, option
@@ -83,6 +84,9 @@ class BuildShardsOptions:
     )
     max_rejected: float = option(
         MAX_REJECTED, Number(min=0, max=1), help="Fraction of the rows that may be missing.", group=_SOURCE
+    )
+    max_table_bytes: int = option(
+        MOST_BYTES, _COUNT, help="Largest size of a table in bytes, unpacked; a larger table is refused.", group=_SOURCE
     )
     follow_links: bool = option(
         True,

@@ -19,6 +19,7 @@ from ingest.archives.source import DESCRIPTIVE_COLUMNS, LOCATION_COLUMNS, Source
 from ingest.build.hashed_identifiers import hash_identifiers
 from ingest.build.header import Header, Options, header_from_json, source_range
 from ingest.build.options import MAX_REJECTED
+from ingest.build.out_folder import BUILD_FOLDER, PLAN
 from ingest.build.splits import carve, check_patients
 from ingest.images.links import LinkRule
 from ingest.images.png_range import decide
@@ -28,8 +29,6 @@ from shards.durable import write_atomically
 from shards.errors import DatasetError
 from shards.format.schema import SPLITS, Cell
 from shards.json_value import JsonValue, parse_json
-
-BUILD_FOLDER = ".build"
 
 _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
 _REASON_COLUMNS = ("kind", "detail", "where")
@@ -81,7 +80,7 @@ class Plan:
 
 def plan_path(out: Path) -> Path:
     """Where the plan of a build into `out` is."""
-    return out / BUILD_FOLDER / "plan.parquet"
+    return out / BUILD_FOLDER / PLAN
 
 
 def read_plan(out: Path) -> Plan | None:
@@ -106,7 +105,10 @@ def read_plan(out: Path) -> Plan | None:
                 png_range=content.nullable("png_range", JsonValue.text),
             )
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}): delete {path.parent} and build again") from error
+        raise DatasetError(
+            f"{path} is no plan of build-shards that can be read ({error}): give another OUT, or delete {path.parent} "
+            "if a build of yours left it, and build again"
+        ) from error
     return plan
 
 

@@ -12,6 +12,8 @@ from shards.terminal.options import OptionsCommand, takes
 def verify(options: VerifyOptions) -> None:
     """Read every byte of the dataset in OUT and compare it with dataset.json and samples.parquet.
 
+    Every row is compared with the JSON of its sample in the tar too, so that a dataset of somebody else's is one.
+
     Names the shard and, where it is known, the key of each damaged sample; exit status 1 then, unless all of it is
     quarantined. Writes nothing but, with --quarantine, quarantine.json: in OUT, or in the folder that CXR_QUARANTINE
     names where OUT cannot be written. Copy a damaged shard again and delete that file to have its samples back.
@@ -28,6 +30,7 @@ def verify(options: VerifyOptions) -> None:
         findings = find_damage(
             out,
             decode=options.decode,
+            quick=options.quick,
             threads=options.workers or cores(),
             on_shard=lambda shard: bar.advance(shard.bytes),
         )

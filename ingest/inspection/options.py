@@ -35,6 +35,9 @@ class VerifyOptions:
 
     out: Path = argument(_DATASET, help="Folder of a finished dataset.")
     decode: bool = option(False, help="Decode every JPEG too.")
+    quick: bool = option(
+        False, help="Do not compare samples.parquet with the JSON members of the tars where a shard's SHA-256 is right."
+    )
     quarantine: bool = option(
         False, help="Record samples whose image is damaged, so that every command leaves them out."
     )

@@ -9,6 +9,7 @@ import yaml
 
 from shards.errors import DatasetError
 from shards.format.schema import COLUMNS
+from shards.input_files import load_yaml, read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,10 @@ def _names(labels: Entry) -> tuple[str, ...]:
 
 def _read_mapping(path: Path) -> dict[str, Entry]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(read_text(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path} cannot be read as YAML: {error}") from error
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise DatasetError(f"{path} cannot be read as YAML: {said}") from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} does not hold a mapping, such as `path_column: file`")
     values = {str(key).replace("-", "_"): value for key, value in content.items()}

@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 
 from ingest.own.columns import TableColumns
 from ingest.tables.csv_table import WHERE, read_table
+from ingest.tables.files import check_table_size
 from ingest.tables.reasons import rejection_frame
 from ingest.tables.vocabulary import whole_ids
 from shards.errors import DatasetError
+from shards.input_files import open_regular
 
 _MAGIC = b"PAR1"
 _UNKNOWN = {"nan", "null", "none", "na", "n/a", "<na>", "nat"}
@@ -22,7 +24,7 @@ def read_typed(columns: TableColumns) -> tuple[pd.DataFrame, pd.DataFrame]:
     path = columns.table
     if not path.is_file():
         raise DatasetError(f"{path}: no such table; give its path to --table")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         parquet = file.read(len(_MAGIC)) == _MAGIC
     table, malformed = (
         _read_parquet(path, columns.wanted) if parquet else read_table(path, columns.wanted, multiline=True)
@@ -36,6 +38,8 @@ def read_typed(columns: TableColumns) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _read_parquet(path: Path, wanted: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
     try:
+        described = pq.read_metadata(path)
+        check_table_size(path, sum(described.row_group(n).total_byte_size for n in range(described.num_row_groups)))
         there = pq.read_schema(path).names
         if missing := [name for name in wanted if name not in there]:
             raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; it has: {', '.join(there)}")

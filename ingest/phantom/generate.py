@@ -21,6 +21,7 @@ from ingest.workers import cores, run
 from shards.durable import write_json_atomically
 from shards.errors import DatasetError
 from shards.json_value import JsonError, JsonValue, parse_json
+from shards.own_files import leftover_of, stranger
 from shards.terminal.progress import progress
 
 _WORTH_PROCESSES = 100  # images; fewer are drawn sooner than workers start
@@ -73,7 +74,7 @@ def _claim(out: Path, parameters: Parameters) -> None:
     """Write phantom.json into an empty folder, or check that the one there says the same."""
     record_path, record = out / "phantom.json", parameters.record()
     if not record_path.is_file():
-        if out.exists() and (not out.is_dir() or any(not _is_leftover(path) for path in out.iterdir())):
+        if out.exists() and (not out.is_dir() or stranger(out) is not None):
             raise DatasetError(f"{out} is not an empty folder and holds no phantom. Choose another OUT.")
         out.mkdir(parents=True, exist_ok=True)
         write_json_atomically(record_path, record)
@@ -85,12 +86,8 @@ def _claim(out: Path, parameters: Parameters) -> None:
             f"{out} holds another phantom: {'; '.join(differs)}. Choose another OUT, or remove that phantom."
         )
     for path in out.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
-
-
-def _is_leftover(path: Path) -> bool:
-    """Whether a killed run left this half-written file."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+        if leftover_of(path) is not None:
+            path.unlink(missing_ok=True)
 
 
 def _read(record_path: Path) -> JsonValue:

@@ -29,6 +29,7 @@ from shards.format.description import (
 )
 from shards.format.quarantine import Quarantined, read_quarantine
 from shards.format.schema import FORMAT_VERSION, SPLITS, schema
+from shards.format.well_formed import check_names, check_rows
 from shards.json_value import JsonError, parse_json
 
 DESCRIPTION = "dataset.json"
@@ -41,7 +42,7 @@ class Dataset:
 
     digest: hex SHA-256 of dataset.json. mean, std: of the train split's pixels, 0..255.
     samples: samples.parquet in storage order (split, shard, position), index 0..N-1. quarantine: samples that were
-    found damaged since, by key. row_filter: the condition that restricts the rows (`shards.format.selection`), and
+    found damaged since, by key. row_filter: the condition that restricts the rows (`shards.selection.row_filter`), and
     selected: whether each of `samples` fulfils it, bool [N]; None: all rows.
     """
 
@@ -121,7 +122,9 @@ def open_dataset(root: Path, *, check_shards: bool = True) -> Dataset:
         description = description_from_json(parsed)
     except JsonError as error:
         raise DatasetError(f"{path}: {error}. Copy it again, or build the dataset again.") from error
+    check_names(path, description.name, description.labels, description.shards)
     samples = _read_samples(root, description)
+    check_rows(root / SAMPLES, samples, description.labels, description.shards)
     digest = hashlib.sha256(content).hexdigest()
     quarantine = read_quarantine(root, description.name, digest)
     dataset = Dataset(root, digest, description, samples, quarantine)
@@ -221,8 +224,20 @@ def _read_samples(root: Path, description: Description) -> pd.DataFrame:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != description.samples.sha256:
         raise DatasetError(f"{path} is not the file that {DESCRIPTION} records: copy both again")
-    frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{path} is no Parquet file that can be read ({error}): copy it again") from error
+    if not table.schema.equals(schema(description.labels)):
+        wanted, found = schema(description.labels), table.schema
+        differing = [name for name in (*wanted.names, *found.names) if _field(wanted, name) != _field(found, name)]
+        raise DatasetError(f"{path}: the column {differing[0] if differing else 'order'!r} is not the format's")
+    frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+def _field(columns: pa.Schema, name: str) -> str:
+    return str(columns.field(name)) if columns.names.count(name) == 1 else ""
 
 
 def _check_present(path: Path, size: int) -> None:

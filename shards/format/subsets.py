@@ -14,7 +14,7 @@ from shards.format.schema import SPLITS
 def select(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
     """Rows of a split (or of all) in storage order, without excluded and quarantined ones; the index is kept.
 
-    Of a dataset that is restricted by a condition (`shards.format.selection`), those that fulfil it.
+    Of a dataset that is restricted by a condition (`shards.selection.row_filter`), those that fulfil it.
 
     Raises SubsetError for an unknown split. A split without samples gives no rows.
     """

@@ -5,26 +5,32 @@ its JPEG and compared, so that damage in an image, its metadata or a tar header 
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
+import numpy as np
 import pandas as pd
 import simplejpeg
 
 from shards.format.dataset import DESCRIPTION, SAMPLES, Dataset, open_dataset
 from shards.format.description import ShardSummary
-from shards.format.sample import BLOCK, pack_sample
-from shards.format.schema import records, text, whole
+from shards.format.identity import sample_id
+from shards.format.sample import BLOCK, pack_sample, row_json
+from shards.format.schema import Row, records, text, whole
 
 _CHUNK = 1 << 22
+_LONGEST_JSON = 1 << 20
+_SIZE = slice(124, 135)  # of a USTAR header
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. kind: missing, size, bytes, index, jpeg or decode; key: None for a whole shard."""
+    """One thing that is wrong. kind: missing, size, bytes, index, jpeg, row or decode; key: None for a whole shard."""
 
     kind: str
     shard: str
@@ -38,19 +44,25 @@ class Finding:
 
 
 def verify(
-    root: Path, *, decode: bool = False, threads: int = 2, on_shard: Callable[[ShardSummary], None] | None = None
+    root: Path,
+    *,
+    decode: bool = False,
+    quick: bool = False,
+    threads: int = 2,
+    on_shard: Callable[[ShardSummary], None] | None = None,
 ) -> list[Finding]:
     """Read every byte of a dataset and compare it with dataset.json and samples.parquet.
 
-    decode: also decode each JPEG. on_shard is called after each shard (for progress). Returns the findings in
-    storage order; an empty list means that all is well. Raises DatasetError where dataset.json or samples.parquet
-    themselves cannot be read.
+    decode: also decode each JPEG. quick: do not compare the rows of undamaged shards with the JSON members of their
+    tars, which agree unless somebody has written both tables anew. on_shard is called after each shard (for progress).
+    Returns the findings in storage order; an empty list means that all is well. Raises DatasetError where dataset.json
+    or samples.parquet themselves cannot be read.
     """
     dataset = open_dataset(root, check_shards=False)
     rows_by_shard = dict(list(dataset.samples.groupby("shard", sort=False)))
     findings: list[Finding] = []
     with ThreadPoolExecutor(threads) as pool:
-        work = pool.map(lambda s: list(verify_shard(dataset, s, rows_by_shard[s.name], decode)), dataset.shards)
+        work = pool.map(lambda s: list(verify_shard(dataset, s, rows_by_shard[s.name], decode, quick)), dataset.shards)
         for shard, found in zip(dataset.shards, work, strict=True):
             findings += found
             if on_shard is not None:
@@ -58,7 +70,9 @@ def verify(
     return findings
 
 
-def verify_shard(dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, decode: bool) -> Iterator[Finding]:
+def verify_shard(
+    dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, decode: bool, quick: bool = False
+) -> Iterator[Finding]:
     """The findings of one shard. rows: its rows of samples.parquet, in order of position."""
     yield from _verify_index(dataset, shard)
     path = dataset.shard_path(shard.name)
@@ -75,6 +89,8 @@ def verify_shard(dataset: Dataset, shard: ShardSummary, rows: pd.DataFrame, deco
         for finding in _locate_damage(path, shard, rows, dataset.label_names):
             damaged.add(finding.key)
             yield finding
+    elif not quick:
+        yield from _compare_rows(path, shard, rows, dataset)
     if decode:
         yield from _decode_all(path, shard, rows[~rows["key"].isin(damaged)])
 
@@ -117,6 +133,41 @@ def _locate_damage(
     if not located:
         message = f"{path}: SHA-256 differs from {DESCRIPTION}, though each sample agrees with {SAMPLES}"
         yield Finding("bytes", shard.name, None, message)
+
+
+def _compare_rows(path: Path, shard: ShardSummary, rows: pd.DataFrame, dataset: Dataset) -> Iterator[Finding]:
+    """Compare each row with the JSON member of its sample, and its sample_id with its name."""
+    with path.open("rb") as file:
+        for row in records(rows):
+            key, labels = text(row, "key"), dataset.label_names
+            if row["sample_id"] != sample_id(dataset.name, key):
+                yield Finding("row", shard.name, key, f"{path}: the sample_id of {key} is not that of its name")
+            header = whole(row, "offset") + -(-whole(row, "bytes") // BLOCK) * BLOCK
+            # What is excluded may have become so after its shard was written (duplicates are found at the end).
+            wanted = [row_json(one, labels) for one in (row, row | {"excluded": None})]
+            file.seek(header)
+            there = file.read(BLOCK + max(map(len, wanted)))
+            named, size, content = there.startswith(f"{key}.json\0".encode()), there[_SIZE], there[BLOCK:]
+            if named and any(content.startswith(one) and size == b"%011o" % len(one) for one in wanted):
+                continue
+            yield Finding("row", shard.name, key, f"{path}: {key}: {_disagreement(row, file, header)}")
+
+
+def _disagreement(row: Row, file: BinaryIO, header: int) -> str:
+    """In which columns a row differs from the JSON member that should follow its image."""
+    file.seek(header + BLOCK)
+    try:
+        there, _ = json.JSONDecoder().raw_decode(file.read(_LONGEST_JSON).decode(errors="replace"))
+        differing = [name for name, value in row.items() if name not in there or not _same(there[name], value)]
+    except (ValueError, TypeError, RecursionError):
+        return "no JSON member of it follows its image in the tar"
+    return f"{SAMPLES} and the JSON member in the tar differ in {', '.join(differing[:3]) or 'their spelling'}"
+
+
+def _same(there: object, value: object) -> bool:
+    if isinstance(there, int | float) and isinstance(value, float):
+        return bool(np.float32(there) == np.float32(value))
+    return there == value
 
 
 def _decode_all(path: Path, shard: ShardSummary, rows: pd.DataFrame) -> Iterator[Finding]:

@@ -8,6 +8,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+MOST_SCANS = 300
+"""Encoders make some ten; a thumbnail and chance bytes of other segments may add a few."""
+
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APP1 = 0xE1
 _SCAN = -1  # no marker: what lies between SOS and the next one
@@ -49,6 +52,10 @@ def read_structure(content: bytes) -> JpegStructure:
             break
     if frame is None:
         raise JpegStructureError("it has no frame")
+    # Each scan of a progressive image passes over all of it: a file of a megabyte can take hours. In entropy-coded data
+    # a zero follows each FF, so this counts no more than there are, but for some in other segments.
+    if content.count(b"\xff\xda") > MOST_SCANS:
+        raise JpegStructureError(f"it has more than {MOST_SCANS} scans")
     process, precision, height, width, components = frame
     return JpegStructure(height, width, components, process in _COMMON_FRAMES and precision == 8, orientation)
 

@@ -20,6 +20,7 @@ from shards.errors import CorruptShardError, DatasetError
 from shards.file_lock import lock_file
 from shards.format.dataset import Dataset
 from shards.format.description import ShardSummary
+from shards.own_files import leftovers
 from shards.terminal.progress import BYTES, progress
 
 SMALL_SHARE = 0.1
@@ -116,7 +117,7 @@ def _alone(target: Path) -> Iterator[None]:
     target.mkdir(parents=True, exist_ok=True)
     lock = lock_file(target / ".lock", wait=True)
     try:
-        for leftover in target.glob(".*.tmp"):
+        for leftover in leftovers(target, lambda name: name.endswith(".tar")):
             leftover.unlink(missing_ok=True)
         yield
     finally:

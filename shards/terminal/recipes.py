@@ -11,6 +11,8 @@ from typing import Any
 import click
 import yaml
 
+from shards.input_files import load_yaml, read_text
+
 
 def read_recipe(name_or_path: str) -> dict[str, Any]:
     """Read a recipe as a mapping: a path to a YAML file, or the name of one that the project ships."""
@@ -26,8 +28,8 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
             )
         path = shipped[name]
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = load_yaml(read_text(path))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise click.BadParameter(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise click.BadParameter(f"{path} does not hold a mapping of options to values")

@@ -14,6 +14,7 @@ SCRIPTS = {"tests", "benchmarks", "experiments", "examples"}
 
 _FORMAT = {"shards", "shards.format"}
 _LOADING = {*_FORMAT, "shards.loading"}
+_SELECTION = {*_FORMAT, "shards.selection"}
 # Folder -> the folders of this project that its modules may import, besides itself. A package's own name stands for
 # the modules that lie directly in it. An __init__ may import what its folder exports.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -22,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shards.terminal": {"shards", "recipes"},  # the names of the shipped recipes; a folder of YAML
     "shards.images": {"shards"},
     "shards.format": {"shards"},
+    "shards.selection": _FORMAT,
     "shards.loading": {*_FORMAT, "shards.terminal"},
     "ingest": {"shards"},
     "ingest.tables": _FORMAT,
@@ -41,23 +43,30 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards.images", "shards.terminal", "ingest", "ingest.archives", "ingest.build", "ingest.inspection"),
         "ingest.phantom",
     },
-    "training": {*_LOADING, "shards.terminal"},  # the range of views that the options of augmentation make
+    "training": {
+        "shards.selection",
+        *_LOADING,  # the range of views that the options of augmentation make
+        "shards.terminal",
+    },
     "training.processes": {*_LOADING, "shards.terminal", "training"},
     "training.backbones": {*_LOADING, "shards.terminal", "training", "training.processes"},
     "training.moco": {"training", "training.processes", "training.backbones"},
     "training.runs": {*_FORMAT, "training", "training.processes", "training.backbones"},
     "training.pretraining": {
+        "shards.selection",
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.moco"),
         "training.runs",
     },
     "training.regression": {*_FORMAT, "training"},
     "training.downstream": {
+        "shards.selection",
         *_LOADING,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
         "training.regression",
     },
     "training.studies": {
+        "shards.selection",
         *_LOADING,
         *("shards.terminal", "recipes", "training", "training.processes", "training.backbones", "training.runs"),
         *("training.pretraining", "training.downstream"),
@@ -74,13 +83,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "training.publishing",
     },
     "evaluation": {
+        "shards.selection",
         *_LOADING,
         "shards.images",  # files are decoded as a build decodes them
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
         *("evaluation.metrics", "evaluation.tables", "evaluation.statistics", "evaluation.calibration"),
     },
     "evaluation.metrics": set(),
-    "evaluation.tables": _FORMAT,
+    "evaluation.tables": _SELECTION,
     "evaluation.statistics": {"shards", "shards.terminal", "evaluation.metrics", "evaluation.tables"},
     "evaluation.calibration": {
         *("shards", "shards.terminal", "evaluation.metrics", "evaluation.tables", "evaluation.statistics"),

@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 
 from shards.durable import sync_folder
+from shards.input_files import load_json
 from training.backbones.inference import Features, Ids
 from training.errors import TrainingError
 
@@ -104,10 +105,20 @@ def read_embeddings(path: Path) -> Embeddings:
 
 def refuse_other_content(path: Path) -> None:
     """Raise TrainingError if `path` is anything but embeddings, an empty folder or nothing: it would be replaced."""
-    if not path.exists() or (path / "features" / "zarr.json").is_file():
+    if not path.exists() or _is_embeddings(path):
         return
     if not path.is_dir() or any(path.iterdir()):
         raise TrainingError(f"{path} is there and holds no embeddings. Remove it, or name another path.")
+
+
+def _is_embeddings(path: Path) -> bool:
+    """Whether the attributes of a group are those that `write_embeddings` writes: another Zarr group is another's."""
+    try:
+        attributes = load_json((path / "zarr.json").read_bytes())["attributes"]
+        known = "format_version" in attributes and attributes["sha256"].keys() == {"features", "sample_id"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return known and (path / "features" / "zarr.json").is_file()
 
 
 _AGAIN = "Remove it and run the command again."

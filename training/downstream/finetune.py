@@ -12,7 +12,7 @@ import pandas as pd
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
 from training.downstream.fine_tuning import FineTuning
-from training.downstream.model_directory import Results, auroc_by_split, load_results, save_model
+from training.downstream.model_directory import Results, auroc_by_split, claim_model_folder, load_results, save_model
 from training.downstream.options import FinetuneOptions
 from training.downstream.start import Start, label_policy, recorded_options, training_rows, with_learnable_labels
 from training.downstream.tuning_checkpoints import TuningCheckpoints
@@ -72,7 +72,7 @@ def finetune(start: Start, options: FinetuneOptions) -> Results:
     with stop_on_signals() as stop, told_plainly(options.output):
         checkpoints = TuningCheckpoints(options.output, recorded, stop, limit, options.checkpoint_minutes)
         tuning = FineTuning(start, options, checkpoints)
-        options.output.mkdir(parents=True, exist_ok=True)
+        claim_model_folder(options.output)
         with locked(options.output):
             if (options.output / MODEL).is_file():  # of a process that had the lock until now
                 return load_results(options.output)

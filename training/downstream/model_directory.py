@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
 from shards.json_value import JsonError, JsonValue, parse_json
+from shards.own_files import stranger
 from training.backbones.description import read_gray_levels
 from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import read_weights, safetensors_bytes
@@ -26,7 +27,7 @@ from training.errors import WeightsError
 from training.labels import Targets
 from training.options import Config
 from training.provenance import Provenance, read_provenance
-from training.runs.files import CONFIG, LAST, MODEL, MODEL_WEIGHTS
+from training.runs.files import CELL, CONFIG, LAST, MODEL, MODEL_MARKER, MODEL_WEIGHTS
 from training.seen_patients import RUN_PATIENTS, Seen, read_seen, seen_of_rows, write_seen
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def already_done(folder: Path, options: Config) -> bool:
         if (folder / CONFIG).exists() or (folder / LAST).exists():
             # A run has a patients.parquet and a metrics.jsonl of its own.
             raise ResumeError(f"{folder} holds a run of `cxr-train pretrain`. Give another --output.")
+        _refuse_others_folder(folder)
         return False
     found = _described(path).find("options")
     recorded: Config = {
@@ -102,6 +104,24 @@ def already_done(folder: Path, options: Config) -> bool:
         details = "; ".join(f"{key}: {recorded.get(key)!r} there, {options.get(key)!r} here" for key in differing)
         raise ResumeError(f"{folder} holds a model made with other options ({details}). Give another --output.")
     return True
+
+
+def claim_model_folder(folder: Path) -> None:
+    """Mark a folder, which `already_done` has found free, as that of a model to come."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(folder / MODEL_MARKER, {"format_version": FORMAT_VERSION, "written_by": "cxr-train"})
+
+
+def _refuse_others_folder(folder: Path) -> None:
+    """Raise ResumeError for a folder that is not empty and that no model of ours was begun in."""
+    if any((folder / name).is_file() for name in (MODEL_MARKER, CELL)):
+        return
+    found = stranger(folder)
+    if found is not None:
+        raise ResumeError(
+            f"{folder} is not empty: {found.name} is there, and no model of ours. Give another --output; if an "
+            "interrupted fine-tuning of an earlier release left it, remove it."
+        )
 
 
 def save_model(
@@ -119,7 +139,7 @@ def save_model(
     model.json, a key a field.
     """
     folder, backbone, dataset = options.output, start.backbone, start.dataset
-    folder.mkdir(parents=True, exist_ok=True)
+    claim_model_folder(folder)
     content = safetensors_bytes(weights)
     with write_atomically(folder / MODEL_WEIGHTS) as file:
         file.write(content)
@@ -150,6 +170,7 @@ def save_model(
         "digest": hashlib.sha256(content).hexdigest(),
     }
     write_json_atomically(folder / MODEL, description)
+    (folder / MODEL_MARKER).unlink(missing_ok=True)
 
 
 def load_model(folder: Path) -> Model:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 import pandas as pd
 
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.selection import filtered
 from shards.format.subsets import image_fraction, label_fraction, select, single_label
+from shards.selection.row_filter import filtered
 from shards.terminal.options import free_keys
 from training.backbones.backbone import Backbone, with_declared
 from training.downstream.options import ALL, BackboneOptions, LabelOptions, LeakageOptions, SupervisedOptions

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 
 from shards.format.dataset import Dataset, open_datasets
-from shards.format.selection import filtered
 from shards.format.subsets import planned
 from shards.loading.loaders import TwoViewLoader
 from shards.loading.placement import Device, Partition, Placement
 from shards.loading.positives import Positives
 from shards.loading.staging import stage
+from shards.selection.row_filter import filtered
 from training.backbones.backbone import init_name, initial_backbone
 from training.backbones.description import BackboneDescription
 from training.backbones.networks import set_stochastic_depth

@@ -3,7 +3,6 @@
 From them a command tells whether it starts a run, resumes one, or finds it finished.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,6 +11,7 @@ import yaml
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
+from shards.input_files import load_json, load_yaml, read_text
 from training.errors import RunError
 from training.options import Config, PlainValue
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps
@@ -79,7 +79,7 @@ def read_last(run: Path) -> Last | None:
     if not path.is_file():
         return None
     try:
-        return Last(**json.loads(path.read_text(encoding="utf-8")))
+        return Last(**load_json(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise RunError(f"{path} is not the record of a run's newest checkpoint: {error}.") from error
 
@@ -97,7 +97,12 @@ def read_config(run: Path) -> Config | None:
     """
     path = run / CONFIG
     if path.is_file():
-        config: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            config: object = load_yaml(read_text(path))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RunError(
+                f"{path} is no YAML that can be read ({error}). Copy it again, or give another --output."
+            ) from error
         if not isinstance(config, dict):
             raise RunError(f"{path} does not hold a run's options. Give another --output.")
         return cast(Config, config)

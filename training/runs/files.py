@@ -5,11 +5,13 @@ from training.seen_patients import PATIENTS, RUN_PATIENTS
 __all__ = [
     "BACKBONE",
     "BACKBONE_WEIGHTS",
+    "CELL",
     "CHECKPOINTS",
     "CONFIG",
     "LAST",
     "METRICS",
     "MODEL",
+    "MODEL_MARKER",
     "MODEL_WEIGHTS",
     "PATIENTS",
     "RUN_PATIENTS",
@@ -24,3 +26,7 @@ CHECKPOINTS, TWO_VIEWS = "checkpoints", "two_views.png"
 START_WEIGHTS, START_PATIENTS = "start.safetensors", "start_patients.parquet"
 BACKBONE_WEIGHTS, BACKBONE = "backbone.safetensors", "backbone.json"
 MODEL_WEIGHTS, MODEL = "model.safetensors", "model.json"
+MODEL_MARKER = ".cxr-model"
+"""Written first into a folder that a model is made in, removed when model.json is there."""
+CELL = "cell.json"
+"""Of a study's cell, written before its model is made."""

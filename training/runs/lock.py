@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shards.file_lock import lock_file
+from shards.input_files import load_json
 from training.errors import RunError
 
 LOCK = ".lock"
@@ -80,7 +81,7 @@ def locked(run: Path) -> Iterator[None]:
 
 def _holder(lock: Path) -> str:
     try:
-        holder = json.loads(lock.read_bytes())
+        holder = load_json(lock.read_bytes())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (ValueError, KeyError, TypeError, OSError):  # it has locked, and not yet written who it is
         return f"another process (`fuser {LOCK}` there names it)"

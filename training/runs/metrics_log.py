@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from shards.durable import write_atomically
+from shards.input_files import load_json
 from training.runs.files import METRICS, TENSORBOARD
 from training.runs.full_disk import may_pass, reason
 from training.runs.tensorboard import Board
@@ -33,7 +34,7 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1]]
+    return [load_json(line) for line in lines[:-1]]
 
 
 class MetricsLog:

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import yaml
 
+from shards.input_files import load_yaml, read_text
 from training.errors import StudyError
 
 _Value = TypeVar("_Value")
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,15 @@ class Entry:
 def read_yaml(path: Path) -> Entry:
     """Read a YAML file. Raises StudyError where there is none, it is no YAML, or a key stands twice in a mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _LARGEST)
     except FileNotFoundError:
         raise StudyError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} cannot be read: {error}") from error
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise StudyError(f"{path} cannot be read: {said}") from error
     try:
-        return Entry(yaml.load(text, _StrictLoader), path, "")
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        return Entry(load_yaml(text, _StrictLoader), path, "")
+    except yaml.YAMLError as error:
         raise StudyError(f"{path} is not YAML: {error}") from error
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from shards.errors import CxrError
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.selection import filtered
 from shards.format.subsets import select
+from shards.selection.row_filter import filtered
 from shards.terminal.progress import size_in_units
 from training.backbones.backbone import initial_backbone, initial_seen
 from training.downstream.options import ALL

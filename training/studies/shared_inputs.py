@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.selection import filtered
 from shards.loading.placement import Device
+from shards.selection.row_filter import filtered
 from training.backbones.backbone import Backbone
 from training.downstream.embeddings import Embeddings
 from training.downstream.features import cached_features

@@ -1,23 +1,36 @@
 """Train a study: its pretraining runs, then its cells; what is finished stays, a failed cell stops no other."""
 
+import contextlib
 import logging
 import os
-import shutil
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from shards.errors import CxrError
+from shards.own_files import leftover_of, stranger
 from shards.terminal.progress import duration, progress
 from training.errors import StudyError
 from training.pretraining.command import Outcome
 from training.processes.launch import launch_of
-from training.studies.cells import Cell, RunPlan, Selection
+from training.runs.files import CHECKPOINTS
+from training.studies.cells import CELLS, RUNS, Cell, RunPlan, Selection
 from training.studies.preflight import preflight
-from training.studies.records import CHANGED, FINISHED, CellState, cell_record, cell_state, write_study
+from training.studies.records import CHANGED, FINISHED, STUDY_FILE, CellState, cell_record, cell_state, write_study
 from training.studies.shared_inputs import SharedInputs
 from training.studies.stopping import Stopped
+from training.studies.study_file import read_study
 from training.studies.training_parts import DONE, ELSEWHERE, FAILED, Ended, Place, is_pretrained, train_cell, train_run
 from training.studies.workers import trained_by_workers
+
+_OF_A_STUDY = frozenset({STUDY_FILE, RUNS, CELLS, "embeddings", "logs"})
+"""What of a study's folder may be there before its study file: a cluster's logs, and what an earlier release wrote."""
+_IN_A_CELL = re.compile(
+    r"(?:model|cell|done|failed)\.json|model\.safetensors|(?:run_)?(?:patients|images)\.parquet|metrics\.jsonl|"
+    r"\.cxr-model|\.lock|(?:train|valid|test)\.csv(?:\.json)?|step-\d{8,}\.pt(?:\.damaged)?"
+)
+"""Files of a cell and of its checkpoints."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +71,7 @@ def sweep(
     result = SweepResult(cells=len(cells), already=len(cells) - len(missing))
     todo = Selection(tuple(_runs_of_task(selection, missing, task)), tuple(missing))
     preflight(place, todo)
+    _refuse_others_folder(place)
     write_study(place.study, place.output)
     broken = _pretrain(place, todo.runs, result)
     ready = [cell for cell in missing if cell.run.path not in broken]
@@ -88,7 +102,31 @@ def refuse_changed(place: Place, states: dict[str, CellState], *, redo_changed: 
         )
     _log.warning("%d cells are trained again, with the options of now:\n%s", len(changed), "\n".join(lines))
     for path in changed:
-        shutil.rmtree(place.output / path)
+        _remove_files_of_a_cell(place.output / path)
+
+
+def _remove_files_of_a_cell(cell: Path) -> None:
+    """Remove what we have written into a cell's folder, and the folder if nothing else is in it."""
+    for folder in (cell / CHECKPOINTS, cell):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_file() and (_IN_A_CELL.fullmatch(path.name) or leftover_of(path) is not None):
+                path.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _refuse_others_folder(place: Place) -> None:
+    """A folder with a study file is one of ours; so is one with nothing but what may be there before that."""
+    study = place.output / STUDY_FILE
+    given = {place.study.path.resolve(), *(place.study.path.parent / p.recipe for p in place.study.pretraining)}
+    if study.is_file() and study.resolve() not in given:
+        read_study(study)
+        return
+    found = stranger(place.output, lambda name: name in _OF_A_STUDY or (place.output / name).resolve() in given)
+    if found is not None:
+        raise StudyError(
+            f"{place.output} is not empty: {found.name} is there, and no {STUDY_FILE}. Give another --output."
+        )
 
 
 def _runs_of_task(selection: Selection, missing: Sequence[Cell], task: Task) -> list[RunPlan]:

@@ -424,7 +424,7 @@ def test_finalize_judges_by_the_share_that_the_tasks_were_told(own_source: Chexp
 
 
 def test_what_writers_left_behind_long_ago_is_removed_and_what_is_new_is_not(source: Chexpert, tmp_path: Path) -> None:
-    old, new = tmp_path / ".train-000009.tar.0123.tmp", tmp_path / ".train-000009.tar.4567.tmp"
+    old, new = tmp_path / ".train-000009.tar.0123456789abcdef.tmp", tmp_path / ".train-000009.tar.fedcba9876543210.tmp"
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 86_400,) * 2)

@@ -161,7 +161,7 @@ def test_a_phantom_with_files_missing_is_completed_to_the_same_bytes(phantom: Ph
     lost = [*sorted(tmp_path.rglob("*.jpg"))[::2], *sorted(tmp_path.rglob("*.png"))[1:]]
     for path in (*lost, first.chexpert / "train.csv", *tmp_path.rglob("*.txt")):
         path.unlink()
-    (lost[0].parent / ".view1_frontal.jpg.1.tmp").write_bytes(b"half")
+    (lost[0].parent / ".view1_frontal.jpg.0123456789abcdef.tmp").write_bytes(b"half")
     again = make_phantom(tmp_path, chexpert_patients=3, shenzhen_images=4, seed=3)
     assert tree(tmp_path) == whole
     assert (again.drawn, again.images) == (len(lost), first.images)

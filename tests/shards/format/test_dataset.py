@@ -158,7 +158,7 @@ def test_two_datasets_of_one_name_are_refused_with_both_folders(dataset_root: Pa
 def test_a_repeated_sample_id_is_refused(tmp_path: Path) -> None:
     twin = {3: {"key": "patient00000-study1-view0_frontal"}}  # sample 0 again, in another shard
     root = write_small_dataset(tmp_path / "x", shards={"train-000000": 3, "train-000001": 2}, changes=twin)
-    with pytest.raises(DatasetError, match="sample_id 9146881141779889326 occurs more than once"):
+    with pytest.raises(DatasetError, match="row 3 has the key patient00000-study1-view0_frontal of an earlier row"):
         open_datasets([root])
 
 

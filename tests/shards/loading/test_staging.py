@@ -70,7 +70,7 @@ def test_what_is_there_is_not_copied_again_and_what_is_not_is(dataset: Dataset, 
     assert staged_files(folder) == before
     (target / "train-000001.tar").write_bytes(b"cut off")
     (target / "train-000002.tar").unlink()
-    (target / ".train-000002.tar.0123.tmp").write_bytes(b"of a process that was killed")
+    (target / ".train-000002.tar.0123456789abcdef.tmp").write_bytes(b"of a process that was killed")
     stage(dataset, rows, folder)
     after = staged_files(folder)
     assert after["train-000000.tar"] == before["train-000000.tar"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.errors import SubsetError
-from shards.format.row_expression import clauses, columns_of, fulfilled, parse, text_of
+from shards.selection.condition import clauses, columns_of, fulfilled, parse, text_of
 
 SAMPLES = pd.DataFrame(
     {

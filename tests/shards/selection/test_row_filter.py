@@ -7,8 +7,8 @@ import pytest
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.quarantine import Quarantined, write_quarantine
-from shards.format.selection import filtered, row_filter
 from shards.format.subsets import label_fraction, planned, select
+from shards.selection.row_filter import filtered, row_filter
 from tests.shards.small_datasets import write_small_dataset
 
 
