@@ -117,7 +117,10 @@ def test_embed_and_probe_take_it_and_it_is_compared_with_another_arm_if_differen
     features = read_embeddings(tmp_path / "e.zarr")
     assert features.features.shape[1] == feature_dimension(SOURCE)
     assert np.isfinite(features.features).all()
-    arms = {"timm": backbone, "random": ("--backbone-from", "random", "--image-size", 32, "--device", "cpu")}
+    arms = {
+        "timm": (*backbone, "--seen-patients", "none"),
+        "random": ("--backbone-from", "random", "--image-size", 32, "--device", "cpu"),
+    }
     for arm, words in arms.items():
         probe = invoke(
             cxr_train, "probe", "--shards", labelled_root, *words, "--labels", "Edema", "--cache", tmp_path / "cache",
