@@ -15,15 +15,20 @@ def report(options: ReportOptions) -> None:
     (model.json, metrics.jsonl), results of `cxr-eval bootstrap` (JSON) and datasets (dataset.json). Writes a page
     with the gains in AUROC by dataset, label, method and label fraction, figures, training curves and what ran;
     unfinished parts are shown as such. The page holds no image of a patient unless --with-images is given, and
-    loads nothing from other files or from the network.
+    loads nothing from other files or from the network. Beside it: the gains as tables/report-*.csv and .tex, and the
+    first figures as figures/report-*.svg, .png and .pdf.
     """
+    from evaluation.report.beside import write_beside
     from evaluation.report.page import write_report
 
     study = write_report(options.directory, options.output, with_images=options.with_images)
+    beside = write_beside(study, options.output.parent)
     click.echo(
         f"{options.output}: {len(study.results)} results, {len(study.models)} models and {len(study.runs)} pretraining "
         f"runs of {options.directory}"
     )
+    if beside:
+        click.echo(f"{len(beside)} tables and figures for a paper beside it, in tables/ and figures/")
     for name in study.unreadable:
         click.echo(f"Warning: {name} cannot be read and is left out.", err=True)
     for name in study.unknown:

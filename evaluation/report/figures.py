@@ -7,7 +7,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from evaluation.report.gains import IMAGENET, MOCO, RANDOM, GainRow
+from evaluation.report.records import Bin, CalibrationRow
 
 # Okabe and Ito's colours, which stay apart for all common kinds of colour blindness; marker and dash differ too.
 _STYLES = {MOCO: ("#0072B2", "o", "-"), RANDOM: ("#D55E00", "s", "--"), IMAGENET: ("#009E73", "^", "-.")}
@@ -26,6 +27,9 @@ _CURVE_POINTS = 400
 CHANCE = 0.5
 _NEAR_CHANCE = 0.6
 _CHARACTER = 9 * 0.6 / 72  # inches: the width of a digit at 9 points, and a little
+
+_ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_ARM_MARKERS = "os^Dv<P"
 
 Axis = Literal["free", "from zero", "share"]
 
@@ -81,10 +85,15 @@ def auroc_limits(rows: Sequence[GainRow]) -> tuple[float, float] | None:
 def fraction_figure(
     rows: Sequence[GainRow], arms: Sequence[str], limits: tuple[float, float], title: str, identity: str
 ) -> Panel:
-    """AUROC against label fraction with intervals, a line an arm. rows: of one label and method.
+    """AUROC against label fraction with intervals, as the page shows it.
 
     identity: prefix that keeps the SVG's ids apart from those of the page's other figures.
     """
+    return Panel(title, figure_svg(fraction_drawing(rows, arms, limits), identity, title))
+
+
+def fraction_drawing(rows: Sequence[GainRow], arms: Sequence[str], limits: tuple[float, float]) -> Figure:
+    """AUROC against label fraction with intervals, a line an arm. rows: of one label and method."""
     fractions = sorted({row.fraction for row in rows})
     with mpl.rc_context(RC):
         figure = Figure(figsize=(3.1, 2.5))
@@ -112,7 +121,7 @@ def fraction_figure(
                 handlelength=2.2,
                 columnspacing=1.0,
             )
-        return Panel(title, figure_svg(figure, identity, title))
+    return figure
 
 
 def labelled_fractions(fractions: Sequence[float], width: float) -> list[float]:
@@ -179,6 +188,38 @@ def curve_figure(
         return Panel(title, figure_svg(figure, identity, title))
 
 
+def reliability_figures(rows: Sequence[CalibrationRow], identity: str) -> Iterator[Panel]:
+    """A figure a file and label, a line an arm."""
+    panels: dict[tuple[str, str], dict[str, tuple[Bin, ...]]] = {}
+    for row in rows:
+        if row.bins:
+            panels.setdefault((row.source, row.label), {})[row.arm] = row.bins
+    for number, ((_, label), arms) in enumerate(panels.items()):
+        title = f"{label}: reliability"
+        yield Panel(title, figure_svg(_reliability_drawing(arms), f"{identity}n{number}", title))
+
+
+def _reliability_drawing(arms: Mapping[str, tuple[Bin, ...]]) -> Figure:
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(3.1, 2.9))
+        figure.subplots_adjust(left=0.16, right=0.97, bottom=0.16, top=0.9)
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color="#777777", lw=0.8, ls=(0, (4, 3)))
+        for number, (arm, bins) in enumerate(arms.items()):
+            colour = _ARM_COLOURS[number % len(_ARM_COLOURS)]
+            x, y = [one.predicted for one in bins], [one.observed for one in bins]
+            axes.plot(x, y, color=colour, marker=_ARM_MARKERS[number % len(_ARM_MARKERS)], ms=4, lw=1.2, label=arm)
+            for one in bins:
+                if one.ci is not None:
+                    axes.plot([one.predicted] * 2, one.ci, color=colour, lw=1)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("observed fraction")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.98), ncols=len(arms), fontsize=8, frameon=False)
+    return figure
+
+
 def _draw_arm(axes: Axes, rows: Sequence[GainRow], arm: str, aside: float, style: tuple[str, str, Any]) -> None:
     """One arm's points in order of fraction; where rows repeat a fraction, each has its own point."""
     colour, marker, dashes = style
@@ -218,7 +259,7 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 def figure_svg(figure: Figure, identity: str, title: str) -> str:
     """The figure as an SVG element whose ids begin with `identity`, the same bytes for the same figure."""
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": identity}):
+    with mpl.rc_context({**RC, "svg.hashsalt": identity}):
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
     text = buffer.getvalue()
     text = f'<svg role="img" aria-label="{html.escape(title)}"' + text[text.index("<svg") + 4 :].rstrip()

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import jinja2
 
-from evaluation.report.calibrations import reliability_figures
 from evaluation.report.curves import run_view, tuning_figures
-from evaluation.report.figures import percent
+from evaluation.report.figures import percent, reliability_figures
 from evaluation.report.gains import gain_tables
 from evaluation.report.health import side_by_side
 from evaluation.report.study import ReportError, Study, collect
