@@ -51,8 +51,8 @@ def export(options: ExportOptions) -> None:
 
     Reads RUN: a finished run of `cxr-train pretrain`, what `cxr-train import` wrote, or the backbone.safetensors in
     one of these. Writes into the new folder OUT: backbone.safetensors (torchvision's names, no head), backbone.onnx
-    (any batch size; kept only if onnxruntime's features are torch's to 1e-4), patients.parquet (the patients that the
-    weights have seen) and preprocessing.json (size, resize, mean, std, channels). docs/weights.md has snippets for
+    (any batch size; kept only if onnxruntime's features are torch's to 1e-4), patients.parquet and images.parquet (what
+    the weights have seen) and preprocessing.json (size, resize, mean, std, channels). docs/weights.md has snippets for
     each.
 
     --format hub writes model.safetensors, config.json and README.md, a model card with lines that load the weights in
