@@ -13,7 +13,6 @@ from pathlib import Path
 
 from evaluation.compare_files import bootstrap
 from evaluation.metrics.metrics import METRICS
-from evaluation.report.beside import write_beside
 from evaluation.report.gains import gain_tables
 from evaluation.report.page import write_report
 from evaluation.report.study import Result
@@ -86,8 +85,7 @@ def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judge
     _correct(judged)
     write_cells(folder.output, cells, judged.states)
     write_gains(folder.output, judged.results)
-    study = write_report(folder.output, folder.output / REPORT, with_images=options.with_images, missing=judged.missing)
-    write_beside(study, folder.output)
+    write_report(folder.output, folder.output / REPORT, with_images=options.with_images, missing=judged.missing)
     _draw(judged)
     return judged
 
