@@ -184,7 +184,8 @@ def _expect(status: int, wanted: set[int], folder: Path) -> None:
 @click.option("--seed", default=0, show_default=True, help="Seed of the moments; they depend on the clock, too.")
 @click.option("--patients", default=60, show_default=True, help="Number of phantom patients.")
 @click.option("--fine-tunings", default=6, show_default=True, help="Number of epochs of a fine-tuning.")
-def main(out: Path, kills: int, seed: int, patients: int, fine_tunings: int) -> None:
+@click.option("--draws", default=3, show_default=True, help="Number of draws at half of the labels.")
+def main(out: Path, kills: int, seed: int, patients: int, fine_tunings: int, draws: int) -> None:
     """Kill a sweep in OUT at random moments and compare the tables that it ends with."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     start = time.monotonic()
@@ -192,6 +193,7 @@ def main(out: Path, kills: int, seed: int, patients: int, fine_tunings: int) -> 
     built = ("--dataset", "chexpert", "--name", "phantom", "--short-side", 64, "--samples-per-shard", 32)
     split = ("--valid-fraction", 0.2, "--test-fraction", 0.3)
     run("cxr-ingest", "build-shards", out / "phantom" / "CheXpert-v1.0-small", out / "shards", *built, *split)
+    STUDY["targets"][0]["draws"] = draws  # type: ignore[index]
     STUDY["methods"]["finetune"]["epochs"] = fine_tunings  # type: ignore[index]
     (out / "study.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False), encoding="utf-8")
     finished(out, out / "undisturbed")

@@ -6,7 +6,7 @@ from experiments.sweep_kill_campaign import differences, main
 
 
 def test_a_sweep_killed_at_random_moments_ends_with_the_undisturbed_tables(tmp_path: Path) -> None:
-    words = [str(tmp_path / "out"), "--kills", "3", "--patients", "30", "--fine-tunings", "2"]
+    words = [str(tmp_path / "out"), "--kills", "3", "--patients", "30", "--fine-tunings", "2", "--draws", "1"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert "3 kills" in result.stdout
