@@ -138,7 +138,7 @@ def finished(folder: Path, output: Path) -> None:
     cells = 0
     while not cells or len(list(output.glob("cells/*/done.json"))) < cells:
         _expect(sweep_process(folder, output).wait(PATIENCE_S), {0}, folder)
-        cells = len(list(output.glob("cells/*")))
+        cells = len(list(output.glob("cells/*/cell.json")))
         if time.monotonic() > deadline:
             raise click.ClickException(f"{output} is not finished: see {folder / 'sweep.log'}")
 
