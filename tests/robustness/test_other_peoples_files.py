@@ -168,7 +168,14 @@ def test_every_command_that_makes_a_folder_is_in_the_table() -> None:
     others = {
         "cxr-ingest": {"verify", "info", "preview"},  # verify writes quarantine.json of this very dataset
         "cxr-train": {"export", "import", "recipes", "fetch-weights", "bench-loader", "cache"},  # a new folder only
-        "cxr-eval": {"predict", "bootstrap", "report", "thresholds", "compare-runs"},  # a file that is named
+        "cxr-eval": {
+            "predict",
+            "bootstrap",
+            "report",
+            "thresholds",
+            "calibration",
+            "compare-runs",
+        },  # a file that is named
     }
     for name, program in (("cxr-ingest", cxr_ingest), ("cxr-train", cxr_train), ("cxr-eval", cxr_eval)):
         assert set(program.commands) <= makes[name] | others[name], name

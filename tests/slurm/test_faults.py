@@ -23,21 +23,22 @@ MINUTES = 180.0
 """Seconds in which a step must end that has lost a process: srun waits 60 for the others."""
 
 
-def processes_of(job: str, rank: int) -> list[int]:
-    """Process ids of a rank of a job's step."""
+def processes_of(cluster: Cluster, job: str, rank: int) -> list[int]:
+    """Process ids of a rank of a job's step. Another cluster of this machine has jobs of the same number."""
     found: list[int] = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             environment = (folder / "environ").read_bytes().split(b"\0")
             wanted = {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
+            wanted.add(f"SLURM_CONF={cluster.environment['SLURM_CONF']}".encode())
             if wanted <= set(environment) and b"cxr-train" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
     return found
 
 
-def kill_processes(job: str, rank: int) -> None:
+def kill_processes(cluster: Cluster, job: str, rank: int) -> None:
     """Kill what a job runs as a rank, as a node without memory does: no process has the time to say anything."""
-    pids = [pid for pid in processes_of(job, rank) if not _is_of_slurm(pid)]
+    pids = [pid for pid in processes_of(cluster, job, rank) if not _is_of_slurm(pid)]
     assert pids, f"job {job} runs nothing as rank {rank}"
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -68,7 +69,7 @@ def test_a_pretraining_and_a_fine_tuning_whose_processes_are_killed_are_repaired
     first = jobs_of(submit_study(cluster, study, site, output))
     assert sorted(first) == ["pretrain", "study", "sweep"]
     wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
-    kill_processes(task_of(cluster, first["pretrain"]), 0)
+    kill_processes(cluster, task_of(cluster, first["pretrain"]), 0)
     assert cluster.wait(first["pretrain"], MINUTES, lambda states: states <= ENDED) == {"FAILED"}, logs(output)
     assert cluster.wait(first["study"], 60, lambda states: states <= ENDED) == {"CANCELLED"}
     assert cluster.states(first["sweep"]) == {"CANCELLED"}
@@ -78,8 +79,8 @@ def test_a_pretraining_and_a_fine_tuning_whose_processes_are_killed_are_repaired
     tuned = sorted(f"{output}/cells/tiny-{arm}-seed0-finetune-default-effusion-1.0-draw0" for arm in ("start", "moco"))
     wait_until(lambda: any(len(read_metrics(Path(cell))) > 2 for cell in tuned), lambda: logs(output), PATIENCE_S)
     for fields in cluster.jobs(second["sweep"]):
-        if processes_of(fields["JobId"], 0):
-            kill_processes(fields["JobId"], 0)
+        if processes_of(cluster, fields["JobId"], 0):
+            kill_processes(cluster, fields["JobId"], 0)
     assert cluster.wait(second["study"], PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
     assert "FAILED" in cluster.states(second["sweep"])
     assert "missing: cells/" in logs(output)
@@ -99,11 +100,11 @@ def test_a_node_that_loses_its_processes_ends_the_step_of_both_within_minutes(cl
     job = submit_on_two_nodes(cluster, tmp_path)
     wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
     began = time.monotonic()
-    kill_processes(job, 1)
+    kill_processes(cluster, job, 1)
     states = cluster.wait(job, MINUTES, lambda states: states <= ENDED)
     assert states <= {"FAILED", "NODE_FAIL"}, logs(output)
     assert time.monotonic() - began < MINUTES
-    assert not processes_of(job, 0)
+    assert not processes_of(cluster, job, 0)
     step = checkpoint_steps(run)[-1]
     again = submit_on_two_nodes(cluster, tmp_path)
     assert cluster.wait(again, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)

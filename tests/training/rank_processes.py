@@ -12,7 +12,7 @@ import torch
 PATIENCE_S = 300  # of a machine that does other work; a quiet one needs a few
 
 
-_MEETINGS = 12
+_MEETINGS = 16
 _ports: list[int] = []
 
 

@@ -11,13 +11,13 @@ class Architecture:
     """A network of torchvision. name: torchvision's. head: dotted path of the last linear layer.
 
     features: length of the vector that this layer takes. batch_norm: whether the network has BatchNorm. timm: timm's
-    name of it. in_timm: whether timm has it with the same names of parameters.
+    name of it, None where timm lacks it. in_timm: whether timm has it with the same names of parameters.
     """
 
     name: str
     head: str
     features: int
-    timm: str
+    timm: str | None = None
     batch_norm: bool = True
     in_timm: bool = False
 

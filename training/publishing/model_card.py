@@ -64,7 +64,7 @@ def model_card(
         _front_matter(name, licence),
         f"# {name}, pretrained on chest radiographs\n\n{_what(backbone)}\n",
         f"## Load it\n\ntorchvision, strictly:\n\n{_python(torchvision_snippet(name, weights))}\n"
-        f"timm:\n\n{_python(timm_snippet(name, weights))}\n"
+        f"{_timm(name, weights)}"
         f"Then the features of an image:\n\n{_python(preprocessing_snippet())}",
         f"## Data\n\n{_data(datasets)}",
         f"## Training\n\n{_training(backbone, config)}",
@@ -72,6 +72,11 @@ def model_card(
         f"## Limits\n\n{LIMITS}",
     ]
     return "\n".join(parts)
+
+
+def _timm(name: str, weights: str) -> str:
+    snippet = timm_snippet(name, weights)
+    return "timm has no such network.\n\n" if snippet is None else f"timm:\n\n{_python(snippet)}\n"
 
 
 def _front_matter(name: str, licence: str) -> str:

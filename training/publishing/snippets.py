@@ -15,13 +15,15 @@ def torchvision_snippet(architecture: str, file: str) -> str:
     )
 
 
-def timm_snippet(architecture: str, file: str) -> str:
-    """Load the file into timm's network.
+def timm_snippet(architecture: str, file: str) -> str | None:
+    """Load the file into timm's network; None where timm has no such network.
 
     Where timm has other names of parameters, its layers come in the same order as torchvision's: the tensors are taken
     over in that order, in timm's shapes (a layer scale of torchvision's ConvNeXt is [C, 1, 1], of timm's [C]).
     """
     entry = TABLE[architecture]
+    if entry.timm is None:
+        return None
     if entry.in_timm:
         return (
             "import safetensors.torch, timm\n\n"

@@ -33,7 +33,8 @@ def test_the_temperature_is_scikit_learns_and_recovers_the_true_one(true: float)
 def test_few_rows_scores_worse_than_none_and_separated_classes_have_no_temperature(case: str) -> None:
     generator = np.random.default_rng(0)
     truth = (np.arange(200) < (9 if case == "few" else 80)).astype(float)
-    logits = generator.normal(size=200) + truth * {"few": 1, "reversed": -1, "separated": 100}[case] - 3
+    logits = generator.normal(size=200) + truth * {"few": 1, "reversed": -1, "separated": 100}[case]
+    logits = logits if case == "reversed" else logits - 3
     logits = logits - 50 if case == "separated" else logits
     assert fit_temperature(logits, truth).temperature is None
 

@@ -193,7 +193,7 @@ def test_training_changes_the_weights_and_hands_on_those_of_the_query_encoder(fi
 def test_a_run_directory_holds_what_is_promised(finished: PretrainOptions) -> None:
     found = {path.name for path in finished.output.iterdir()}
     promised = "config.yaml metrics.jsonl tensorboard checkpoints last.json patients.parquet backbone.safetensors"
-    start = {"start.safetensors", "start_patients.parquet"}
+    start = {"start.safetensors", "start_patients.parquet", "images.parquet"}
     assert found == {*promised.split(), *start, "backbone.json", "two_views.png", ".lock"}
     assert checkpoint_steps(finished.output) == [6, 12]
     lines = read_metrics(finished.output)

@@ -1,4 +1,4 @@
-"""A study on nodes without a network: weights are fetched elsewhere, and no other command needs one."""
+"""A study on nodes without a network: weights are brought there as a file, and no other command needs one."""
 
 import os
 import shutil
@@ -12,8 +12,6 @@ import torchvision
 import yaml
 
 from tests.training.studies.small_study import changed
-from training.backbones.fetch_weights import fetch_imagenet
-from training.backbones.weight_files import imagenet_path
 
 BIN = Path(sys.executable).parent
 IN_A_NAMESPACE = ("unshare", "--map-root-user", "--net")
@@ -31,15 +29,12 @@ def offline() -> tuple[str, ...]:
     return IN_A_NAMESPACE
 
 
-def test_all_commands_of_a_study_run_without_a_network_once_the_weights_are_fetched(
+def test_all_commands_of_a_study_run_without_a_network_once_the_weights_are_there(
     offline: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "shared" / "torch"))
-    # What fetch-weights leaves there: a file of torchvision's under its name. Its digest is checked when it is fetched.
-    path = imagenet_path("resnet18")
-    path.parent.mkdir(parents=True)
-    torch.save(torchvision.models.resnet18().state_dict(), path)
-    assert fetch_imagenet("resnet18") is None
+    # Stands for a file of ImageNet weights: torchvision's own are refused by their digest, and cannot be had offline.
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "weights.pth")
 
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         command = [*offline, str(BIN / str(words[0])), *map(str, words[1:])]
@@ -49,7 +44,8 @@ def test_all_commands_of_a_study_run_without_a_network_once_the_weights_are_fetc
         done = run(*words)
         assert done.returncode == 0, f"{words}: {done.stderr}{done.stdout}"
 
-    content = changed("pretraining", "tiny", "init", value="imagenet")
+    content = changed("pretraining", "tiny", "init", value="weights.pth")
+    content["pretraining"]["tiny"] |= {"seen_patients": "none", "queue_size": 8}
     content["datasets"] = {"labelled": {"shards": "shards"}}
     content["methods"]["finetune"] |= {"epochs": 1}
     content["targets"][0] |= {"labels": ["Pleural Effusion"], "fractions": [1.0], "missing": "zeros"}
