@@ -91,6 +91,14 @@ build() { # build SOURCE [OPTION...]: called by the site's build_NAME, for the d
 [ "$dry" = yes ] || mkdir -p "$output/logs" # sbatch does not: a job whose log cannot be opened fails without a word
 built=()
 while IFS=$'\t' read -r name folder; do
+  # Asked before dataset.json is looked for: a build that ends in between is then found by the one or by the other.
+  if [ "$dry" = no ] && job=$(queued "finalize-$name") && [ -n "$job" ]; then
+    build_job=$(queued "build-$name")
+    [ -z "$build_job" ] || echo "build-$name: job $build_job is in the queue"
+    echo "finalize-$name: job $job is in the queue"
+    built+=("$job")
+    continue
+  fi
   if [ -f "$folder/dataset.json" ]; then
     echo "$name: is built"
     continue
