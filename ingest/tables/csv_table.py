@@ -15,6 +15,7 @@ import pyarrow.csv
 
 from ingest.tables.files import open_table, read_bytes
 from ingest.tables.reasons import Kind, Reason, Rejection, rejection_frame
+from shards.arrow_memory import arrow_file
 from shards.errors import DatasetError
 
 _log = logging.getLogger(__name__)
@@ -137,39 +138,28 @@ def _read_fast(path: Path, columns: Sequence[str], wanted: Sequence[str]) -> _Re
         content.decode()
     except UnicodeDecodeError:
         return None
-    malformed: _Malformed = []
-    comments: list[int] = []
-
-    def note(row: pa.csv.InvalidRow) -> str:
-        if row.text.startswith(_COMMENT.decode()):
-            comments.append(row.number)
-            return "skip"
-        malformed.append((row.number, Kind.MALFORMED, _wrong_count(row.actual_columns, row.expected_columns)))
-        return "skip"
-
     names = [name or f"\0{place}" for place, name in enumerate(columns)]
     try:
         table = pa.csv.read_csv(
-            io.BytesIO(content),
+            arrow_file(content),
             # One block: a line that does not fit into a block would stop the rest.
             read_options=pa.csv.ReadOptions(
                 use_threads=False, block_size=len(content) + 1, column_names=names, skip_rows=1
             ),
-            parse_options=pa.csv.ParseOptions(invalid_row_handler=note, ignore_empty_lines=False),
+            parse_options=pa.csv.ParseOptions(ignore_empty_lines=False),
             convert_options=pa.csv.ConvertOptions(
                 include_columns=list(wanted),
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=False,
             ),
         )
-    except (pa.ArrowException, OverflowError):
+    except (pa.ArrowException, OverflowError):  # such as a line with another number of fields
         return None
     ends = content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
     lines = ends + (not content.endswith((b"\n", b"\r")))
-    if table.num_rows + len(malformed) + len(comments) != lines - 1:  # a quote ran over the end of its line
+    if table.num_rows != lines - 1:  # a quote ran over the end of its line
         return None
-    bad_lines = {*comments, *(number for number, _, _ in malformed)}
-    return table.to_pandas(), [n for n in range(2, lines + 1) if n not in bad_lines], malformed
+    return table.to_pandas(), range(2, lines + 1), []
 
 
 def _read_carefully(

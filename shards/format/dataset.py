@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shards.arrow_memory import arrow_file
 from shards.durable import json_bytes, write_atomically
 from shards.errors import DatasetError
 from shards.format.description import (
@@ -225,7 +226,7 @@ def _read_samples(root: Path, description: Description) -> pd.DataFrame:
     if hashlib.sha256(content).hexdigest() != description.samples.sha256:
         raise DatasetError(f"{path} is not the file that {DESCRIPTION} records: copy both again")
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = pq.read_table(arrow_file(content))
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{path} is no Parquet file that can be read ({error}): copy it again") from error
     if not table.schema.equals(schema(description.labels)):
