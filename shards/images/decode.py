@@ -10,7 +10,7 @@ import simplejpeg
 from PIL import Image
 
 from shards.images.dicom_process import read_dicom_apart
-from shards.images.jpeg_markers import JpegStructure, JpegStructureError, read_structure
+from shards.images.jpeg_markers import JpegStructure, JpegStructureError, check_scans, read_structure
 from shards.images.native_stderr import quiet_libraries
 from shards.images.png_chunks import SIGNATURE, PngStructureError, read_png_structure
 from shards.images.unusable_image import Fault, UnusableImage, check_size
@@ -69,6 +69,10 @@ def jpeg_structure(content: bytes, max_pixels: int) -> JpegStructure:
 
 def _decode_jpeg(content: bytes, short_side: int | None, max_pixels: int) -> Decoded:
     found = jpeg_structure(content, max_pixels)
+    try:
+        check_scans(content)
+    except JpegStructureError as error:
+        raise UnusableImage(Fault.UNREADABLE, f"not a whole JPEG: {error}") from error
     height, width = found.height, found.width
     if found.components == 4:
         return Decoded(_decode_cmyk(content), height, width, found.orientation)

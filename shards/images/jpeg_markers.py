@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 MOST_SCANS = 300
 """Encoders make some ten; a thumbnail and chance bytes of other segments may add a few."""
 
@@ -17,6 +19,7 @@ _SCAN = -1  # no marker: what lies between SOS and the next one
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and restarts: markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame; not DHT, JPG, DAC
 _COMMON_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive, with Huffman codes: every decoder has them
+_SCAN_BEGINS = 0xDAFF  # FF DA as a little-endian number
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _ORIENTATION = 0x0112
 
@@ -52,24 +55,40 @@ def read_structure(content: bytes) -> JpegStructure:
             break
     if frame is None:
         raise JpegStructureError("it has no frame")
-    # Each scan of a progressive image passes over all of it: a file of a megabyte can take hours. In entropy-coded data
-    # a zero follows each FF, so this counts no more than there are, but for some in other segments.
-    if content.count(b"\xff\xda") > MOST_SCANS:
-        raise JpegStructureError(f"it has more than {MOST_SCANS} scans")
     process, precision, height, width, components = frame
     return JpegStructure(height, width, components, process in _COMMON_FRAMES and precision == 8, orientation)
+
+
+def check_scans(content: bytes) -> None:
+    """Refuse a JPEG of more than MOST_SCANS scans, before it is decoded. Raises JpegStructureError.
+
+    Each scan of a progressive image passes over all of it: a file of a megabyte can take hours. In entropy-coded data
+    a zero follows each FF, so this counts no more than there are, but for some in other segments. Two bytes are
+    compared at once, at even and at odd places: ten times as fast as bytes.count.
+    """
+    scans = sum(
+        np.count_nonzero(np.frombuffer(content, "<u2", (len(content) - first) // 2, first) == _SCAN_BEGINS)
+        for first in (0, 1)
+    )
+    if scans > MOST_SCANS:
+        raise JpegStructureError(f"it has more than {MOST_SCANS} scans")
 
 
 def without_metadata(content: bytes) -> bytes:
     """The same image without application segments (Exif, ICC, thumbnails), comments, and what follows its end.
 
-    For gray JPEGs, whose decoding no application segment changes. Raises JpegStructureError where no end is found.
+    For gray JPEGs, whose decoding no application segment changes. Raises JpegStructureError where no end is found, and
+    for more than MOST_SCANS scans.
     """
     view = memoryview(content)
-    kept = [
-        view[begin:end] for marker, begin, end in _segments(content) if not (0xE0 <= marker <= 0xEF or marker == _COM)
-    ]
-    return b"".join([view[:2], *kept])
+    kept, scans = [view[:2]], 0
+    for marker, begin, end in _segments(content):
+        scans += marker == _SOS
+        if not (0xE0 <= marker <= 0xEF or marker == _COM):
+            kept.append(view[begin:end])
+    if scans > MOST_SCANS:
+        raise JpegStructureError(f"it has more than {MOST_SCANS} scans")
+    return b"".join(kept)
 
 
 def exif_orientation(tiff: bytes) -> int:
