@@ -1,6 +1,6 @@
 """Recalibrate predictions by the temperatures saved with a model, fitted on the validation split of its own dataset.
 
-Nothing of what is predicted takes part in the fit, unless the valid split itself is predicted.
+No row that is predicted takes part in the fit, unless the valid split itself is predicted.
 """
 
 from collections.abc import Callable

@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.result import (
-    ArmInput,
-    ThresholdCitation,
-    arm_input_from_json,
-    input_as_json,
-    truth_origin_from_json,
-)
+from evaluation.results.inputs import arm_input_from_json, truth_origin_from_json
+from evaluation.statistics.result import ArmInput, ThresholdCitation, input_as_json
 from evaluation.statistics.thresholds import LabelThreshold, Rule, label_threshold
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles

@@ -18,8 +18,8 @@ def report(options: ReportOptions) -> None:
     loads nothing from other files or from the network. Beside it: the gains as tables/report-*.csv and .tex, and the
     first figures as figures/report-*.svg, .png and .pdf.
     """
-    from evaluation.report.beside import write_beside
-    from evaluation.report.page import write_report
+    from evaluation.report.page.beside import write_beside
+    from evaluation.report.page.render import write_report
 
     study = write_report(options.directory, options.output, with_images=options.with_images)
     beside = write_beside(study, options.output.parent)

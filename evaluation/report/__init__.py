@@ -1,1 +1,1 @@
-"""The HTML report: what was found in a folder, gains, tables, curves and figures."""
+"""The report of a study: read what a folder holds, arrange gains, draw curves and figures, spell numbers."""

@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
+from evaluation.calibration.reliability import Bin
+from evaluation.report.calibrations import CalibrationRow
 from evaluation.report.gains import IMAGENET, MOCO, RANDOM, GainRow
-from evaluation.report.records import Bin, CalibrationRow
 
 # Okabe and Ito's colours, which stay apart for all common kinds of colour blindness; marker and dash differ too.
 _STYLES = {MOCO: ("#0072B2", "o", "-"), RANDOM: ("#D55E00", "s", "--"), IMAGENET: ("#009E73", "^", "-.")}

@@ -37,7 +37,7 @@ def pretraining_of(described: JsonValue) -> Pretraining | None:
 
 
 def backbone_of(described: JsonValue) -> str:
-    """The architecture of a model or of what predicted; empty where it is not recorded."""
+    """Find the architecture of a model or of the model that predicted; empty where it is not recorded."""
     model = described.find("model") or described
     return _text(described.find("architecture")) or _text(model.find("architecture")) or ""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of
-from shards.json_value import JsonError, JsonValue
+from shards.json_value import JsonValue
 
 SPLITS = ("train", "valid", "test")
 
@@ -171,77 +171,3 @@ def _regularisation(entry: JsonValue) -> Regularisation:
 def _by_split(entry: JsonValue) -> dict[str, SplitAuroc]:
     there = {split: found for split, found in entry.fields().items() if found.value is not None}
     return {split: SplitAuroc(found.optional("auroc", JsonValue.number)) for split, found in there.items()}
-
-
-CALIBRATION_VERSION = 1
-
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Bin:
-    """n: rows. predicted, observed: fractions; ci: of the observed one."""
-
-    n: int
-    predicted: float
-    observed: float
-    ci: Interval | None
-
-
-@dataclass(frozen=True)
-class CalibrationRow:
-    """An arm and label. figures: intercept, slope and Brier score as finished strings."""
-
-    source: str
-    label: str
-    arm: str
-    positives: int
-    negatives: int
-    figures: tuple[str, str, str]
-    bins: tuple[Bin, ...]
-
-
-def calibration_rows(source: str, content: JsonValue) -> list[CalibrationRow]:
-    """Read what `cxr-eval calibration` wrote. Raises JsonError for another version, or another content."""
-    version = content.at("format_version").value
-    if version != CALIBRATION_VERSION:
-        raise JsonError(f"calibration format version {version!r}, this program reads version {CALIBRATION_VERSION}")
-    return [
-        CalibrationRow(
-            source,
-            label,
-            arm,
-            entry.at("positives").whole(),
-            entry.at("negatives").whole(),
-            (
-                _calibration_figure(entry.at("intercept")),
-                _calibration_figure(entry.at("slope")),
-                _calibration_figure(entry.at("brier")),
-            ),
-            tuple(_bin(one) for one in entry.at("reliability").items()),
-        )
-        for arm, labels in content.at("arms").fields().items()
-        for label, entry in labels.fields().items()
-    ]
-
-
-def _calibration_figure(content: JsonValue) -> str:
-    value = content.nullable("value", JsonValue.number)
-    if value is None:
-        return "undefined"
-    interval = content.optional("ci", _interval)
-    return f"{value:.3f}" + ("" if interval is None else f" ({interval[0]:.3f}, {interval[1]:.3f})")
-
-
-def _bin(content: JsonValue) -> Bin:
-    return Bin(
-        content.at("n").whole(),
-        float(content.at("predicted").number()),
-        float(content.at("observed").number()),
-        content.optional("ci", _interval),
-    )
-
-
-def _interval(content: JsonValue) -> Interval:
-    low, high = (one.number() for one in content.items())
-    return float(low), float(high)

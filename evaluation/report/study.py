@@ -12,21 +12,21 @@ from typing import TypeVar
 
 import yaml
 
+from evaluation.report.calibrations import CalibrationRow, calibration_rows
 from evaluation.report.records import (
     BackboneRecord,
-    CalibrationRow,
     DatasetRecord,
     LastCheckpoint,
     ModelRecord,
     RunConfig,
     backbone_record,
-    calibration_rows,
     dataset_record,
     last_checkpoint,
     model_record,
     run_config,
 )
-from evaluation.statistics.result import BootstrapResult, result_from_json
+from evaluation.results.reading import result_from_json
+from evaluation.statistics.result import BootstrapResult
 from shards.errors import CxrError
 from shards.input_files import load_json, load_yaml, read_regular, read_text
 from shards.json_value import JsonValue, parse_json
@@ -170,7 +170,7 @@ def _is_result(content: JsonValue) -> bool:
 
 
 def _add_result(study: Study, name: str, content: JsonValue) -> None:
-    """Read a JSON object that has the keys of a result of `cxr-eval bootstrap`, of whatever version."""
+    """Read a JSON object that has the keys of a result of `cxr-eval bootstrap`, of any version."""
     try:
         study.results.append(Result(name, result_from_json(content)))
     except (ValueError, RecursionError) as error:

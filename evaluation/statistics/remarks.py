@@ -1,4 +1,4 @@
-"""Say what a reader of a result must know: refuse options without an answer, and warn of what the data cannot carry."""
+"""Say what a reader of a result must know: refuse options without an answer, and warn where data are too few."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,22 +1,19 @@
-"""The result of `cxr-eval bootstrap` as dataclasses, and its JSON (format version 2): null and never NaN.
+"""Hold the result of `cxr-eval bootstrap` as dataclasses and write its JSON (format version 2): null and never NaN.
 
-docs/statistics.md lists the keys. What cannot be estimated is None with the counts beside it, never a number.
+evaluation/results reads it again. docs/statistics.md lists the keys. What cannot be estimated is None with the counts
+beside it, never a number.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from evaluation.tables.comparison import LeftOut
 from evaluation.tables.sidecar import Sidecar
 from evaluation.tables.truth import TruthOrigin
-from shards.json_value import JsonValue
 
 FORMAT_VERSION = 2
 
 Interval = tuple[float, float]
-
-_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -219,180 +216,3 @@ class BootstrapResult:
 def input_as_json(file: ArmInput) -> dict[str, Any]:
     """A file of predictions as JSON holds it."""
     return asdict(file) | {"sidecar": None if file.sidecar is None else file.sidecar.content.value}
-
-
-def result_from_json(content: JsonValue) -> BootstrapResult:
-    """Read what as_json wrote. Raises ValueError where it is of another version, or not such a result.
-
-    Keys of a later writer that this version does not name are passed over.
-    """
-    version = content.find("format_version")
-    found = 1 if version is None else version.value
-    if found != FORMAT_VERSION:
-        raise ValueError(f"result format version {found!r}, this program reads version {FORMAT_VERSION}")
-    return BootstrapResult(
-        metric=content.at("metric").text(),
-        replicates=content.at("replicates").whole(),
-        level=content.at("level").number(),
-        seed=content.at("seed").whole(),
-        reference=content.nullable("reference", JsonValue.text),
-        unit=content.at("unit").text(),
-        units=content.at("units").whole(),
-        over=content.at("over").texts(),
-        different=content.at("different").texts(),
-        allowed_different=content.optional("allowed_different", JsonValue.texts) or (),
-        allow_seen_patients=content.optional("allow_seen_patients", JsonValue.flag) or False,
-        allow_unknown_patients=content.optional("allow_unknown_patients", JsonValue.flag) or False,
-        selected_on=content.optional("selected_on", _selected_on) or {},
-        left_out=_left_out(content.at("left_out")),
-        warnings=content.at("warnings").texts(),
-        labels=_each(content.at("labels"), _label),
-        mean=_mean(content.at("mean")),
-        holm_family=content.optional("holm_family", JsonValue.texts),
-        inputs=_inputs(content.at("inputs")),
-        versions=_each(content.at("versions"), JsonValue.text),
-        metrics=content.optional("metrics", lambda metrics: _each(metrics, _metric)) or {},
-        subgroups=content.optional("subgroups", _subgroups) or {},
-        by=content.optional("by", lambda by: _each(by, _by)) or {},
-    )
-
-
-def _each(entry: JsonValue, read: Callable[[JsonValue], _Read]) -> dict[str, _Read]:
-    return {key: read(one) for key, one in entry.fields().items()}
-
-
-def _selected_on(entry: JsonValue) -> dict[str, dict[str, str]]:
-    return {arm: _each(selected, JsonValue.text) for arm, selected in entry.fields().items()}
-
-
-def _label(entry: JsonValue) -> LabelResult:
-    return LabelResult(
-        n=entry.at("n").whole(),
-        positives=entry.at("positives").whole(),
-        negatives=entry.at("negatives").whole(),
-        undefined_replicates=entry.at("undefined_replicates").whole(),
-        arms=_each(entry.at("arms"), _value),
-        differences=_each(entry.at("differences"), _difference),
-    )
-
-
-def _mean(entry: JsonValue) -> MeanResult:
-    return MeanResult(
-        labels=entry.at("labels").texts(),
-        undefined_replicates=entry.at("undefined_replicates").whole(),
-        arms=_each(entry.at("arms"), _value),
-        differences=_each(entry.at("differences"), _difference),
-    )
-
-
-def _metric(entry: JsonValue) -> MetricResult:
-    family = entry.optional("holm_family", JsonValue.texts)
-    return MetricResult(_each(entry.at("labels"), _label), _mean(entry.at("mean")), family)
-
-
-def _subgroups(entry: JsonValue) -> dict[str, dict[str, SubgroupResult]]:
-    return {column: _each(groups, _subgroup) for column, groups in entry.fields().items()}
-
-
-def _subgroup(entry: JsonValue) -> SubgroupResult:
-    own = _subgroup_metric(entry)
-    return SubgroupResult(
-        entry.at("n").whole(),
-        own.labels,
-        own.mean,
-        own.rest,
-        entry.optional("few", JsonValue.texts) or (),
-        entry.optional("not_judged", JsonValue.texts) or (),
-        entry.optional("gaps", lambda gaps: _each(gaps, _by_label_and_arm)) or {},
-        entry.optional("metrics", lambda metrics: _each(metrics, _subgroup_metric)) or {},
-    )
-
-
-def _subgroup_metric(entry: JsonValue) -> SubgroupMetric:
-    rest = entry.optional("rest", _rest) or RestDifferences()
-    return SubgroupMetric(_each(entry.at("labels"), _label), _mean(entry.at("mean")), rest)
-
-
-def _rest(entry: JsonValue) -> RestDifferences:
-    return RestDifferences(_by_label_and_arm(entry.at("labels")), _each(entry.at("mean"), _difference))
-
-
-def _by_label_and_arm(entry: JsonValue) -> ByLabelAndArm:
-    return _each(entry, lambda label: _each(label, _difference))
-
-
-def _by(entry: JsonValue) -> ByResult:
-    return ByResult(entry.at("blank").whole(), _each(entry.at("families"), JsonValue.texts))
-
-
-def _value(entry: JsonValue) -> Value:
-    draws = entry.optional("draws", JsonValue.items) or ()
-    return Value(
-        value=entry.nullable("value", JsonValue.number),
-        ci=entry.optional("ci", _interval),
-        method=entry.optional("method", JsonValue.text),
-        draws=tuple(None if draw.value is None else draw.number() for draw in draws),
-        conditional_ci=entry.optional("conditional_ci", _interval),
-        bootstrap_ci=entry.optional("bootstrap_ci", _interval),
-    )
-
-
-def _difference(entry: JsonValue) -> Difference:
-    return Difference(
-        value=entry.nullable("value", JsonValue.number),
-        ci=entry.optional("ci", _interval),
-        p_value=entry.optional("p_value", JsonValue.number),
-        method=entry.optional("method", JsonValue.text),
-        df=entry.optional("df", JsonValue.number),
-        bootstrap_ci=entry.optional("bootstrap_ci", _interval),
-        bootstrap_p_value=entry.optional("bootstrap_p_value", JsonValue.number),
-        holm_p_value=entry.optional("holm_p_value", JsonValue.number),
-        conditional_ci=entry.optional("conditional_ci", _interval),
-    )
-
-
-def _interval(entry: JsonValue) -> Interval:
-    bounds = entry.items()
-    if len(bounds) != 2:
-        raise entry.wrong("two numbers")
-    return bounds[0].number(), bounds[1].number()
-
-
-def _left_out(entry: JsonValue) -> LeftOut:
-    labels = entry.optional("labels", lambda labels: _each(labels, lambda names: list(names.texts())))
-    return LeftOut(labels or {}, entry.optional("rows", lambda rows: _each(rows, JsonValue.wholes)) or {})
-
-
-def _inputs(entry: JsonValue) -> Inputs:
-    arms = _each(entry.at("arms"), lambda files: tuple(arm_input_from_json(file) for file in files.items()))
-    return Inputs(truth_origin_from_json(entry.at("labels")), arms, entry.optional("thresholds", _thresholds))
-
-
-def _thresholds(entry: JsonValue) -> ThresholdCitation:
-    return ThresholdCitation(entry.at("path").text(), entry.at("sha256").text(), entry.at("rule").text())
-
-
-def truth_origin_from_json(entry: JsonValue) -> TruthOrigin:
-    """Read what TruthOrigin.as_json wrote."""
-    return TruthOrigin(
-        path=entry.at("path").text(),
-        rows=entry.at("rows").whole(),
-        sha256=entry.optional("sha256", JsonValue.text),
-        name=entry.optional("name", JsonValue.text),
-        digest=entry.optional("digest", JsonValue.text),
-        split=entry.optional("split", JsonValue.text),
-        row_filter=entry.optional("row_filter", JsonValue.text),
-        images=entry.optional("images", JsonValue.whole),
-    )
-
-
-def arm_input_from_json(entry: JsonValue) -> ArmInput:
-    """Read what input_as_json wrote."""
-    sidecar = entry.nullable("sidecar", JsonValue.fields)
-    return ArmInput(
-        path=entry.at("path").text(),
-        sha256=entry.nullable("sha256", JsonValue.text),
-        draw=entry.at("draw").whole(),
-        pretraining_seed=entry.nullable("pretraining_seed", JsonValue.whole),
-        sidecar=None if sidecar is None else Sidecar(JsonValue(entry.at("sidecar").value)),
-    )

@@ -14,13 +14,14 @@ from pathlib import Path
 from evaluation.compare_files import bootstrap
 from evaluation.metrics.metrics import METRICS
 from evaluation.report.gains import gain_tables
-from evaluation.report.page import write_report
+from evaluation.report.page.render import write_report
 from evaluation.report.study import Result
-from evaluation.report.tables import gain_view
+from evaluation.report.tables.gain_table import gain_view
+from evaluation.results.reading import result_from_json
 from evaluation.statistics.holm import holm
 from evaluation.statistics.options import BootstrapOptions
 from evaluation.statistics.remarks import missing_thresholds
-from evaluation.statistics.result import BootstrapResult, Difference, result_from_json
+from evaluation.statistics.result import BootstrapResult, Difference
 from evaluation.studies.cell_predictions import predict_cell, predictions_path
 from evaluation.studies.options import StudyOptions
 from evaluation.studies.tables import write_cells, write_gains

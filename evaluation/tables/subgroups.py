@@ -68,7 +68,7 @@ def by_from_text(text: str) -> By:
 def subgroups(by: By, values: Sequence[str], ids: Sequence[str]) -> Subgroups:
     """Put each row into its subgroup. values, ids: [rows], as text; blank where it is not known.
 
-    Raises TableError for cuts of what is no number, and for too many values without cuts.
+    Raises TableError for cuts of a column that holds something else than numbers, and for too many values without cuts.
     """
     if by.cuts:
         return _stretches(by, values, ids)

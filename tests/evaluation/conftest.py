@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.report.page import write_report
+from evaluation.report.page.render import write_report
 from tests.evaluation.study import build_study
 
 

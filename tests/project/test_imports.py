@@ -88,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "shards.images",  # files are decoded as a build decodes them
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
         *("evaluation.metrics", "evaluation.tables", "evaluation.statistics", "evaluation.calibration"),
+        "evaluation.results",
     },
     "evaluation.metrics": set(),
     "evaluation.tables": _SELECTION,
@@ -95,18 +96,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation.calibration": {
         *("shards", "shards.terminal", "evaluation.metrics", "evaluation.tables", "evaluation.statistics"),
     },
-    "evaluation.report": {"shards", "shards.terminal", "training.runs", "evaluation.statistics", "evaluation.tables"},
+    "evaluation.results": {"shards", "evaluation.tables", "evaluation.statistics"},
+    "evaluation.report": {
+        *("shards", "shards.terminal", "training.runs", "evaluation.statistics", "evaluation.tables"),
+        *("evaluation.calibration", "evaluation.results"),
+    },
+    "evaluation.report.tables": {"evaluation.statistics", "evaluation.report"},
+    "evaluation.report.page": {"shards", "evaluation.statistics", "evaluation.report", "evaluation.report.tables"},
     "evaluation.studies": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
         *("training.downstream", "training.studies", "evaluation", "evaluation.metrics", "evaluation.tables"),
-        *("evaluation.statistics", "evaluation.report"),
+        *("evaluation.statistics", "evaluation.results", "evaluation.report", "evaluation.report.tables"),
+        "evaluation.report.page",
     },
     "evaluation.cli": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),
         *("training.downstream", "evaluation", "evaluation.tables", "evaluation.statistics", "evaluation.report"),
-        *("evaluation.studies", "evaluation.calibration"),
+        *("evaluation.report.page", "evaluation.studies", "evaluation.calibration"),
     },
 }
 LARGEST_FOLDER = 13

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from evaluation.cli.bootstrap import bootstrap
+from evaluation.results.reading import result_from_json
 from evaluation.statistics.holm import holm
-from evaluation.statistics.result import result_from_json
 from shards.json_value import JsonValue
 from shards.terminal.group import Group
 from tests.evaluation.files import write_csv, write_sidecar

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from sklearn.metrics import average_precision_score, brier_score_loss
 
 from evaluation.cli.bootstrap import bootstrap
-from evaluation.statistics.result import result_from_json
+from evaluation.results.reading import result_from_json
 from shards.json_value import parse_json
 from shards.terminal.group import Group
 from tests.evaluation.files import write_csv

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evaluation.cli.report import report
-from evaluation.report.page import write_report
+from evaluation.report.page.render import write_report
 from evaluation.report.records import run_config
 from evaluation.report.study import ReportError, collect
 from evaluation.report.text import duration, p_value_text, settings

@@ -8,7 +8,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from evaluation.cli.main import main
-from evaluation.report.page import write_report
+from evaluation.report.page.render import write_report
 from tests.evaluation.files import write_csv
 from tests.evaluation.report.test_report import text_of
 

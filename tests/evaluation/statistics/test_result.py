@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from evaluation.results.reading import result_from_json
 from evaluation.statistics.result import (
     ArmInput,
     BootstrapResult,
@@ -15,7 +16,6 @@ from evaluation.statistics.result import (
     MetricResult,
     SubgroupResult,
     Value,
-    result_from_json,
 )
 from evaluation.tables.comparison import LeftOut
 from evaluation.tables.truth import TruthOrigin

@@ -8,10 +8,11 @@ import pytest
 from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
+from evaluation.results.reading import result_from_json
 from evaluation.statistics.analysis import Thresholds, bootstrap_result
 from evaluation.statistics.bootstrap import resampled_counts
 from evaluation.statistics.options import AnalysisOptions
-from evaluation.statistics.result import BootstrapResult, ThresholdCitation, result_from_json
+from evaluation.statistics.result import BootstrapResult, ThresholdCitation
 from evaluation.tables.comparison import Comparison
 from evaluation.tables.subgroups import Subgroups
 from shards.json_value import JsonValue

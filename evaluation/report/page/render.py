@@ -16,8 +16,11 @@ from evaluation.report.figures import percent, reliability_figures
 from evaluation.report.gains import gain_tables
 from evaluation.report.health import side_by_side
 from evaluation.report.study import ReportError, Study, collect
-from evaluation.report.subgroups import subgroup_rows
-from evaluation.report.tables import dataset_rows, further_rows, gain_view, model_rows, other_rows, result_rows
+from evaluation.report.tables.comparisons import further_rows, other_rows
+from evaluation.report.tables.gain_table import gain_view
+from evaluation.report.tables.models import model_rows
+from evaluation.report.tables.sources import dataset_rows, result_rows
+from evaluation.report.tables.subgroups import subgroup_rows
 from evaluation.report.text import caveats, counted
 from shards.durable import write_atomically
 
@@ -42,7 +45,7 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
     runs = {run.backbone.digest: run.name for run in study.runs if run.backbone and run.backbone.digest}
     tables, others = gain_tables(study.results, runs)
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("evaluation.report", "templates"),
+        loader=jinja2.PackageLoader("evaluation.report.page", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,1 @@
+"""The page itself, and the tables and figures beside it."""

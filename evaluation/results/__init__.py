@@ -1,0 +1,1 @@
+"""Read the result files that `cxr-eval bootstrap` writes."""
