@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evaluation.results.inputs import arm_input_from_json, truth_origin_from_json
 from evaluation.statistics.result import ArmInput, ThresholdCitation, input_as_json
 from evaluation.statistics.thresholds import LabelThreshold, Rule, label_threshold
-from evaluation.tables.agreement import DIFFERENCES
+from evaluation.tables.agreement import DIFFERENCES, recalibration
 from evaluation.tables.arm_files import ArmFiles
 from evaluation.tables.comparison import Arm, ArmTables, Comparison, compare
 from evaluation.tables.leakage import Allowed
@@ -182,6 +182,13 @@ def _refuse_judged(file: ThresholdFile, comparison: Comparison, arm: Arm) -> Non
             raise TableError(
                 f"{file.path}: the thresholds of arm {arm.name} were chosen on the {split} split, and {judged.path} is "
                 f"of that split. {advice}"
+            )
+        scales = {recalibration(one) for one in (chosen.file.sidecar, judged.sidecar) if one is not None}
+        if len(scales) > 1:
+            raise TableError(
+                f"{file.path}: the threshold of arm {arm.name}, draw {chosen.file.draw}, was chosen on probabilities "
+                f"that are recalibrated otherwise than those of {judged.path} ({' and '.join(sorted(scales))}). "
+                "Predict validation with the same --recalibrate, and choose the threshold again"
             )
         models = [_model(sidecar) for sidecar in (chosen.file.sidecar, judged.sidecar)]
         if None not in models and models[0] != models[1]:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from evaluation.calibration.reliability import Bin
+from evaluation.report.weakness import few_of_a_class
 from evaluation.results.reading import interval_of
+from evaluation.statistics.remarks import FEW_UNITS, unit_words
 from shards.json_value import JsonError, JsonValue
 
 CALIBRATION_VERSION = 1
@@ -11,7 +13,10 @@ CALIBRATION_VERSION = 1
 
 @dataclass(frozen=True)
 class CalibrationRow:
-    """An arm and label. figures: intercept, slope and Brier score as finished strings."""
+    """An arm and label. figures: intercept, slope and Brier score as finished strings. basis: level and units.
+
+    weak: why the figures are weak; blank where they are not.
+    """
 
     source: str
     label: str
@@ -20,6 +25,8 @@ class CalibrationRow:
     negatives: int
     figures: tuple[str, str, str]
     bins: tuple[Bin, ...]
+    basis: str = ""
+    weak: str = ""
 
 
 def calibration_rows(source: str, content: JsonValue) -> list[CalibrationRow]:
@@ -27,6 +34,8 @@ def calibration_rows(source: str, content: JsonValue) -> list[CalibrationRow]:
     version = content.at("format_version").value
     if version != CALIBRATION_VERSION:
         raise JsonError(f"calibration format version {version!r}, this program reads version {CALIBRATION_VERSION}")
+    units = content.at("units").whole()
+    basis = f"{100 * content.at('level').number():g} % intervals; {units:,} {unit_words(content.at('unit').text())}"
     return [
         CalibrationRow(
             source,
@@ -40,10 +49,18 @@ def calibration_rows(source: str, content: JsonValue) -> list[CalibrationRow]:
                 _figure(entry.at("brier")),
             ),
             tuple(_bin(one) for one in entry.at("reliability").items()),
+            basis,
+            _weakness(units, content.at("unit").text(), entry),
         )
         for arm, labels in content.at("arms").fields().items()
         for label, entry in labels.fields().items()
     ]
+
+
+def _weakness(units: int, unit: str, entry: JsonValue) -> str:
+    few = f"only {units} {unit_words(unit)}" if units < FEW_UNITS else ""
+    smaller = min(entry.at("positives").whole(), entry.at("negatives").whole())
+    return "; ".join(filter(None, (few, few_of_a_class(smaller))))
 
 
 def _figure(content: JsonValue) -> str:

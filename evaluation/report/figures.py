@@ -19,6 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from evaluation.calibration.reliability import Bin
 from evaluation.report.calibrations import CalibrationRow
 from evaluation.report.gains import IMAGENET, MOCO, RANDOM, GainRow
+from evaluation.report.text import percent as percent
 
 # Okabe and Ito's colours, which stay apart for all common kinds of colour blindness; marker and dash differ too.
 _STYLES = {MOCO: ("#0072B2", "o", "-"), RANDOM: ("#D55E00", "s", "--"), IMAGENET: ("#009E73", "^", "-.")}
@@ -60,11 +61,6 @@ RC: Any = {
     "grid.color": _FAINT,
     "grid.linewidth": 0.6,
 }
-
-
-def percent(share: float) -> str:
-    """A share as a percentage without needless digits: 0.001 -> `0.1 %`."""
-    return f"{100 * share:.4g} %"
 
 
 def auroc_limits(rows: Sequence[GainRow]) -> tuple[float, float] | None:

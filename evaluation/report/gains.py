@@ -1,11 +1,13 @@
 """Arrange results as the report's headline: AUROC by dataset, label, method and label fraction, and the gains."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of, run_names
 from evaluation.report.study import Result
-from evaluation.statistics.remarks import FEW_UNITS, unit_words
+from evaluation.report.weakness import labels_of, weakness
 from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
 from evaluation.tables.sidecar import Sidecar
 from shards.json_value import JsonValue
@@ -15,8 +17,7 @@ ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
 """Arms with a column of their own even where nobody ran them: 'not run' is said, not left out."""
 MEAN = "mean"
 AUROC = "auroc"
-FEW_OF_A_CLASS = 10
-"""Rows of a class below which no difference is shown as clear."""
+_Key = TypeVar("_Key")
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
 
 
@@ -39,8 +40,9 @@ class GainRow:
     """One label, method, label fraction, backbone and pretraining. arms: estimate by arm. differences: by (arm, arm).
 
     backbone: the architecture. runs: the pretraining runs of its arms, none where no arm has one; run: their names.
-    draws: how many models each arm averages over. sources: the results that it comes from. weak: why no difference of
-    the row is shown as clear, whatever its interval; blank where there is no reason.
+    draws: how many models each arm averages over. sources: the results that it comes from, the first one's figures are
+    shown. weak: why no difference of the row is shown as clear, whatever its interval; blank where there is no reason.
+    classes: positives and negatives of each label of the row. repeated: whether another row is of the same cell.
     """
 
     label: str
@@ -56,6 +58,13 @@ class GainRow:
     runs: frozenset[Pretraining] = frozenset()
     run: str = ""
     weak: str = ""
+    classes: tuple[tuple[int, int], ...] = ()
+    repeated: bool = False
+
+    @property
+    def cell(self) -> tuple[object, ...]:
+        """What the row is of, whatever its figures."""
+        return self.label, self.method, self.fraction, self.backbone, self.runs, self.n, self.positives
 
     @property
     def trained(self) -> str:
@@ -107,7 +116,8 @@ def gain_tables(
     A result fits where it is of the AUROC, its sidecars say what each arm is, and arms are alike. known_runs: digest of
     a run's backbone -> the name of the run.
 
-    A backbone and a pretraining run has rows of its own, and so have two results that disagree on an arm.
+    A backbone and a pretraining run has rows of its own, and so have two results that disagree on an arm. Results that
+    have the same figures for a cell share its row, which names them.
     """
     several_inits = len({init for result in results for init in _moco_inits(result)}) > 1
     tables: dict[Setting, GainTable] = {}
@@ -123,6 +133,9 @@ def gain_tables(
     for table in tables.values():
         for row in table.rows:
             row.run = run_names(row.runs, known_runs or {})
+        cells = Counter(row.cell for row in table.rows)
+        for row in table.rows:
+            row.repeated = cells[row.cell] > 1
         order = {label: place for place, label in enumerate(dict.fromkeys(row.label for row in table.rows))}
         order[MEAN] = -1
         table.rows.sort(
@@ -153,29 +166,32 @@ def _add(table: GainTable, result: Result, label: str, entry: LabelResult | Mean
     for row in table.rows:
         same = (row.label, row.method, row.fraction, row.backbone) == wanted
         same = same and (row.runs == runs or not row.runs or not runs)
-        agrees = all(row.arms.get(name, estimate) == estimate for name, estimate in estimates.items())
-        if same and agrees and (row.n, row.positives) == counts and not differences.keys() & row.differences.keys():
+        agrees = _agree(row.arms, estimates) and _agree(row.differences, differences)
+        if same and agrees and (row.n, row.positives) == counts:
             break
     else:
         row = GainRow(label, arms[0].method, arms[0].fraction, *counts)
         row.backbone = arms[0].backbone
         table.rows.append(row)
     row.runs |= runs
-    row.arms.update(estimates)
-    row.draws.update({arm.name: arm.draws for arm in arms})
+    row.arms = estimates | row.arms
+    row.draws = {arm.name: arm.draws for arm in arms} | row.draws
     row.sources.append(result.name)
     row.weak = row.weak or weakness(result.content, entry)
-    row.differences.update(differences)
+    row.classes = row.classes or tuple(
+        (one.positives, one.negatives) for one in labels_of(result.content.labels, entry)
+    )
+    row.differences = differences | row.differences
 
 
-def weakness(content: BootstrapResult, entry: LabelResult | MeanResult) -> str:
-    """Why intervals of an entry are rough, in words; blank where they are not. Of a mean, its weakest label counts."""
-    if content.units < FEW_UNITS:
-        return f"only {content.units} {unit_words(content.unit)}"
-    entries = [entry] if isinstance(entry, LabelResult) else [content.labels[label] for label in entry.labels]
-    if any(min(one.positives, one.negatives) < FEW_OF_A_CLASS for one in entries):
-        return f"fewer than {FEW_OF_A_CLASS} of a class"
-    return ""
+def _agree(shown: Mapping[_Key, Value | Difference], others: Mapping[_Key, Value | Difference]) -> bool:
+    """Whether what both have is shown alike: value, interval and p-values."""
+    return all(_figures(shown[key]) == _figures(others[key]) for key in shown.keys() & others.keys())
+
+
+def _figures(estimate: Value | Difference) -> tuple[object, ...]:
+    p_values = (estimate.p_value, estimate.holm_p_value) if isinstance(estimate, Difference) else ()
+    return estimate.value, estimate.ci, *p_values
 
 
 def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:

@@ -1,6 +1,6 @@
 """Collect what a report shows of a folder: pretraining runs, models, bootstrap results and datasets.
 
-Only JSON, YAML and metrics are read: no weights, no shards, no images, and torch is not loaded.
+Only JSON, YAML and metrics are read here: no weights, no shards, no images, and torch is not loaded.
 """
 
 import hashlib
@@ -24,13 +24,25 @@ from evaluation.report.records import (
     last_checkpoint,
     model_record,
     run_config,
+    seconds_of_cell,
 )
 from evaluation.results.reading import result_from_json
 from evaluation.statistics.result import BootstrapResult
 from shards.errors import CxrError
 from shards.input_files import load_json, load_yaml, read_regular, read_text
 from shards.json_value import JsonValue, parse_json
-from training.runs.files import BACKBONE, CHECKPOINTS, CONFIG, LAST, METRICS, MODEL, PATIENTS, TENSORBOARD, TWO_VIEWS
+from training.runs.files import (
+    BACKBONE,
+    CHECKPOINTS,
+    CONFIG,
+    DONE,
+    LAST,
+    METRICS,
+    MODEL,
+    PATIENTS,
+    TENSORBOARD,
+    TWO_VIEWS,
+)
 
 DATASET = "dataset.json"
 _NOT_ENTERED = frozenset({CHECKPOINTS, TENSORBOARD, "__pycache__"})
@@ -67,28 +79,31 @@ class Run:
 
 @dataclass(frozen=True)
 class Model:
-    """A probed or fine-tuned model. record: model.json, None where it is unfinished."""
+    """A probed or fine-tuned model. record: model.json, None where it is unfinished. seconds: what a cell took."""
 
     name: str
     record: ModelRecord | None
     metrics: tuple[Mapping[str, float], ...]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """A bootstrap result. name: its path in the study."""
+    """A bootstrap result. name: its path in the study. digest: SHA-256 of the file; blank where it was not read."""
 
     name: str
     content: BootstrapResult
+    digest: str = ""
 
 
 @dataclass(frozen=True)
 class ShardsFolder:
-    """A dataset of shards. record: dataset.json; digest: its SHA-256."""
+    """A dataset of shards. record: dataset.json; digest: its SHA-256. path: its folder."""
 
     name: str
     record: DatasetRecord
     digest: str
+    path: Path
 
 
 @dataclass
@@ -138,14 +153,15 @@ def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
         dataset = _read(study, folder / DATASET, dataset_record)
         if dataset is not None:
             digest = hashlib.sha256((folder / DATASET).read_bytes()).hexdigest()
-            study.datasets.append(ShardsFolder(name, dataset, digest))
+            study.datasets.append(ShardsFolder(name, dataset, digest, folder))
         return
     if MODEL not in files and CONFIG in files and files & {METRICS, LAST, BACKBONE, PATIENTS}:
         study.runs.append(_run(study, folder, name, files))
     elif MODEL in files or METRICS in files:
         model = _read(study, folder / MODEL, model_record) if MODEL in files else None
-        study.models.append(Model(name, model, _read_metrics(study, folder)))
-    for file in sorted(files - {MODEL, LAST, BACKBONE}):
+        seconds = _read(study, folder / DONE, seconds_of_cell) if DONE in files else None
+        study.models.append(Model(name, model, _read_metrics(study, folder), seconds))
+    for file in sorted(files - {MODEL, LAST, BACKBONE, DONE}):
         if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
             content = _read(study, folder / file, lambda whole: whole)
             if content is not None and _is_calibration(content):
@@ -172,7 +188,8 @@ def _is_result(content: JsonValue) -> bool:
 def _add_result(study: Study, name: str, content: JsonValue) -> None:
     """Read a JSON object that has the keys of a result of `cxr-eval bootstrap`, of any version."""
     try:
-        study.results.append(Result(name, result_from_json(content)))
+        digest = hashlib.sha256((study.root / name).read_bytes()).hexdigest()
+        study.results.append(Result(name, result_from_json(content), digest))
     except (ValueError, RecursionError) as error:
         study.unknown.append(f"{name} ({error})")
 

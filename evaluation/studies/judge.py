@@ -171,16 +171,21 @@ def _identity(path: Path) -> tuple[str, str]:
 
 
 def _correct(judged: Judged) -> None:
-    """Holm's correction over all comparisons of a family, written into each result."""
+    """Holm's correction over all comparisons of a family, written into each result with the names of these.
+
+    The names are left out of a result whose differences are in more than one family.
+    """
     family_of = judged.folder.study.evaluation.family
     if not family_of:
         return
     families: dict[tuple[str, ...], list[tuple[int, str, str]]] = {}
+    of_result: dict[int, set[tuple[str, ...]]] = {}
     for number, (comparison, metric, result) in enumerate(judged.results):
         for label, arm, difference in _differences(result):
             if difference.p_value is not None:
                 key = (metric, *(_of_family(comparison, arm, name) for name in family_of))
                 families.setdefault(key, []).append((number, label, arm))
+                of_result.setdefault(number, set()).add(key)
     corrected: dict[tuple[int, str, str], float] = {}
     for members in families.values():
         p_values = [judged.results[number][2].labels[label].differences[arm].p_value for number, label, arm in members]
@@ -196,12 +201,20 @@ def _correct(judged: Judged) -> None:
             )
             for label, entry in result.labels.items()
         }
-        changed = dataclasses.replace(result, labels=labels)
+        own = of_result.get(number, set())
+        members = families[next(iter(own))] if len(own) == 1 else []
+        family = tuple(f"{_name(judged, other)}: {arm}: {label}" for other, label, arm in members)
+        changed = dataclasses.replace(result, labels=labels, holm_family=family or None)
         if changed != result:
-            position = judged.folder.study.evaluation.metrics.index(metric)
-            name = comparison.name if position == 0 else f"{comparison.name}-{metric}"
-            write_json_atomically(judged.folder.output / RESULTS / f"{name}.json", changed.as_json())
+            write_json_atomically(judged.folder.output / RESULTS / f"{_name(judged, number)}.json", changed.as_json())
         judged.results[number] = (comparison, metric, changed)
+
+
+def _name(judged: Judged, number: int) -> str:
+    """The name of a result's file without its ending: that of the comparison, with every metric but the first one."""
+    comparison, metric, _ = judged.results[number]
+    first = judged.folder.study.evaluation.metrics[0]
+    return comparison.name if metric == first else f"{comparison.name}-{metric}"
 
 
 def _draw(judged: Judged) -> None:
@@ -209,7 +222,7 @@ def _draw(judged: Judged) -> None:
     name = judged.folder.output.name
     results = [Result(f"{RESULTS}/{one.name}", content) for one, _, content in judged.results]
     for number, table in enumerate(gain_tables(results)[0]):
-        view = gain_view(table, f"{name}{number}")
+        view = gain_view(table, f"{name}{number}", results)
         for panel in (*view.first_figures, *view.figures):
             stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{table.setting.dataset}-{panel.title}").strip("-").lower()
             path = judged.folder.output / FIGURES / f"{stem}.svg"

@@ -27,10 +27,11 @@ _KEYS: dict[str, tuple[str, ...]] = {
 _ABSENT = {"fraction_of": "patients"}
 """What a sidecar meant that has no such key."""
 
-ROW_FILTER, DRAWS, DATASET, INITIAL = "row_filter", "draws", "dataset", "initial"
-DIFFERENCES = (*_KEYS, DRAWS, DATASET, INITIAL)
+ROW_FILTER, DRAWS, DATASET, INITIAL, RECALIBRATION = "row_filter", "draws", "dataset", "initial", "recalibration"
+DIFFERENCES = (*_KEYS, RECALIBRATION, DRAWS, DATASET, INITIAL)
 """What --allow-different may name. row_filter: of the images that are judged, and of those that the model was trained
-on. initial: the weights that pretraining began from; it is named, never refused."""
+on. recalibration: whether, how and on which split probabilities were recalibrated; temperatures differ between models.
+initial: the weights that pretraining began from; it is named, never refused."""
 
 ALL_ROWS = "all rows"
 """What a sidecar without row_filter means."""
@@ -101,10 +102,21 @@ def _parts(name: str, table: Table) -> Iterator[str | None]:
         yield _began_from(table)
     elif name == ROW_FILTER:
         yield from _row_filters(table)
+    elif name == RECALIBRATION:
+        yield None if table.sidecar is None else recalibration(table.sidecar)
     else:
         for key in _KEYS.get(name, ()):
             value = _said(table.sidecar, key)
             yield _ABSENT.get(key) if value is None and table.sidecar is not None else value
+
+
+def recalibration(sidecar: Sidecar) -> str:
+    """How probabilities were recalibrated, and on which split it was fitted; `none` where the sidecar names nothing."""
+    found = sidecar.content.find("recalibrated")
+    if found is None:
+        return "none"
+    parts = (found.find(key) for key in ("method", "split"))
+    return " on ".join("unknown" if part is None else str(part.value) for part in parts)
 
 
 def _row_filters(table: Table) -> Iterator[str | None]:

@@ -102,7 +102,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("evaluation.calibration", "evaluation.results"),
     },
     "evaluation.report.tables": {"evaluation.statistics", "evaluation.report"},
-    "evaluation.report.page": {"shards", "evaluation.statistics", "evaluation.report", "evaluation.report.tables"},
+    "evaluation.report.participants": {*_SELECTION, "shards.selection", "evaluation.statistics", "evaluation.report"},
+    "evaluation.report.prose": {"evaluation.statistics", "evaluation.report"},
+    "evaluation.report.page": {
+        *("shards", "evaluation.statistics", "evaluation.report", "evaluation.report.tables"),
+        *("evaluation.report.participants", "evaluation.report.prose"),
+    },
     "evaluation.studies": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),

@@ -8,6 +8,7 @@ __all__ = [
     "CELL",
     "CHECKPOINTS",
     "CONFIG",
+    "DONE",
     "LAST",
     "METRICS",
     "MODEL",
@@ -28,5 +29,5 @@ BACKBONE_WEIGHTS, BACKBONE = "backbone.safetensors", "backbone.json"
 MODEL_WEIGHTS, MODEL = "model.safetensors", "model.json"
 MODEL_MARKER = ".cxr-model"
 """Written first into a folder that a model is made in, removed when model.json is there."""
-CELL = "cell.json"
-"""Of a study's cell, written before its model is made."""
+CELL, DONE = "cell.json", "done.json"
+"""Of a study's cell, written before its model is made and after: done.json says how long it took."""

@@ -10,9 +10,9 @@ from shards.format.schema import SPLITS
 from training.downstream.options import AUTO, FinetuneOptions
 from training.downstream.training_length import MOST_VALIDATIONS, training_length
 from training.pretraining.options import PretrainOptions
-from training.runs.files import METRICS
+from training.runs.files import DONE, METRICS
 from training.studies.cells import Cell, RunPlan, Selection, StudyFolder
-from training.studies.records import DONE, FINISHED, cell_record, cell_state
+from training.studies.records import FINISHED, cell_record, cell_state
 from training.studies.study_file import KINDS
 
 PRETRAIN, FINETUNE, EMBED = KINDS

@@ -19,7 +19,7 @@ from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.options import free_keys
 from training.options import LATER_AUGMENTATION, Config, PlainValue, with_row_filter
 from training.pretraining.options import EARLIER_VALUES, PretrainOptions
-from training.runs.files import CELL
+from training.runs.files import CELL, DONE
 from training.studies.cells import Cell, RunPlan
 from training.studies.option_values import METHODS, OF_THE_CELL, OF_THE_MACHINE, OF_THE_RUN, Settings
 from training.studies.study_file import STUDY_VERSION, Study, Target
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 STUDY_FILE = "study.yaml"
-DONE, FAILED = "done.json", "failed.json"
+FAILED = "failed.json"
 
 MISSING, FINISHED, CHANGED, BROKEN = "missing", "done", "changed", "failed"
 """States of a cell. changed: made with other options than the study file has now."""

@@ -1,4 +1,4 @@
-"""Write one self-contained HTML page of a study folder: results first, then training, then what ran.
+"""Write one self-contained HTML page of a study folder: main result, participants, gains, methods, training, versions.
 
 The page loads nothing from other files or from the network, and holds no image of a patient unless asked to.
 """
@@ -15,13 +15,20 @@ from evaluation.report.curves import run_view, tuning_figures
 from evaluation.report.figures import percent, reliability_figures
 from evaluation.report.gains import gain_tables
 from evaluation.report.health import side_by_side
+from evaluation.report.participants.datasets_at_hand import datasets_at_hand
+from evaluation.report.participants.section import participants, variants
+from evaluation.report.prose.caveats import caveats
+from evaluation.report.prose.cost import cost
+from evaluation.report.prose.headline import headline
+from evaluation.report.prose.methods import methods
+from evaluation.report.prose.warnings import warnings
 from evaluation.report.study import ReportError, Study, collect
-from evaluation.report.tables.comparisons import further_rows, other_rows
+from evaluation.report.tables.comparisons import further_view, others_view
 from evaluation.report.tables.gain_table import gain_view
 from evaluation.report.tables.models import model_rows
-from evaluation.report.tables.sources import dataset_rows, result_rows
-from evaluation.report.tables.subgroups import subgroup_rows
-from evaluation.report.text import caveats, counted
+from evaluation.report.tables.sources import dataset_rows, digest_rows, result_rows
+from evaluation.report.tables.subgroups import subgroups_view
+from evaluation.report.text import counted
 from shards.durable import write_atomically
 
 
@@ -44,6 +51,7 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
     """The page as HTML. with_images: embed the two-view sheets of the runs. missing: what a study plans and lacks."""
     runs = {run.backbone.digest: run.name for run in study.runs if run.backbone and run.backbone.digest}
     tables, others = gain_tables(study.results, runs)
+    at_hand = datasets_at_hand(study)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evaluation.report.page", "templates"),
         autoescape=True,
@@ -57,19 +65,25 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         made=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
         versions=_versions(),
         counts=_counts(study),
-        caveats=caveats(study, tables, missing),
-        tables=[gain_view(table, f"g{number}") for number, table in enumerate(tables)],
-        further=[row for result in study.results for row in further_rows(result)],
-        subgroups=[row for result in study.results for row in subgroup_rows(result)],
+        headline=headline(tables, others, study.results),
+        caveats=caveats(study, tables),
+        warnings=warnings(study, missing, at_hand.damaged),
+        participants=participants(study, at_hand),
+        methods=methods(study, variants(study, at_hand)),
+        cost=cost(study),
+        tables=[gain_view(table, f"g{number}", study.results) for number, table in enumerate(tables)],
+        further=further_view(study.results),
+        subgroups=subgroups_view(study.results),
         calibrations=study.calibrations,
         reliability=list(reliability_figures(study.calibrations, "c")),
-        others=[row for result in others for row in other_rows(result)],
+        others=others_view(others),
         runs=[run_view(run, f"p{number}", with_images=with_images) for number, run in enumerate(study.runs)],
         side_by_side=side_by_side(study.runs),
         tuning=tuning_figures(study.models),
         models=model_rows(study.models, runs),
         datasets=dataset_rows(study),
         results=result_rows(study.results),
+        digests=digest_rows(study),
     )
 
 

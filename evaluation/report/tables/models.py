@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluation.report.figures import percent
 from evaluation.report.gains import arm_name
 from evaluation.report.pretrainings import run_names
 from evaluation.report.records import ModelRecord
 from evaluation.report.study import Model
 from evaluation.report.tables.spelling import METHOD_NAMES
-from evaluation.report.text import listed, split_name
+from evaluation.report.text import listed, percent, span, split_name
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def model_rows(models: Sequence[Model], known_runs: Mapping[str, str] | None = N
             arm=arm,
             trained=trained,
             models=len(members),
-            samples=_range([member.train_samples for member in members]),
+            samples=span([member.train_samples for member in members]),
             labels=listed(label for member in members for label in member.labels),
             selected=_selected(members),
             valid=_split_auroc(members, "valid"),
@@ -80,7 +79,7 @@ def _selected(members: Sequence[ModelRecord]) -> str:
             }
         )
     )
-    return f"epoch {_range(epochs)}" + (f", on {on} patients" if on else "")
+    return f"epoch {span(epochs)}" + (f", on {on} patients" if on else "")
 
 
 def _split_auroc(members: Sequence[ModelRecord], split: str) -> str:
@@ -90,8 +89,3 @@ def _split_auroc(members: Sequence[ModelRecord], split: str) -> str:
     if values:
         return f"{sum(values) / len(values):.3f}"
     return "undefined" if any(found) else f"no {split_name(split)} split"
-
-
-def _range(values: Sequence[int]) -> str:
-    low, high = min(values), max(values)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

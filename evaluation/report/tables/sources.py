@@ -7,6 +7,7 @@ from evaluation.report.records import Citation
 from evaluation.report.study import Result, Study
 from evaluation.report.tables.spelling import METRIC_NAMES
 from evaluation.report.text import listed
+from evaluation.statistics.result import ThresholdCitation
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class DatasetRow:
 
 @dataclass(frozen=True)
 class ResultRow:
-    """How a bootstrap result was made."""
+    """How a bootstrap result was made. digest: SHA-256 of its file."""
 
     name: str
     metric: str
@@ -33,6 +34,18 @@ class ResultRow:
     over: str
     seed: int
     labels: int
+    digest: str
+    versions: str
+    thresholds: str
+
+
+@dataclass(frozen=True)
+class DigestRow:
+    """A file of weights, by what it is. digest: hex; blank where an earlier release did not record it."""
+
+    kind: str
+    name: str
+    digest: str
 
 
 def dataset_rows(study: Study) -> list[DatasetRow]:
@@ -69,6 +82,21 @@ def result_rows(results: Sequence[Result]) -> list[ResultRow]:
             over=listed(result.content.over),
             seed=result.content.seed,
             labels=len(result.content.labels),
+            digest=result.digest,
+            versions=", ".join(f"{name} {version}" for name, version in result.content.versions.items()),
+            thresholds=_thresholds(result.content.inputs.thresholds),
         )
         for result in results
     ]
+
+
+def _thresholds(cited: ThresholdCitation | None) -> str:
+    """Rule and file of the thresholds, without the folders of the machine; blank where no metric needed any."""
+    return "" if cited is None else f"{cited.rule}, {cited.path.rsplit('/', 1)[-1]} ({cited.sha256[:12]})"
+
+
+def digest_rows(study: Study) -> list[DigestRow]:
+    """The weights of the pretraining runs and models with their digests."""
+    rows = [DigestRow("pretrained weights", run.name, run.backbone.digest or "") for run in study.runs if run.backbone]
+    rows += [DigestRow("model", model.name, model.record.digest or "") for model in study.models if model.record]
+    return rows

@@ -1,20 +1,27 @@
 """Spell the subgroups of results: a row a subgroup, label and arm, with the difference from the rest and the gaps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evaluation.report.study import Result
+from evaluation.report.tables.basis import basis, tests
+from evaluation.report.tables.spelling import METRIC_NAMES
 from evaluation.report.text import estimate_text, excludes_zero, p_value_text
-from evaluation.statistics.result import Difference, SubgroupResult
+from evaluation.report.weakness import weakness
+from evaluation.statistics.result import BootstrapResult, Difference, SubgroupMetric, SubgroupResult
 
 FEW, NOT_JUDGED = "few of a class", "not judged: too few of a class"
 
 
 @dataclass(frozen=True)
 class SubgroupRow:
-    """Finished strings. clear: whether the difference is bold; one of few of a class never is. mark: FEW, or blank."""
+    """Finished strings. clear: whether the difference is bold; one of few of a class never is.
+
+    mark: FEW and why the figures are weak, or blank.
+    """
 
     source: str
+    metric: str
     column: str
     group: str
     label: str
@@ -30,20 +37,58 @@ class SubgroupRow:
     mark: str
 
 
+@dataclass(frozen=True)
+class SubgroupsView:
+    """A table of subgroups. basis: level, metrics, units, replicates and files. tests: of its p-values."""
+
+    rows: list[SubgroupRow]
+    basis: str
+    tests: str
+
+
 def subgroup_rows(result: Result) -> Iterator[SubgroupRow]:
-    """All subgroups of a result by its own metric."""
-    for column, groups in result.content.subgroups.items():
+    """All subgroups of a result by all of its metrics."""
+    content = result.content
+    for column, groups in content.subgroups.items():
         for name, group in groups.items():
-            yield from _rows(result.name, column, name, group)
+            place = (column, name)
+            yield from _rows(result, content.metric, place, group, SubgroupMetric(group.labels, group.mean, group.rest))
+            for metric, found in group.metrics.items():
+                yield from _rows(result, metric, place, group, found)
 
 
-def _rows(source: str, column: str, name: str, group: SubgroupResult) -> Iterator[SubgroupRow]:
-    for label, entry in group.labels.items():
-        mark = NOT_JUDGED if label in group.not_judged else FEW if label in group.few else ""
+def subgroups_view(results: Sequence[Result]) -> SubgroupsView | None:
+    """The subgroups of all results; None where there are none."""
+    own = [result for result in results if result.content.subgroups]
+    rows = [row for result in own for row in subgroup_rows(result)]
+    if not rows:
+        return None
+    found = [one for result in own for one in _from_rest(result.content)]
+    metrics = dict.fromkeys(metric for one in own for metric in (one.content.metric, *one.content.metrics))
+    families = [by.families.get(metric) for one in own for by in one.content.by.values() for metric in metrics]
+    return SubgroupsView(rows, basis(own, metrics), tests(found, families))
+
+
+def _from_rest(content: BootstrapResult) -> Iterator[Difference]:
+    for groups in content.subgroups.values():
+        for group in groups.values():
+            for rest in (group.rest, *(one.rest for one in group.metrics.values())):
+                for by_arm in rest.labels.values():
+                    yield from by_arm.values()
+
+
+def _rows(
+    result: Result, metric: str, place: tuple[str, str], group: SubgroupResult, found: SubgroupMetric
+) -> Iterator[SubgroupRow]:
+    column, name = place
+    for label, entry in found.labels.items():
+        few = NOT_JUDGED if label in group.not_judged else FEW if label in group.few else ""
+        mark = "; ".join(filter(None, (few, weakness(result.content, entry) if few != NOT_JUDGED else "")))
         for arm, value in entry.arms.items():
-            rest = group.rest.labels.get(label, {}).get(arm, Difference(None))
+            rest = found.rest.labels.get(label, {}).get(arm, Difference(None))
             yield SubgroupRow(
-                source=source,
+                source=result.name,
+                metric=METRIC_NAMES.get(metric, metric),
                 column=column,
                 group=name,
                 label=label,
@@ -55,7 +100,7 @@ def _rows(source: str, column: str, name: str, group: SubgroupResult) -> Iterato
                 clear=excludes_zero(rest) and not mark,
                 p=p_value_text(rest.p_value),
                 holm=p_value_text(rest.holm_p_value),
-                gaps=_gaps(group, label, arm),
+                gaps=_gaps(group, label, arm) if metric == result.content.metric else "",
                 mark=mark,
             )
 

@@ -164,6 +164,10 @@ def test_thresholds_of_another_model_draw_arm_or_label_are_refused_and_the_advic
     whole = content(file)
     changes: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         (lambda c: c["arms"]["model"][1]["sidecar"]["model"].update(digest="9" * 64), "is that of another model"),
+        (
+            lambda c: c["arms"]["model"][1]["sidecar"].update(recalibrated={"method": "temperature", "split": "valid"}),
+            "recalibrated otherwise than those of",
+        ),
         (lambda c: c["arms"]["model"].pop(), "has no threshold for draw 1"),
         (lambda c: c["arms"].update(moco=c["arms"].pop("model")), "has no thresholds for the arm 'model'; it has moco"),
         (lambda c: c["arms"]["model"][0]["thresholds"].pop("Mass"), "has no threshold for Mass of arm model"),

@@ -37,6 +37,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     "aggregate": [{"aggregate": "study"}],
     "row_filter": [{"row_filter": "sex == 'female'"}],
     "method": [{"method": "finetune"}],
+    "recalibration": [{"recalibrated": {"method": "temperature", "split": "valid", "temperatures": {"Edema": 1.5}}}],
     "draws": [{"draw": 1}],
     "dataset": [{"dataset": {"digest": "b" * 64}}, {"model": {**MODEL, "dataset": {"digest": "c" * 64}}}],
 }
@@ -86,6 +87,17 @@ def test_one_allowed_difference_allows_no_other() -> None:
     with pytest.raises(TableError, match=r"--allow-different method,") as refusal:
         agreement(arms, TRUTH, ["image_size"])
     assert "image_size" not in str(refusal.value)
+
+
+def test_arms_of_which_one_is_recalibrated_are_told_apart_whatever_their_temperatures() -> None:
+    warm, cold = (
+        changed(recalibrated={"method": "temperature", "split": "valid", "temperatures": {"Edema": temperature}})
+        for temperature in (1.5, 0.8)
+    )
+    assert agreement([arm("moco", warm), arm("start", cold)], TRUTH).different == ()
+    said = r"recalibration \(moco has temperature on valid; start has none\)"
+    with pytest.raises(TableError, match=said):
+        agreement([arm("moco", warm), arm("start", changed(**START))], TRUTH)
 
 
 def test_other_initial_weights_are_named_and_not_refused() -> None:
