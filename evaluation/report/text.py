@@ -83,6 +83,12 @@ def span(values: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def few_of(names: Iterable[str]) -> str:
+    """Up to three names; of more the first one, and how many others there are."""
+    distinct = list(dict.fromkeys(names))
+    return listed(distinct) if len(distinct) <= 3 else f"{distinct[0]} and {len(distinct) - 1} more"
+
+
 def listed(values: Iterable[object]) -> str:
     """`a`, `a and b`, `a, b and c`, each once, in order."""
     words = list(dict.fromkeys(str(value) for value in values))

@@ -28,7 +28,7 @@ from evaluation.report.tables.gain_table import gain_view
 from evaluation.report.tables.models import model_rows
 from evaluation.report.tables.sources import dataset_rows, digest_rows, result_rows
 from evaluation.report.tables.subgroups import subgroups_view
-from evaluation.report.text import counted
+from evaluation.report.text import counted, few_of
 from shards.durable import write_atomically
 
 
@@ -59,7 +59,7 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "few_of": few_of}
     return environment.get_template("report.html").render(
         title=study.root.resolve().name,
         made=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),

@@ -45,12 +45,14 @@ def flow(dataset: Dataset, filters: Iterable[str]) -> list[Step]:
     if rejected is not None:
         steps.append(Step("in the source", len(samples) + sum(rejected.values()), {}, False))
         steps += [Step(f"rejected: {kind}", count, {}, True) for kind, count in rejected.items()]
+        steps += [] if rejected else [Step("rejected", 0, {}, True)]
     steps.append(_step("in the dataset", samples, removed=False))
     gone = samples[excluded]
     for reason, rows in gone.groupby(gone["excluded"].map(_kind_of_exclusion), sort=True):
         steps.append(_step(f"excluded: {reason}", rows, removed=True))
-    if quarantined.any():
-        steps.append(_step("quarantined: damaged after the build", samples[quarantined], removed=True))
+    if gone.empty:
+        steps.append(_step("excluded", gone, removed=True))
+    steps.append(_step("quarantined: damaged after the build", samples[quarantined], removed=True))
     steps.append(_step("left for training and judging", select(dataset), removed=False))
     for condition in dict.fromkeys(filters):
         steps += _fulfilling(dataset, condition)

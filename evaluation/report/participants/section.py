@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from evaluation.report.participants.datasets_at_hand import AtHand
 from evaluation.report.participants.judged import JudgedRow, judged_rows
 from evaluation.report.participants.table_one import ParticipantsView, participants_view
+from evaluation.report.participants.trained import TrainedRow, trained_rows
 from evaluation.report.study import Study
 from evaluation.report.text import listed
 
@@ -14,6 +15,7 @@ class Participants:
     """missing: which datasets are not at hand, in a sentence; blank where all are."""
 
     datasets: list[ParticipantsView]
+    trained: list[TrainedRow]
     judged: list[JudgedRow]
     missing: str
 
@@ -24,7 +26,7 @@ def participants(study: Study, at_hand: AtHand) -> Participants:
     labels |= {label for result in study.results for label in result.content.labels}
     filters = _filters(study)
     views = [participants_view(dataset, labels, filters) for dataset in at_hand.datasets.values()]
-    return Participants(views, judged_rows(study.results), _missing(at_hand))
+    return Participants(views, trained_rows(study.models), judged_rows(study.results), _missing(at_hand))
 
 
 def variants(study: Study, at_hand: AtHand) -> dict[str, str]:

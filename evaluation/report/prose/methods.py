@@ -14,6 +14,7 @@ from evaluation.report.study import Run, Study
 from evaluation.report.text import counted, listed, percent, split_name
 
 _POLICIES = {"ignore": "left out", "zeros": "taken as negative", "ones": "taken as positive"}
+_YES_NO = {"True": "yes", "False": "no"}
 _STARTS = {"random": "random weights", "imagenet": "ImageNet weights"}
 
 
@@ -41,23 +42,27 @@ def methods(study: Study, variants: dict[str, str]) -> Methods:
 
 def _reporting(citations: Citations) -> list[str]:
     return [
-        f"Reporting follows TRIPOD+AI{citations.cite('tripod')} and CLAIM{citations.cite('claim')} as far as software "
+        f"This page follows TRIPOD+AI{citations.cite('tripod')} and CLAIM{citations.cite('claim')} as far as software "
         "can record. Setting, dates, eligibility, ethics, funding and reference standard are left to the authors."
     ]
 
 
 def _data(study: Study, variants: dict[str, str], citations: Citations) -> list[str]:
-    """Name the datasets with their digests, and the conditions on rows."""
+    """Name the datasets with their digests, and the conditions on rows.
+
+    A work is cited where a dataset has the name of its reader: another name is of something in the same layout.
+    """
     named: dict[str, str | None] = {}
     for name, digest in _cited(study):
         named[name] = named.get(name) or digest
     if not named:
         return []
     spelled = [
-        f"{name}{citations.cite(variants.get(name, ''))}" + (f" (digest {digest[:12]})" if digest else "")
+        f"{name}{citations.cite(name) if variants.get(name) == name else ''}"
+        + (f" (digest {digest[:12]})" if digest else "")
         for name, digest in sorted(named.items())
     ]
-    sentences = [f"Chest radiographs of {listed(spelled)} were used."]
+    sentences = [f"Images of {listed(spelled)} were used."]
     filters = [model.record.row_filter for model in study.models if model.record and model.record.row_filter]
     filters += [result.content.inputs.labels.row_filter or "" for result in study.results]
     if any(filters):
@@ -114,8 +119,8 @@ def _run_settings(config: RunConfig) -> str:
         ("translate", "translation {}"), ("positives", "positives: {}"), ("precision", "{}"),
         ("row_filter", "rows with {}"),
     )  # fmt: skip
-    found = ((text, config.value(option)) for option, text in named)
-    return ", ".join(text.format(value) for text, value in found if value is not None)
+    found = ((text, " to ".join(config.options.get(option, ()))) for option, text in named)
+    return ", ".join(text.format(_YES_NO.get(value, value)) for text, value in found if value)
 
 
 def _provenance_sentence(provenance: Provenance, backbone: str, citations: Citations) -> str:

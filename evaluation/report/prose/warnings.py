@@ -1,10 +1,10 @@
 """Collect what weakens the figures of a page: few units, seen patients, allowed differences, missing parts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evaluation.report.study import Result, Study
-from evaluation.report.text import counted, listed
+from evaluation.report.text import counted, few_of, listed
 from evaluation.report.weakness import weakness
 from evaluation.statistics.result import ArmInput
 
@@ -45,7 +45,7 @@ def _few(results: Sequence[Result]) -> Iterator[str]:
                 marked.setdefault(reason, {}).setdefault(label, []).append(result.name)
     for reason, labels in marked.items():
         files = [name for names in labels.values() for name in names]
-        yield f"{reason[0].upper()}{reason[1:]}: {listed(labels)} ({_files(files)})."
+        yield f"{reason[0].upper()}{reason[1:]}: {listed(labels)} ({few_of(files)})."
 
 
 def _seen(results: Sequence[Result]) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _allowed(results: Sequence[Result]) -> Iterator[str]:
         if result.content.allowed_different:
             by_names.setdefault(result.content.allowed_different, []).append(result.name)
     for names, files in by_names.items():
-        yield f"Arms differ in {listed(names)} beside their weights, as was allowed: {_files(files)}."
+        yield f"Arms differ in {listed(names)} beside their weights, as was allowed: {few_of(files)}."
 
 
 def _missing(study: Study, missing: Sequence[str], damaged: Sequence[str]) -> Iterator[str]:
@@ -107,12 +107,4 @@ def _said(results: Sequence[Result]) -> Iterator[str]:
         for warning in result.content.warnings:
             warned.setdefault(warning, []).append(result.name)
     for warning, names in warned.items():
-        yield f"{warning} ({_files(names)})"
-
-
-def _files(names: Iterable[str]) -> str:
-    """Up to three names of files; more are counted."""
-    distinct = list(dict.fromkeys(names))
-    if len(distinct) <= 3:
-        return listed(distinct)
-    return f"{distinct[0]} and {len(distinct) - 1} more"
+        yield f"{warning} ({few_of(names)})"

@@ -20,7 +20,7 @@ def basis(results: Sequence[Result], metrics: Iterable[str]) -> str:
         listed(METRIC_NAMES.get(metric, metric) for metric in metrics),
         listed(f"{100 * content.level:g} %" for content in contents) + " intervals",
         "resampled units: " + listed(f"{content.units:,} {unit_words(content.unit)}" for content in contents),
-        "intervals over " + listed(", ".join(content.over) for content in contents),
+        "intervals over " + ", or over ".join(dict.fromkeys(listed(content.over) for content in contents)),
         listed(f"{content.replicates:,}" for content in contents) + " replicates",
     ]
     return "; ".join(parts) + f". Files: {', '.join(dict.fromkeys(result.name for result in results))}."

@@ -58,7 +58,8 @@ def test_subgroups_are_marked_and_only_clear_ones_of_many_are_bold_and_calibrati
     assert rest["tiny"]["value"] is None
     assert max(rest["few"]["p_value"], rest["large"]["p_value"]) < 0.01
     bold = re.findall(r"<b>([+−][\d.]+)</b>", page)
-    assert bold == [f"{rest['large']['value']:+.3f}".replace("-", "−")]
+    further = groups["large"]["metrics"]["sensitivity"]["rest"]["labels"]["Edema <b>"]["model"]
+    assert bold == [f"{one['value']:+.3f}".replace("-", "−") for one in (rest["large"], further)]
     assert f"TPR {rest_gap(groups['large'])}" in text
     calibration = json.loads((judged / "c.json").read_text())["arms"]["model"]["Edema <b>"]
     assert "{:.3f} ({:.3f}, {:.3f})".format(calibration["slope"]["value"], *calibration["slope"]["ci"]) in text
