@@ -3,13 +3,11 @@
 Shared by the experiments and the demo. Each command is printed as a person would type it.
 """
 
-import json
 import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,7 +17,7 @@ from training.cli.main import main as cxr_train
 
 COMMANDS: dict[str, click.Group] = {"cxr-ingest": cxr_ingest, "cxr-train": cxr_train, "cxr-eval": cxr_eval}
 
-MOCO, RANDOM, IMAGENET, LIGHTLY = "moco", "random", "imagenet", "lightly"
+MOCO, RANDOM, LIGHTLY = "moco", "random", "lightly"
 
 
 def run(program: str, *words: object) -> None:
@@ -71,7 +69,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Study:
-    """A study of some backbones. Predictions that are there are kept: a folder belongs to one set of backbones.
+    """A study of some backbones whose weights another program may have made, lightly's of each seed: no study file has
+    such an arm. Predictions that are there are kept: a folder belongs to one set of backbones.
 
     folder: where everything is written. shards: folder of each dataset, by name. backbones: by arm, for
     `--backbone-from`. shared: options of every probe and fine-tuning (image size, threads, ...).
@@ -112,12 +111,10 @@ class Study:
 
     def source(self, arm: str) -> tuple[str, ...]:
         """Options that name an arm's backbone. Arms differ in their weights only: where there is a run of ours, the
-        random arm is what that run began with, and ImageNet's weights are prepared as the run's are."""
+        random arm is what that run began with."""
         pretrained = self.backbones.get(MOCO)
         if pretrained is not None and arm == RANDOM:
             return ("--backbone-from", pretrained, "--at", "start")
-        if pretrained is not None and arm == IMAGENET:
-            return ("--backbone-from", IMAGENET, "--preprocessing", pretrained)
         return ("--backbone-from", self.backbones[arm])
 
     def _predictions(self, task: Task, fraction: float, arm: str) -> Iterator[Path]:
@@ -130,55 +127,12 @@ class Study:
                 )  # fmt: skip
             yield table
 
-    def gains(self, tasks: Sequence[Task]) -> list[str]:
-        """Make the table of gains over the random start, a line a label and fraction, with ImageNet's column."""
-        lines = [
-            f"{'method':9} {'dataset':10} {'label':18} {'fraction':>8}  {'random':>6} {'ImageNet':>8} {'MoCo':>6}"
-            "   gain of MoCo (95 % interval)      p"
-        ]
-        for task in tasks:
-            for label in task.labels:
-                lines += [self._gain(task, label, fraction) for fraction in task.fractions]
-        return lines
-
-    def _gain(self, task: Task, label: str, fraction: float) -> str:
-        moco = self._result(task, fraction, MOCO)["labels"][label]
-        imagenet = "not run"
-        if IMAGENET in self.backbones:
-            imagenet = _number(self._result(task, fraction, IMAGENET)["labels"][label]["arms"]["model"]["value"])
-        difference = moco["differences"]["model"]
-        value = "undef." if difference["value"] is None else f"{difference['value']:+.3f}"
-        interval = "" if difference["ci"] is None else f"({difference['ci'][0]:+.3f}, {difference['ci'][1]:+.3f})"
-        start, pretrained = (_number(moco["arms"][arm]["value"]) for arm in ("baseline", "model"))
-        return (
-            f"{task.method:9} {task.dataset:10} {label:18} {fraction * 100:>7g}%  "
-            f"{start:>6} {imagenet:>8} {pretrained:>6}"
-            f"   {value:>7} {interval:18}  {_number(difference['p_value']):>6}"
-        )
-
-    def _result(self, task: Task, fraction: float, arm: str) -> dict[str, Any]:
-        path = self.folder / "results" / f"{task.name}-{fraction:g}-{arm}.json"
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return content
-
 
 def compare(truth: Path, predictions: Sequence[Path], baseline: Sequence[Path], result: Path) -> None:
     """Write a bootstrap comparison of two arms, each averaged over its tables of predictions."""
     given = [word for path in predictions for word in ("--model", path)]
     against = [word for path in baseline for word in ("--baseline", path)]
     run("cxr-eval", "bootstrap", "--labels", truth, *given, *against, "--output", result)
-
-
-def arms(architecture: str, run_folder: Path) -> dict[str, str]:
-    """List the backbones to compare: the pretrained one, its random start, ImageNet's if its file is in the cache."""
-    from training.backbones.weight_files import (
-        imagenet_path,  # here, so that ingest's worker processes do not load torch
-    )
-
-    found = {RANDOM: RANDOM, MOCO: str(run_folder)}
-    if imagenet_path(architecture).is_file():
-        found[IMAGENET] = IMAGENET
-    return found
 
 
 class Stopwatch:
@@ -209,7 +163,3 @@ def _without(words: Sequence[str], option: str) -> tuple[str, ...]:
     """Leave the option and its value out of the words."""
     place = words.index(option) if option in words else len(words)
     return (*words[:place], *words[place + 2 :])
-
-
-def _number(value: float | None) -> str:
-    return "undef." if value is None else f"{value:.3f}"

@@ -2,10 +2,10 @@
 
     python -m experiments.five_seeds DATA OUT [--seed 0 --seed 1 ...]
 
-DATA is as for experiments.real_radiographs. Each seed gives initial weights, from which
-`cxr-train pretrain --config moco_small_cpu` and lightly's MoCo both start, over the same images and equally many. Run
-it again after an interruption: what is finished is kept. So several calls with one --seed each may use the same OUT,
-once the shards are there; a last call with all seeds then only compares.
+DATA holds nih-as-chexpert/, kermany-as-chexpert/ and shenzhen/ (none of them part of the project). Each seed gives
+initial weights, from which `cxr-train pretrain --config moco_small_cpu` and lightly's MoCo both start, over the same
+images and equally many. Run it again after an interruption: what is finished is kept. So several calls with one --seed
+each may use the same OUT, once the shards are there; a last call with all seeds then only compares.
 
 Intervals are of the mean over draws and seeds. They resample patients, and include the variation between seeds, and
 between draws, where there are three or more; the gains' standard deviation over the seeds stands beside.

@@ -162,8 +162,16 @@ def _existing(options: BootstrapOptions) -> BootstrapResult | None:
     asked = (options.metric[0], options.replicates, options.level, options.seed, options.reference)
     if asked != (result.metric, result.replicates, result.level, result.seed, result.reference):
         return None
+    if not _goes_over(result, options):
+        return None
     recorded = {arm: [(one.path, one.sha256) for one in files] for arm, files in result.inputs.arms.items()}
     return result if recorded == {arm.name: [_identity(path) for path in arm.files] for arm in options.arm} else None
+
+
+def _goes_over(result: BootstrapResult, options: BootstrapOptions) -> bool:
+    """Whether a result's intervals go over draws and seeds, or not, as asked; over fewer than three they never do."""
+    varies = bool({"draws", "seeds"} & set(result.over))
+    return not varies if options.over == "fixed" else varies or all(len(arm.files) < 3 for arm in options.arm)
 
 
 def _identity(path: Path) -> tuple[str, str]:

@@ -15,7 +15,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what git tracks or would track."""
+    """A copy of the files that git tracks or would track."""
     return copy_tree(tmp_path / "tree")
 
 

@@ -35,10 +35,14 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """Answers about a running Slurm; `environment` is what a command needs to talk to it."""
+    """Answers about a running Slurm; `environment` is what a command needs to talk to it.
+
+    State: the slurmd of each node, for tests in which a node dies and comes back.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.slurmds: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))},
             "SLURM_CONF": str(root / "slurm.conf"),
@@ -65,6 +69,44 @@ class Cluster:
         """Wait until `ready(states)`; TimeoutError with what the job was doing otherwise."""
         wait_until(lambda: ready(self.states(job)), lambda: f"job {job} is {self.jobs(job)}", seconds)
         return self.states(job)
+
+    def processes(self, name: str, value: str) -> list[int]:
+        """Process ids of the batch shells and steps whose environment has a variable of Slurm with this value.
+
+        Another cluster of this machine has jobs of the same number.
+        """
+        found: list[int] = []
+        wanted = {f"{name}={value}".encode(), f"SLURM_CONF={self.environment['SLURM_CONF']}".encode()}
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
+                    found.append(int(folder.name))
+        return found
+
+    def kill_node(self, node: str) -> None:
+        """Kill a node's slurmd and all that it has started, batch shells and slurmstepd too, as a power cut does."""
+        tasks = self.processes("SLURMD_NODENAME", node)
+        for pid in (self.slurmds[node].pid, *step_daemons(tasks), *tasks):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.slurmds[node].wait()
+
+    def start_node(self, node: str) -> None:
+        """Start a node's slurmd again and wait until the node takes jobs."""
+        self.slurmds[node] = daemon(self, ["slurmd", "-D", "-N", node])
+        ready = {"idle", "mixed", "allocated"}
+        wait_until(lambda: bool(node_states(self, node) & ready), lambda: f"{node} is {node_states(self, node)}")
+
+
+def step_daemons(tasks: list[int]) -> set[int]:
+    """Process ids of the slurmstepd daemons that have started some processes."""
+    found = set()
+    for pid in tasks:
+        with contextlib.suppress(OSError):
+            parent = int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+            if (Path("/proc") / str(parent) / "comm").read_text().startswith("slurmstepd"):
+                found.add(parent)
+    return found
 
 
 @contextlib.contextmanager
@@ -102,27 +144,28 @@ def start(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
     """Start the daemons, adding each to `daemons`, and wait until both nodes are idle."""
     root = cluster.root
     munge = [f"--{name}={root}/munge.{name.split('-')[0]}" for name in ("key-file", "socket", "pid-file", "seed-file")]
-    commands = [
-        ["munged", "--foreground", *munge],
-        ["slurmctld", "-D", "-i"],
-        *(["slurmd", "-D", "-N", name] for name in NODES),
-    ]
-    for command in commands:
-        # setpriv: they end with us, also where a killed pytest cannot stop them.
-        with (root / f"{command[0]}.out").open("ab") as out:
-            daemons.append(
-                subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "TERM", *command],
-                    env=cluster.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                )
-            )
-        if command[0] == "munged":
-            wait_until(lambda: (root / "munge.socket").exists(), lambda: f"no munge socket\n{logs(root)}")
-    idle = ["idle"] * len(NODES)
-    wait_until(lambda: node_states(cluster) == idle, lambda: f"nodes are {node_states(cluster)}\n{logs(root)}")
+    daemons.append(daemon(cluster, ["munged", "--foreground", *munge]))
+    wait_until(lambda: (root / "munge.socket").exists(), lambda: f"no munge socket\n{logs(root)}")
+    daemons.append(daemon(cluster, ["slurmctld", "-D", "-i"]))
+    for name in NODES:
+        cluster.slurmds[name] = daemon(cluster, ["slurmd", "-D", "-N", name])
+    idle = {"idle"}
+    wait_until(
+        lambda: all(node_states(cluster, name) == idle for name in NODES),
+        lambda: f"nodes are {node_states(cluster)}\n{logs(root)}",
+    )
+
+
+def daemon(cluster: Cluster, command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start one daemon, which ends with us, also where a killed pytest cannot stop it (setpriv)."""
+    with (cluster.root / f"{command[0]}.out").open("ab") as out:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            env=cluster.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
 
 
 def wait_until(ready: Callable[[], bool], otherwise: Callable[[], str], seconds: float = 60) -> None:
@@ -140,11 +183,11 @@ def logs(root: Path) -> str:
     return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')[-1500:]}" for file in files)
 
 
-def node_states(cluster: Cluster) -> list[str]:
-    """The state of each node, such as "idle"; empty while slurmctld does not answer."""
-    command = ["sinfo", "-h", "-N", "-o", "%T"]
+def node_states(cluster: Cluster, *nodes: str) -> set[str]:
+    """The states of some or all nodes, such as "idle"; nothing while slurmctld does not answer."""
+    command = ["sinfo", "-h", "-N", "-o", "%T", *(["-n", ",".join(nodes)] if nodes else [])]
     done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=30)
-    return done.stdout.split()
+    return set(done.stdout.split())
 
 
 def stop(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
@@ -152,14 +195,14 @@ def stop(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
     try:
         subprocess.run(["scancel", "--partition=test"], env=cluster.environment, capture_output=True, timeout=60)
         # No states: slurmctld has ended by itself.
-        wait_until(lambda: set(node_states(cluster)) <= {"idle"}, lambda: f"jobs still run: {node_states(cluster)}")
+        wait_until(lambda: node_states(cluster) <= {"idle"}, lambda: f"jobs still run: {node_states(cluster)}")
     finally:
-        for daemon in reversed(daemons):
-            daemon.terminate()
+        for one in (*cluster.slurmds.values(), *reversed(daemons)):
+            one.terminate()
             try:
-                daemon.wait(timeout=30)
+                one.wait(timeout=30)
             except subprocess.TimeoutExpired:
-                daemon.kill()
+                one.kill()
                 raise
 
 

@@ -85,7 +85,7 @@ def submit_study(cluster: Cluster, study: Path, site: Path, output: Path, *words
 
 
 def jobs_of(said: str) -> dict[str, str]:
-    """Job ids by stage, of what submit-study.sh has said."""
+    """Find the job ids by stage in the output of submit-study.sh."""
     return dict(re.findall(r"^(\S+): job (\d+)", said, re.MULTILINE))
 
 

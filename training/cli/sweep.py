@@ -91,6 +91,8 @@ def _say_costs(study: "Study", selection: "Selection", options: SweepOptions) ->
 
     found = estimate(StudyFolder(study, options.data, options.output), selection)
     click.echo(f"{found.cells} cells, {found.cells_done} of them done")
+    if found.cells_changed:
+        click.echo(f"{found.cells_changed} cells were made with other options: --redo-changed trains them again")
     click.echo(f"{found.runs} pretraining runs, {found.runs_done} of them done")
     click.echo(f"{len(comparisons_of(study))} comparisons in the whole study")
     click.echo(

@@ -43,17 +43,23 @@ class RecordedRun:
         threads = self.config.get("threads")
         return threads if isinstance(threads, int) else None
 
+    def differing(self, wanted: Config, free: frozenset[str]) -> dict[str, tuple[PlainValue, PlainValue]]:
+        """List the options whose recorded value is not the wanted one, both values by name; those of `free` left out.
+
+        free: options that may differ, since they change no weight.
+        """
+        keys = [*self.config, *(key for key in wanted if key not in self.config)]
+        values = {key: (self.config.get(key), wanted.get(key)) for key in keys if key not in free}
+        return {key: (recorded, asked) for key, (recorded, asked) in values.items() if recorded != asked}
+
     def refuse_other(self, wanted: Config, free: frozenset[str]) -> None:
         """Raise ResumeError naming each option that differs from the recorded one, with both values.
 
         free: options that may differ, since they change no weight.
         """
-        keys = [*self.config, *(key for key in wanted if key not in self.config)]
         differing = [
-            f"--{key.replace('_', '-')}: the run has {_shown(self.config.get(key))}, asked for is "
-            f"{_shown(wanted.get(key))}"
-            for key in keys
-            if key not in free and self.config.get(key) != wanted.get(key)
+            f"--{key.replace('_', '-')}: the run has {_shown(recorded)}, asked for is {_shown(asked)}"
+            for key, (recorded, asked) in self.differing(wanted, free).items()
         ]
         if differing:
             way_out = "" if checkpoint_steps(self.path) else " It has no checkpoint yet: the folder may be removed."

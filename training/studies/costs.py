@@ -12,7 +12,7 @@ from training.downstream.training_length import MOST_VALIDATIONS, training_lengt
 from training.pretraining.options import PretrainOptions
 from training.runs.files import DONE, METRICS
 from training.studies.cells import Cell, RunPlan, Selection, StudyFolder
-from training.studies.records import FINISHED, cell_record, cell_state
+from training.studies.records import CHANGED, FINISHED, MISSING, cell_record, cell_state
 from training.studies.study_file import KINDS
 
 PRETRAIN, FINETUNE, EMBED = KINDS
@@ -49,6 +49,7 @@ class Work:
 class Estimate:
     """What is to be trained and what it takes. runs, cells: all; *_done: of these. size: bytes.
 
+    cells_changed: cells made with other options than the study file has now.
     embeddings: of a split by some weights, that are still to be computed.
     """
 
@@ -56,6 +57,7 @@ class Estimate:
     runs_done: int
     cells: int
     cells_done: int
+    cells_changed: int
     embeddings: int
     work: tuple[Work, ...]
     size: int
@@ -83,7 +85,8 @@ class _Counts:
 
 def estimate(place: StudyFolder, selection: Selection) -> Estimate:
     """Estimate a selection: what of it is done, and what the rest takes."""
-    done = {cell.path for cell in selection.cells if _is_done(place, cell)}
+    states = {cell.path: _state(place, cell) for cell in selection.cells}
+    done = {path for path, state in states.items() if state == FINISHED}
     runs_done = [run for run in selection.runs if (place.output / run.path / "backbone.json").is_file()]
     missing = [cell for cell in selection.cells if cell.path not in done]
     unfinished = [run for run in selection.runs if run not in runs_done]
@@ -100,6 +103,7 @@ def estimate(place: StudyFolder, selection: Selection) -> Estimate:
         runs_done=len(runs_done),
         cells=len(selection.cells),
         cells_done=len(done),
+        cells_changed=list(states.values()).count(CHANGED),
         embeddings=embeddings,
         work=tuple(
             Work(kind, backbone, number, *(rates.get((kind, backbone)) or _assumed(kind, backbone, size)))
@@ -137,9 +141,9 @@ def _options(place: StudyFolder, run: RunPlan) -> PretrainOptions:
     return run.options(place.study, data=place.data, output=place.output)
 
 
-def _is_done(place: StudyFolder, cell: Cell) -> bool:
+def _state(place: StudyFolder, cell: Cell) -> str:
     folder = place.output / cell.path
-    return folder.is_dir() and cell_state(folder, cell_record(place.study, cell)).state == FINISHED
+    return cell_state(folder, cell_record(place.study, cell)).state if folder.is_dir() else MISSING
 
 
 def _counts(place: StudyFolder) -> _Counts:

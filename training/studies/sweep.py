@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +12,11 @@ from shards.errors import CxrError
 from shards.own_files import leftover_of, stranger
 from shards.terminal.progress import duration, progress
 from training.errors import StudyError
+from training.options import PlainValue
 from training.pretraining.command import Outcome
+from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS
 from training.processes.launch import launch_of
+from training.runs.directory import read_run
 from training.runs.files import CHECKPOINTS
 from training.studies.cells import CELLS, RUNS, Cell, RunPlan, Selection
 from training.studies.preflight import preflight
@@ -59,17 +62,19 @@ def sweep(
 ) -> SweepResult:
     """Train what is missing of a selection.
 
-    Raises StudyError for cells made with other options than the file has now, and for what the preflight finds;
-    Stopped after a signal or a time limit.
+    Raises StudyError for cells and finished runs made with other options than the file has now, and for what the
+    preflight finds; Stopped after a signal or a time limit.
     """
     cells = selection.cells[task.index :: task.count]
     states = {cell.path: cell_state(place.output / cell.path, cell_record(place.study, cell)) for cell in cells}
-    refuse_changed(place, states, redo_changed=redo_changed)
     missing = [cell for cell in cells if states[cell.path].state != FINISHED]
+    runs = _runs_of_task(selection, missing, task)
+    refuse_changed_runs(place, runs)
+    refuse_changed(place, states, redo_changed=redo_changed)
     if missing and launch_of(os.environ).world_size > 1:
         raise StudyError("cells are trained by one process each: start several processes with --only 'runs/*' only")
     result = SweepResult(cells=len(cells), already=len(cells) - len(missing))
-    todo = Selection(tuple(_runs_of_task(selection, missing, task)), tuple(missing))
+    todo = Selection(tuple(runs), tuple(missing))
     preflight(place, todo)
     _refuse_others_folder(place)
     write_study(place.study, place.output)
@@ -86,6 +91,39 @@ def sweep(
     return result
 
 
+def refuse_changed_runs(place: Place, runs: Sequence[RunPlan]) -> None:
+    """Raise StudyError naming the finished runs that the study file now makes otherwise: hours are not thrown away."""
+    lines = []
+    for run in runs:
+        differing = _differing_options(place, run) if is_pretrained(place, run) else {}
+        if differing:
+            lines.append(f"  {run.path}: {'; '.join(_difference(*one) for one in differing.items())}")
+    if lines:
+        raise StudyError(
+            f"{place.study.path} has changed: {len(lines)} finished pretraining runs of {place.output} have other "
+            "options.\n" + "\n".join(lines) + "\nA finished run is never trained again. Give another --output, or give "
+            "the pretraining another name in the study file, or move the run's folder away: --redo-changed trains its "
+            "cells again then."
+        )
+
+
+def _differing_options(place: Place, run: RunPlan) -> Mapping[str, tuple[PlainValue, PlainValue]]:
+    """Options that change weights and that a finished run records otherwise than the study file has them now."""
+    options = run.options(place.study, data=place.data, output=place.output)
+    recorded = read_run(options.output, EARLIER_VALUES)
+    if recorded is None:
+        return {}
+    wanted = options.resolved(device="cpu", threads=1).as_config()
+    return recorded.differing(wanted, FREE_OPTIONS | {"device", "threads"})
+
+
+def _difference(name: str, values: tuple[object, object]) -> str:
+    """Say what an option was and is; of the digest of a pretraining's options that they differ."""
+    if name == "pretraining":
+        return "its pretraining has other options"
+    return f"{name} was {values[0]!r}, is {values[1]!r}"
+
+
 def refuse_changed(place: Place, states: dict[str, CellState], *, redo_changed: bool) -> None:
     """Name the cells that the study file now makes otherwise; raise StudyError, or remove what is there on request."""
     changed = {path: state for path, state in states.items() if state.state == CHANGED}
@@ -93,7 +131,7 @@ def refuse_changed(place: Place, states: dict[str, CellState], *, redo_changed: 
         return
     lines = []
     for path, state in changed.items():
-        lines.append(f"  {path}: {'; '.join(f'{k} was {a!r}, is {b!r}' for k, (a, b) in state.differing.items())}")
+        lines.append(f"  {path}: {'; '.join(_difference(*one) for one in state.differing.items())}")
     if not redo_changed:
         raise StudyError(
             f"{place.study.path} has changed: {len(changed)} cells of {place.output} were made with other options.\n"

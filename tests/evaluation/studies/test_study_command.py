@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from evaluation.cli.main import main as cxr_eval
@@ -124,6 +125,22 @@ def test_a_model_that_was_trained_again_is_predicted_again(judged: Path, small_s
     for name in ("model.json", "model.safetensors"):
         shutil.copy(other / name, first / name)
     assert ", 1 were predicted now" in study(output, small_study).output
+
+
+def test_a_result_whose_intervals_go_over_more_than_the_study_file_says_is_made_again(
+    judged: Path, small_study: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(judged, output)
+    content = yaml.safe_load((output / "study.yaml").read_text())
+    content["evaluation"]["over"] = ["patients"]
+    (output / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    path = output / "results" / f"{RESULTS[0]}.json"
+    earlier = json.loads(path.read_text())
+    earlier["over"] = [*earlier["over"], "draws"]
+    path.write_text(json.dumps(earlier).replace(str(judged), str(output)))
+    assert study(output, small_study).exit_code == 0
+    assert "draws" not in json.loads(path.read_text())["over"]
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:

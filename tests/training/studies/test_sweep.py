@@ -132,6 +132,31 @@ def test_a_changed_study_file_says_which_cells_it_touches(swept: Path, small_stu
     assert {name for name in found if found[name] != models(swept)[name]} == {n for n in CELLS if "finetune" in n}
 
 
+def test_a_changed_pretraining_that_is_finished_is_refused_and_each_way_out_works(
+    swept: Path, small_study: Path, tmp_path: Path
+) -> None:
+    output = copy_of(swept, tmp_path / "out")
+    content = changed("pretraining", "tiny", "lr", value=0.05)
+    study = study_with(small_study, tmp_path, content)
+    for words in ((), ("--redo-changed",), ("--only", "runs/*")):
+        refused = sweep(study, output, *words)
+        assert refused.exit_code == 1
+        assert "runs/tiny-seed0: lr was 0.03, is 0.05" in refused.output
+    assert models(output) == models(swept)
+    content["pretraining"] = {"named": content["pretraining"]["tiny"]}
+    renamed = sweep(write_study(tmp_path / "renamed.yaml", content), output, "--only", "runs/*")
+    assert renamed.exit_code == 0, renamed.output
+    (output / "runs" / "tiny-seed0").rename(tmp_path / "away")
+    (output / "runs" / "named-seed0").rename(output / "runs" / "tiny-seed0")  # the same options, trained once
+    touched = sweep(study, output)
+    assert touched.exit_code == 1
+    assert f"cells/{CELLS[0]}: its pretraining has other options" in touched.output
+    assert "12 cells were made with other options" in sweep(study, output, "--dry-run").output
+    redone = sweep(study, output, "--redo-changed")
+    assert redone.exit_code == 0, redone.output
+    assert not [name for name in CELLS if "moco" in name and models(output)[name] == models(swept)[name]]
+
+
 def test_a_cell_of_a_failed_pretraining_is_named_and_cells_of_others_are_trained(
     small_study: Path, tmp_path: Path
 ) -> None:
