@@ -24,8 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.pairs import Comparison, Figure, json_option, quick_option, report_figures, seconds, table
-from shards.format.dataset import Dataset, open_dataset, write_dataset
-from shards.format.description import DatasetFacts
+from benchmarks.synthetic import finished
+from shards.format.dataset import Dataset
 from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.format.shard_writer import ShardWriter
 from shards.format.subsets import select
@@ -98,22 +98,7 @@ def write_shards(root: Path, case: Case, wanted: Array) -> Dataset:
                 number += 1
         summaries.append(writer.summary)
         tables.append(pa.Table.from_pylist(writer.rows, schema=schema(labels)))
-    write_dataset(
-        root,
-        DatasetFacts(
-            name=root.name,
-            variant="synthetic",
-            licence="none",
-            label_names=labels,
-            seed=0,
-            options={},
-            versions={},
-        ),
-        histogram=np.ones(256, dtype=np.int64),
-        shards=summaries,
-        samples=pa.concat_tables(tables),
-    )
-    return open_dataset(root)
+    return finished(root, summaries, pa.concat_tables(tables), root.name, labels)
 
 
 def fill_cache(dataset: Dataset, features: Array, options: ProbeOptions) -> None:

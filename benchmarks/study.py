@@ -24,8 +24,8 @@ import yaml
 
 from benchmarks.pairs import Comparison, json_option, quick_option, report, seconds
 from benchmarks.published_probe import NEGATIVE, POSITIVE
-from shards.format.dataset import open_dataset, write_dataset
-from shards.format.description import DatasetFacts
+from benchmarks.synthetic import finished
+from shards.format.dataset import open_dataset
 from shards.format.schema import COLUMNS, WRITER_COLUMNS, schema
 from shards.format.shard_writer import ShardWriter
 from training.downstream.training_length import published_epochs
@@ -66,21 +66,7 @@ def labelled_shards(root: Path, splits: dict[str, int], label: str = LABEL, side
                 writer.add(row, simplejpeg.encode_jpeg(image, colorspace="GRAY", colorsubsampling="Gray"))
         summaries.append(writer.summary)
         rows += writer.rows
-    write_dataset(
-        root,
-        DatasetFacts(
-            name=root.name,
-            variant="synthetic",
-            licence="none",
-            label_names=(label,),
-            seed=0,
-            options={},
-            versions={},
-        ),
-        histogram=np.ones(256, dtype=np.int64),
-        shards=summaries,
-        samples=pa.Table.from_pylist(rows, schema=schema((label,))),
-    )
+    finished(root, summaries, pa.Table.from_pylist(rows, schema=schema((label,))), root.name, (label,))
 
 
 def write_study(path: Path, case: Case) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of, run_names
@@ -17,6 +17,8 @@ ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
 """Arms with a column of their own even where nobody ran them: 'not run' is said, not left out."""
 MEAN = "mean"
 AUROC = "auroc"
+ARCHITECTURE, PREPROCESSING = "architecture", "preprocessing"
+"""As `--allow-different` names it."""
 _Key = TypeVar("_Key")
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
 
@@ -195,7 +197,11 @@ def _figures(estimate: Value | Difference) -> tuple[object, ...]:
 
 
 def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
-    """The result's arms; None where a sidecar is missing, or the arms differ in more than their initial weights."""
+    """The result's arms; None where a sidecar is missing, or the arms differ in more than their initial weights.
+
+    Another architecture than the reference's, which was allowed, is part of the arm's name; the row is the reference's.
+    Arms of the same initial weights, which may differ in preprocessing alone, are told apart by their names.
+    """
     arms = []
     for role, files in content.inputs.arms.items():
         described = {_described(file.sidecar, several_inits) for file in files}
@@ -206,8 +212,20 @@ def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
             return None
         found = {pretraining_of(file.sidecar.content) for file in files if file.sidecar is not None}
         arms.append(_Arm(role, *arm, len(files), frozenset(run for run in found if run is not None)))
+    if ARCHITECTURE in content.allowed_different:
+        backbone = next((arm.backbone for arm in arms if arm.role == content.reference), arms[0].backbone)
+        arms = [arm if arm.backbone == backbone else _of_another_backbone(arm, backbone) for arm in arms]
+    if PREPROCESSING in content.allowed_different:  # such as a start under two normalisations
+        names = [arm.name for arm in arms]
+        arms = [arm if names.count(arm.name) == 1 else replace(arm, name=f"{arm.name} ({arm.role})") for arm in arms]
     alike = {(arm.setting, arm.method, arm.fraction, arm.backbone) for arm in arms}
     return arms if len(alike) == 1 and len({arm.name for arm in arms}) == len(arms) else None
+
+
+def _of_another_backbone(arm: _Arm, backbone: str) -> _Arm:
+    """An arm of another architecture, by name, in a row of `backbone`. A network of timm has its name in its own."""
+    name = arm.backbone if arm.backbone.startswith(f"{arm.name}:") else f"{arm.name} ({arm.backbone})"
+    return replace(arm, name=name, backbone=backbone)
 
 
 def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setting, str, float, str] | None:

@@ -25,6 +25,7 @@ from evaluation.statistics.result import BootstrapResult, Difference
 from evaluation.studies.cell_predictions import predict_cell, predictions_path
 from evaluation.studies.options import StudyOptions
 from evaluation.studies.tables import write_cells, write_gains
+from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import CxrError
@@ -76,6 +77,12 @@ def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judge
     decisions = missing_thresholds(folder.study.evaluation.metrics)
     if decisions:
         raise StudyError(f"{folder.study.path}: evaluation.metrics: {decisions}, for each comparison by hand")
+    allowed = [name for name in folder.study.evaluation.allow_different if name not in DIFFERENCES]
+    if allowed:
+        raise StudyError(
+            f"{folder.study.path}: evaluation.allow_different: there is no {allowed[0]!r}; there are "
+            f"{', '.join(DIFFERENCES)}"
+        )
     judged = Judged(folder)
     cells = cells_of(folder.study)
     for cell in cells:
@@ -105,27 +112,48 @@ def _predict(judged: Judged, cells: Sequence[Cell], options: StudyOptions, advan
 
 def _compare(judged: Judged, comparison: Comparison) -> None:
     """Compare the draws and seeds that all arms have finished."""
-    arms = {
-        name: {(cell.run.seed, cell.draw): cell for cell in cells if _is_predicted(judged, cell)}
-        for name, cells in comparison.arms.items()
+    predicted = {
+        name: [cell for cell in cells if _is_predicted(judged, cell)] for name, cells in comparison.arms.items()
     }
-    arms = {name: by_draw for name, by_draw in arms.items() if by_draw}
-    reference = judged.folder.study.reference
-    if reference not in arms or len(arms) < 2:
+    files = _shared({name: cells for name, cells in predicted.items() if cells})
+    if judged.folder.study.reference not in files or len(files) < 2:
         judged.open_comparisons.append(comparison.name)
         return
-    shared = set.intersection(*(set(by_draw) for by_draw in arms.values()))
-    if not shared:
-        judged.open_comparisons.append(comparison.name)
-        return
-    files = {name: tuple(by_draw[key] for key in sorted(shared)) for name, by_draw in arms.items()}
     for number, metric in enumerate(judged.folder.study.evaluation.metrics):
         name = comparison.name if number == 0 else f"{comparison.name}-{metric}"
         try:
             judged.results.append((comparison, metric, _result(judged.folder, name, comparison, metric, files)))
         except (CxrError, ValueError) as error:
-            judged.failed[f"{RESULTS}/{name}.json"] = str(error)
-            _log.error("%s cannot be compared: %s", name, error)
+            told = str(error)
+            if "--allow-different" in told:
+                told += ". In the study file these names stand in a list, evaluation.allow_different"
+            judged.failed[f"{RESULTS}/{name}.json"] = told
+            _log.error("%s cannot be compared: %s", name, told)
+
+
+def _shared(arms: dict[str, list[Cell]]) -> dict[str, tuple[Cell, ...]]:
+    """The cells that each arm is judged by: the draws and seeds that all have; no arm where they share none.
+
+    Weights from elsewhere know no pretraining seed: their cells are the same for each seed, and the first one counts.
+    """
+    keyed: dict[str, dict[tuple[int, ...], Cell]] = {}
+    for name, cells in arms.items():
+        of_run = cells[0].arm.at is not None
+        keyed[name] = {}
+        for cell in sorted(cells, key=lambda cell: (cell.run.seed, cell.draw)):
+            keyed[name].setdefault((cell.draw, cell.run.seed) if of_run else (cell.draw,), cell)
+    runs = [set(found) for name, found in keyed.items() if arms[name][0].arm.at is not None]
+    pairs = set.intersection(*runs) if runs else None
+    draws = set.intersection(*({key[0] for key in found} for found in keyed.values())) if keyed else set()
+    draws = draws if pairs is None else draws & {key[0] for key in pairs}
+    if not draws:
+        return {}
+    return {
+        name: tuple(
+            cell for key, cell in found.items() if key[0] in draws and (len(key) == 1 or pairs is None or key in pairs)
+        )
+        for name, found in keyed.items()
+    }
 
 
 def _is_predicted(judged: Judged, cell: Cell) -> bool:
@@ -149,6 +177,7 @@ def _result(
         level=evaluation.level,
         over="draws" if "draws" in evaluation.over else "fixed",
         seed=evaluation.statistics_seed,
+        allow_different=evaluation.allow_different,
     )
     return _existing(options) or bootstrap(options)
 
@@ -163,6 +192,8 @@ def _existing(options: BootstrapOptions) -> BootstrapResult | None:
     if asked != (result.metric, result.replicates, result.level, result.seed, result.reference):
         return None
     if not _goes_over(result, options):
+        return None
+    if set(result.allowed_different) != set(result.different) & set(options.allow_different):
         return None
     recorded = {arm: [(one.path, one.sha256) for one in files] for arm, files in result.inputs.arms.items()}
     return result if recorded == {arm.name: [_identity(path) for path in arm.files] for arm in options.arm} else None

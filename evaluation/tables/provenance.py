@@ -69,11 +69,16 @@ def _integer(found: JsonValue | None) -> int | None:
 
 
 def _refuse_same_file(arm: ArmTables) -> None:
-    first: dict[str, Path] = {}
+    """Refuse files of the same bytes, unless their sidecars say that they are of different draws or pretraining seeds.
+
+    Runs of several seeds that began from the same ImageNet weights have the same start, and so the same predictions.
+    """
+    first: dict[tuple[str, int | None, int | None], Path] = {}
     for table in arm.tables:
         if table.sha256 is None:  # a Zarr group holds several models
             continue
-        before = first.setdefault(table.sha256, table.path)
+        of = (_integer(stated(table.sidecar, "draw")), _pretraining_seed(table.sidecar))
+        before = first.setdefault((table.sha256, *of), table.path)
         if before is not table.path:
             raise TableError(f"arm {arm.name}: {before} and {table.path} hold the same bytes: give each draw once")
     groups = [table.path.resolve() for table in arm.tables if table.sha256 is None]

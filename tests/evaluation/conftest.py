@@ -1,11 +1,21 @@
-"""One study folder and its page for all tests of the report: making them takes seconds."""
+"""One study folder and its page for all tests of the report: making them takes seconds. Threads stay as they were."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from evaluation.report.page.render import write_report
 from tests.evaluation.study import build_study
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """A command takes the threads that it is told to, also in this process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import simplejpeg
-import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from PIL import Image
 
-from evaluation.cli.main import main as cxr_eval
 from evaluation.image_files import decoded_files
 from ingest.cli.main import main as cxr_ingest
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select
 from shards.loading.sample_reader import SampleReader
+from tests.evaluation.commands import run
 from tests.ingest.images.test_png_range import deep_picture, encoded
 from tests.shards.images.test_dicom import dicom
 from tests.shards.small_datasets import jpeg_of, smooth_image
@@ -30,17 +28,6 @@ from tests.training.labelled_shards import BACKBONE
 from training.downstream.embeddings import read_embeddings
 
 CPU = ("--device", "cpu", "--threads", 1)
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cxr_eval, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.cli.main import main as cxr_eval
 from evaluation.model_options import PredictOptions
 from evaluation.predictions import predict, prediction_table
 from evaluation.sidecars import CITED, COMPARED
@@ -22,6 +19,7 @@ from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
 from shards.loading.loaders import EvaluationLoader
+from tests.evaluation.commands import run
 from tests.evaluation.files import write_csv
 from tests.training.labelled_shards import LABELS, write_labelled_dataset
 from training.backbones.networks import images_to_input
@@ -29,17 +27,6 @@ from training.downstream.model_directory import load_model
 from training.seen_patients import Seen, read_seen, write_seen
 
 CPU = ("--device", "cpu", "--threads", 1)
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cxr_eval, [str(word) for word in words])
 
 
 def predicted(shards: Path, model: Path, output: Path, *words: object) -> pd.DataFrame:

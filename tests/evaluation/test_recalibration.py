@@ -7,19 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
-from evaluation.cli.main import main as cxr_eval
 from shards.format.dataset import open_dataset
+from tests.evaluation.commands import run
 from tests.training.labelled_shards import BACKBONE, LABELS, make_model, write_labelled_dataset
 
 CPU = ("--device", "cpu", "--threads", 1)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cxr_eval, [str(word) for word in words])
 
 
 def predicted(shards: Path, model: Path, output: Path, *words: object) -> pd.DataFrame:

@@ -4,19 +4,15 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from evaluation.cli.main import main as cxr_eval
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
+from tests.evaluation.commands import run
 from tests.training.labelled_shards import BACKBONE
 from training.downstream.embeddings import read_embeddings
 
 CPU = ("--device", "cpu", "--threads", 1)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cxr_eval, [str(word) for word in words])
 
 
 def predict(shards: Path, model: Path, output: Path, *words: object) -> Result:

@@ -1,4 +1,4 @@
-"""The measurement of what gray levels alone tell about two views."""
+"""Measure how well gray levels alone find the other view of an image."""
 
 from pathlib import Path
 

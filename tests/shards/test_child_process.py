@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from shards.child_process import ChildEndedError, ChildProcess
+from tests.shards.processes import assert_ends_with_its_parent
 
 
 def double(pipe: "Connection[Any, Any]", least: int) -> None:
@@ -85,21 +84,4 @@ def test_it_ends_with_its_parent_also_in_the_middle_of_its_work(body: str) -> No
         "from shards.child_process import ChildProcess; from tests.shards.test_child_process import *;"
         f"child = ChildProcess('cxr-test', {body}); print(child.pid, flush=True); input()"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        number = int(parent.stdout.readline())
-        time.sleep(0.5)  # it has begun, and waits for a message or sleeps
-        assert is_running(number)
-        parent.kill()
-    end = time.monotonic() + 30
-    while is_running(number):
-        assert time.monotonic() < end, "the child outlived its parent"
-        time.sleep(0.02)
-
-
-def is_running(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    assert_ends_with_its_parent(code, after_s=0.5)  # it has begun, and waits for a message or sleeps

@@ -56,7 +56,7 @@ def without_images(seen: Seen, folder: Path) -> Seen:
 
 @dataclass(frozen=True)
 class Way:
-    """A way round the check. seen: what the weights say, of a train split that is a part of what is judged."""
+    """A way round the check. seen: what the weights say that they have seen, part of the judged images."""
 
     seen: Callable[[Dataset, Path], Seen]
     judged: Callable[[Dataset], Dataset]

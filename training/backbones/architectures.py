@@ -35,3 +35,11 @@ TABLE = {
 
 ARCHITECTURES = tuple(TABLE)
 """Choices of `--backbone`."""
+
+TIMM = "timm:"
+"""What the name of a network of timm begins with, as in `--backbone-from timm:mobilenetv2_100`."""
+
+
+def is_timm(architecture: str) -> bool:
+    """Tell whether a name is one of timm's, as `timm:mobilenetv2_100`."""
+    return architecture.startswith(TIMM)

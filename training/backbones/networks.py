@@ -8,7 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from training.backbones import timm_networks
-from training.backbones.architectures import TABLE
+from training.backbones.architectures import TABLE, is_timm
 
 GrayLevels = float | tuple[float, float, float]
 """Mean or standard deviation of pixels, 0..255: one for all three input channels, or one a channel."""
@@ -25,12 +25,12 @@ class Preprocessing:
 
 def head_name(architecture: str) -> str:
     """Look up torchvision's path of the last linear layer, such as `fc` for a ResNet; of timm's networks, ours."""
-    return timm_networks.HEAD if timm_networks.is_timm(architecture) else TABLE[architecture].head
+    return timm_networks.HEAD if is_timm(architecture) else TABLE[architecture].head
 
 
 def feature_dimension(architecture: str) -> int:
     """Look up the length of the feature vector before the head, such as 512 for a ResNet-18."""
-    if timm_networks.is_timm(architecture):
+    if is_timm(architecture):
         return timm_networks.timm_feature_dimension(architecture)
     return TABLE[architecture].features
 
@@ -44,7 +44,7 @@ def build_backbone(architecture: str, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if timm_networks.is_timm(architecture):
+        if is_timm(architecture):
             return timm_networks.build_timm_network(architecture)
         # Always with torchvision's 1000 outputs: ResNet draws its convolutions after it has drawn the head.
         network: nn.Module = torchvision.models.get_model(architecture, weights=None)

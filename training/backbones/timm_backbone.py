@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from training.backbones.architectures import TIMM
 from training.backbones.backbone import Backbone, initial_seen, untrained_provenance
 from training.backbones.networks import backbone_weights
 from training.backbones.timm_networks import (
-    PREFIX,
     build_timm_network,
     cached_weights,
     has_fixed_size,
@@ -36,7 +36,7 @@ def timm_backbone(source: str, image_size: int | None, weights: Path | None) -> 
         image_size=image_size or own_size,
         mean=mean,
         std=std,
-        initial=PREFIX.rstrip(":"),
+        initial=TIMM.rstrip(":"),
         provenance=untrained_provenance(source, 0),
         digest=weights_digest(backbone_weights(network, source)),
         seen=initial_seen(str(weights)) if weights is not None else _of_cache(source),

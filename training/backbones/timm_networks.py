@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from training.backbones.architectures import TIMM
 from training.errors import WeightsError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-PREFIX = "timm:"
 HEAD = "head"
 """Name of the last layer of `TimmNetwork`."""
 
@@ -35,11 +35,6 @@ class TimmNetwork(nn.Module):
         """[N, 3, H, W] to features [N, D], or to what the head makes of them."""
         found: Tensor = self.head(self.features(images))
         return found
-
-
-def is_timm(architecture: str) -> bool:
-    """Tell whether a name is one of timm's, as `timm:mobilenetv2_100`."""
-    return architecture.startswith(PREFIX)
 
 
 def build_timm_network(architecture: str) -> TimmNetwork:
@@ -118,7 +113,7 @@ def _config(architecture: str) -> dict[str, Any]:
 
 
 def _name(architecture: str) -> str:
-    return architecture.removeprefix(PREFIX)
+    return architecture.removeprefix(TIMM)
 
 
 def _timm(architecture: str) -> ModuleType:

@@ -16,9 +16,8 @@ import torchvision
 from torch import Tensor, nn
 
 from training.backbones.adaptation import adapted, unwrapped
-from training.backbones.architectures import ARCHITECTURES
+from training.backbones.architectures import ARCHITECTURES, is_timm
 from training.backbones.networks import head_name
-from training.backbones.timm_networks import is_timm
 from training.errors import WeightsError
 
 # torchvision's own DenseNet files still have the names of its first release (torchvision/models/densenet.py).

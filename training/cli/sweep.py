@@ -1,9 +1,11 @@
 """`cxr-train sweep`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from recipes import shipped_recipes
 from shards.terminal.options import OptionsCommand, takes
 from training.processes.signals import PREEMPTED_STATUS
 from training.studies.options import SweepOptions
@@ -30,7 +32,7 @@ def sweep(ctx: click.Context, /, options: SweepOptions) -> None:
     or fine-tuning under way; a second Ctrl-C ends it at once.
     """
     from training.studies.cells import listed_paths, select_cells
-    from training.studies.study_file import read_study, study_path
+    from training.studies.study_file import read_study
 
     if (options.task_index is None) != (options.task_count is None):
         raise click.UsageError("--task-index and --task-count belong together")
@@ -39,7 +41,7 @@ def sweep(ctx: click.Context, /, options: SweepOptions) -> None:
             f"--task-index {options.task_index}: the tasks of --task-count {options.task_count} are numbered from 0 to "
             f"{(options.task_count or 1) - 1}"
         )
-    study = read_study(study_path(options.study))
+    study = read_study(_study_path(options.study))
     selection = select_cells(study, options.only)
     if options.list_cells:
         click.echo("\n".join(listed_paths(selection, options.output)))
@@ -57,6 +59,13 @@ def sweep(ctx: click.Context, /, options: SweepOptions) -> None:
     _say(result, options)
     if result.failed:
         ctx.exit(1)
+
+
+def _study_path(path: Path) -> Path:
+    """The study file at a path, or the shipped one of that name."""
+    shipped = shipped_recipes()
+    name = str(path).removesuffix(".yaml").removeprefix("recipes/")
+    return path if path.is_file() or name not in shipped else shipped[name]
 
 
 def _trained(study: "Study", selection: "Selection", options: SweepOptions) -> "SweepResult | None":

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.json_value import JsonError, JsonValue, parse_json
+from training.backbones.architectures import is_timm
 from training.backbones.backbone import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_IMAGE_SIZE,
@@ -21,7 +22,6 @@ from training.backbones.backbone import (
 from training.backbones.description import BackboneDescription, read_description
 from training.backbones.networks import GrayLevels, Preprocessing, backbone_weights, build_backbone, head_name
 from training.backbones.timm_backbone import timm_backbone
-from training.backbones.timm_networks import is_timm
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
 from training.runs.checkpoints import checkpoint_path, load_checkpoint, newest_whole

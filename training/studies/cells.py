@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from training.backbones.architectures import is_timm
 from training.downstream.options import FinetuneOptions, ProbeOptions
 from training.errors import StudyError
 from training.pretraining.options import PretrainOptions
 from training.studies.option_values import METHODS
-from training.studies.study_file import Arm, Pretraining, Study, Target, Variant, fraction_text
+from training.studies.study_file import OWN, RUN, Arm, Pretraining, Study, Target, Variant, fraction_text
 
 RUNS, CELLS = "runs", "cells"
 """Folders of a study."""
@@ -90,7 +91,7 @@ class Cell:
             "label_fraction": self.fraction,
             "draw": self.draw,
             "seed": study.seed + self.draw,
-            **self._weights(output),
+            **self._weights(study, data, output),
         }
         values |= {} if self.target.fraction_of == "patients" else {"fraction_of": self.target.fraction_of}
         unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(kind)})
@@ -98,13 +99,22 @@ class Cell:
             raise StudyError(f"{study.path}: {self.path} needs {', '.join(unknown)}: no option of this release")
         return kind(**values)
 
-    def _weights(self, output: Path) -> dict[str, str]:
-        run = str(output / self.run.path)
-        if self.arm.at is not None:
-            return {"backbone_from": run, "at": self.arm.at}
-        source = str(self.arm.backbone_from)
-        preprocessing = run if self.arm.preprocessing == "run" else self.arm.preprocessing
-        return {"backbone_from": source, "preprocessing": preprocessing, "seen_patients": str(self.arm.seen_patients)}
+    def _weights(self, study: Study, data: Path, output: Path) -> dict[str, object]:
+        """The options that name the weights of its arm and their preprocessing."""
+        run, arm = str(output / self.run.path), self.arm
+        if arm.at is not None:
+            named = {} if arm.preprocessing == RUN else {"preprocessing": arm.preprocessing}
+            return {"backbone_from": run, "at": arm.at, **named}
+        found: dict[str, object] = {"backbone_from": arm.backbone_from, "seen_patients": arm.seen_patients}
+        if arm.weights is not None:
+            found["weights"] = Path(arm.weights)
+        if arm.preprocessing == OWN:
+            return found
+        pretraining = self.run.options(study, data=data, output=output)
+        if not is_timm(str(arm.backbone_from)):
+            found["backbone"] = pretraining.backbone
+        size = {} if arm.preprocessing == RUN else {"image_size": pretraining.image_size}
+        return {**found, **size, "preprocessing": run if arm.preprocessing == RUN else arm.preprocessing}
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,20 @@ from shards.format.dataset import Dataset, open_dataset
 from shards.format.subsets import select
 from shards.selection.row_filter import filtered
 from shards.terminal.progress import size_in_units
-from training.backbones.backbone import initial_backbone, initial_seen
+from training.backbones.backbone import initial_backbone, initial_seen, with_declared
 from training.downstream.options import ALL
+from training.downstream.preprocessing import refuse_other_size
 from training.downstream.start import label_policy, training_rows
+from training.errors import StudyError
 from training.labels import check_labels, refuse_one_class, targets
 from training.leakage import refuse_seen
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
+from training.runs.backbone_from import load_backbone
 from training.seen_patients import seen_by_training
 from training.studies.cells import Cell, CellOptions, RunPlan, Selection
 from training.studies.costs import bytes_of
-from training.studies.study_file import StudyDataset, refuse_problems
+from training.studies.study_file import RUN, StudyDataset
 from training.studies.training_parts import Place, is_pretrained
 
 
@@ -32,7 +35,10 @@ def preflight(place: Place, selection: Selection) -> None:
     problems: list[str] = []
     looked_at = _Preflight(place, selection, problems)
     looked_at.look()
-    refuse_problems(list(dict.fromkeys(problems)), f"{place.study.path} cannot be trained as it stands")
+    if problems:
+        told = list(dict.fromkeys(problems))
+        head = f"{place.study.path} cannot be trained as it stands: {len(told)} problems"
+        raise StudyError("\n".join([head, *(f"  {problem}" for problem in told)]))
 
 
 class _Preflight:
@@ -58,6 +64,8 @@ class _Preflight:
             self._leakage(run)
         for cell in _one_an_effect(self._selection.cells):
             self._try(self._labels, cell)
+        for cells in _of_other_weights(self._selection.cells):
+            self._try(self._other_weights, cells)
         self._disk(unfinished)
 
     def _try(self, check: Callable[..., object], *arguments: object) -> None:
@@ -107,6 +115,32 @@ class _Preflight:
             rows = select(dataset, split)
             self._try(refuse_seen, seen, dataset, rows, split)
 
+    def _other_weights(self, cells: list[Cell]) -> None:
+        """Load the weights of an arm that is no part of the run, and check what they have seen."""
+        study, output = self._place.study, self._place.output
+        options = cells[0].options(study, data=self._place.data, output=output)
+        where = f"{study.path}: arms.{cells[0].arm.name}"
+        try:
+            backbone = load_backbone(
+                options.backbone_from,
+                architecture=options.backbone,
+                image_size=options.image_size,
+                mean=0.0,
+                std=1.0,
+                weights=options.weights,
+            )
+            if cells[0].arm.preprocessing == RUN:
+                if backbone.initial == "moco":
+                    raise StudyError("another pretraining run keeps its own preprocessing: say `preprocessing: own`")
+                of_run = cells[0].run.options(study, data=self._place.data, output=output)
+                refuse_other_size(backbone.architecture, of_run.image_size, f"the run {cells[0].run.name} is to have")
+            seen = with_declared(backbone.seen, options.seen_patients)
+            split = study.evaluation.split
+            for name in {cell.target.dataset for cell in cells} & set(self._datasets):
+                refuse_seen(seen, self._datasets[name], select(self._datasets[name], split), split)
+        except CxrError as error:
+            raise StudyError(f"{where}: {error}") from error
+
     def _labels(self, cell: Cell) -> None:
         dataset = self._datasets.get(cell.target.dataset)
         if dataset is None:
@@ -147,6 +181,15 @@ def _one_an_effect(cells: tuple[Cell, ...]) -> Iterator[Cell]:
         if effect not in seen:
             seen.add(effect)
             yield cell
+
+
+def _of_other_weights(cells: tuple[Cell, ...]) -> Iterator[list[Cell]]:
+    """The cells of each arm that is no part of its run, those of one pretraining together."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.arm.at is None:
+            groups.setdefault((cell.run.pretraining.name, cell.arm.name), []).append(cell)
+    yield from groups.values()
 
 
 def _present(folder: Path) -> Path:

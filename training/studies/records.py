@@ -17,12 +17,13 @@ import yaml
 from shards.durable import json_bytes, write_atomically, write_json_atomically
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.options import free_keys
+from training.backbones.architectures import is_timm
 from training.options import LATER_AUGMENTATION, Config, PlainValue, with_row_filter
 from training.pretraining.options import EARLIER_VALUES, PretrainOptions
 from training.runs.files import CELL, DONE
 from training.studies.cells import Cell, RunPlan
 from training.studies.option_values import METHODS, OF_THE_CELL, OF_THE_MACHINE, OF_THE_RUN, Settings
-from training.studies.study_file import STUDY_VERSION, Study, Target
+from training.studies.study_file import OWN, RUN, STUDY_VERSION, Arm, Study, Target
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -51,11 +52,16 @@ class CellState:
 
 @dataclass(frozen=True)
 class ArmRecord:
-    """The arm of a cell: what is taken of its run, or the weights that it starts from instead."""
+    """The arm of a cell: what is taken of its run, or the weights that it starts from instead.
+
+    weights, preprocessing: recorded only where earlier releases had no such choice.
+    """
 
     name: str
     at: str | None
     backbone_from: str | None
+    weights: str | None = None
+    preprocessing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,11 @@ class CellRecord:
 
     def as_json(self) -> JsonValue:
         """Make the content of cell.json."""
-        return parse_json(json_bytes({"format_version": _FORMAT_VERSION, **dataclasses.asdict(self)}))
+        content = dataclasses.asdict(self)
+        for name in ("weights", "preprocessing"):
+            if content["arm"][name] is None:
+                del content["arm"][name]
+        return parse_json(json_bytes({"format_version": _FORMAT_VERSION, **content}))
 
 
 def cell_record(study: Study, cell: Cell) -> CellRecord:
@@ -86,13 +96,20 @@ def cell_record(study: Study, cell: Cell) -> CellRecord:
     return CellRecord(
         run=cell.run.path,
         pretraining=_run_digest(study, cell.run),
-        arm=ArmRecord(cell.arm.name, cell.arm.at, cell.arm.backbone_from),
+        arm=_arm_record(cell.arm),
         method=cell.method,
         variant=cell.variant.name,
         target=cell.target.name,
         dataset=cell.target.dataset,
         options=_without_later(with_row_filter(own, options.row_filter), LATER_AUGMENTATION),
     )
+
+
+def _arm_record(arm: Arm) -> ArmRecord:
+    of_earlier = arm.preprocessing != OWN if arm.at is None else arm.preprocessing == RUN
+    if is_timm(arm.backbone_from or ""):
+        of_earlier = arm.preprocessing == OWN
+    return ArmRecord(arm.name, arm.at, arm.backbone_from, arm.weights, None if of_earlier else arm.preprocessing)
 
 
 def _run_digest(study: Study, run: RunPlan) -> str:
@@ -147,7 +164,7 @@ def resolved(study: Study) -> dict[str, object]:
         "arms": {
             arm.name: _given(
                 {key: value for key, value in vars(arm).items() if key != "name"},
-                *(() if arm.at is None else ("preprocessing",)),
+                *(("preprocessing",) if arm.at is not None and arm.preprocessing == RUN else ()),
             )
             for arm in study.arms
         },

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from recipes import shipped_recipes
 from shards.format.schema import SPLITS
-from training.backbones.architectures import ARCHITECTURES
+from training.backbones.architectures import ARCHITECTURES, is_timm
 from training.choices import FRACTION_OF
-from training.errors import StudyError
 from training.studies.entries import Entry, read_yaml
 from training.studies.option_values import (
     METHODS,
@@ -26,7 +24,9 @@ from training.studies.option_values import (
 
 STUDY_VERSION = 1
 AGGREGATES = ("image", "study")
-PREPROCESSING = ("run", "imagenet", "dataset")
+RUN, OWN = "run", "own"
+PREPROCESSING = (RUN, OWN, "imagenet", "dataset")
+"""Of an arm: that of the pretraining run, or the weights' own (a network of timm, another run), or named statistics."""
 OVER = ("patients", "draws")
 KINDS = ("pretrain", "finetune", "embed")
 """Kinds of work that have a rate."""
@@ -64,13 +64,15 @@ class Pretraining:
 class Arm:
     """What is compared. at: start or end of the pretraining run; None: weights from elsewhere, `backbone_from`.
 
-    seen_patients: none, or a file that lists whom those weights have seen. preprocessing: run, imagenet or dataset.
-    pretraining: names of the runs that it is compared in; None: all.
+    weights: file of the weights of `timm:NAME`; None: timm's cache. seen_patients: none, or a file that lists the
+    patients that those weights have seen. preprocessing: one of PREPROCESSING. pretraining: names of the runs that it
+    is compared in; None: all.
     """
 
     name: str
     at: str | None
     backbone_from: str | None
+    weights: str | None
     seen_patients: str | None
     preprocessing: str
     pretraining: tuple[str, ...] | None
@@ -105,7 +107,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the cells are judged. family: what Holm's correction goes over: one family for each value of these."""
+    """How the cells are judged. family: what Holm's correction goes over: one family for each value of these.
+
+    allow_different: in what arms may differ beside their weights, as `cxr-eval bootstrap --allow-different` names it.
+    """
 
     split: str
     metrics: tuple[str, ...]
@@ -114,6 +119,7 @@ class Evaluation:
     over: tuple[str, ...]
     family: tuple[str, ...]
     statistics_seed: int
+    allow_different: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,13 +181,6 @@ def read_study(path: Path) -> Study:
     )
 
 
-def study_path(path: Path) -> Path:
-    """The study file at a path, or the shipped one of that name."""
-    shipped = shipped_recipes()
-    name = str(path).removesuffix(".yaml").removeprefix("recipes/")
-    return path if path.is_file() or name not in shipped else shipped[name]
-
-
 def fraction_text(fraction: float) -> str:
     """A fraction as folders name it: 0.001, 0.0625, 1.0; never with an exponent."""
     return format(Decimal(repr(fraction)), "f")
@@ -233,20 +232,31 @@ def _pretraining(name: str, entry: Entry, datasets: Mapping[str, StudyDataset]) 
 
 
 def _arm(name: str, entry: Entry, pretraining: list[str]) -> Arm:
-    optional = ("at", "backbone_from", "seen_patients", "preprocessing", "pretraining")
+    optional = ("at", "backbone_from", "weights", "seen_patients", "preprocessing", "pretraining")
     found = entry.fields(optional=optional)
     if ("at" in found) == ("backbone_from" in found):
         raise entry.error("give either at (start or end of the pretraining run) or backbone_from")
     if ("backbone_from" in found) != ("seen_patients" in found):
         raise entry.error("backbone_from and seen_patients belong together: none, or a file that lists the patients")
-    if "at" in found and "preprocessing" in found:
-        raise found["preprocessing"].error("an arm of a run has the run's own preprocessing")
+    at = found["at"].choice(("start", "end")) if "at" in found else None
+    source = found["backbone_from"].text() if "backbone_from" in found else None
+    of_timm = source is not None and is_timm(source)
+    if "weights" in found and not of_timm:
+        raise found["weights"].error("weights is the file of a network of timm: name other files by backbone_from")
+    preprocessing = OWN if of_timm else RUN
+    if "preprocessing" in found:
+        preprocessing = found["preprocessing"].choice(PREPROCESSING)
+        if at == "end" or (at == "start" and preprocessing == OWN):
+            raise found["preprocessing"].error(
+                "an arm of a run has the run's own preprocessing; its start can be shown under imagenet or dataset too"
+            )
     return Arm(
         name=name,
-        at=found["at"].choice(("start", "end")) if "at" in found else None,
-        backbone_from=found["backbone_from"].text() if "backbone_from" in found else None,
+        at=at,
+        backbone_from=source,
+        weights=found["weights"].text() if "weights" in found else None,
         seen_patients=found["seen_patients"].text() if "seen_patients" in found else None,
-        preprocessing=found["preprocessing"].choice(PREPROCESSING) if "preprocessing" in found else "run",
+        preprocessing=preprocessing,
         pretraining=found["pretraining"].choices(pretraining) if "pretraining" in found else None,
     )
 
@@ -309,7 +319,7 @@ def _draws(entry: Entry | None, fractions: list[float]) -> dict[float, int]:
 
 
 def _evaluation(entry: Entry) -> Evaluation:
-    optional = ("split", "metrics", "replicates", "level", "over", "family", "statistics_seed")
+    optional = ("split", "metrics", "replicates", "level", "over", "family", "statistics_seed", "allow_different")
     found = entry.fields(optional=optional)
     level = found["level"].number(0.0, 1.0) if "level" in found else 0.95
     if level == 1:
@@ -327,6 +337,7 @@ def _evaluation(entry: Entry) -> Evaluation:
         over=found["over"].choices(OVER) if "over" in found else OVER,
         family=found["family"].choices(FAMILY) if "family" in found else (),
         statistics_seed=found["statistics_seed"].whole() if "statistics_seed" in found else 0,
+        allow_different=found["allow_different"].texts() if "allow_different" in found else (),
     )
 
 
@@ -336,9 +347,3 @@ def _rates(entry: Entry) -> dict[tuple[str, str], float]:
         for architecture, rate in of_kind.fields(optional=ARCHITECTURES).items():
             rates[kind, architecture] = rate.number(0.0, 1e9)
     return rates
-
-
-def refuse_problems(problems: list[str], what: str) -> None:
-    """Raise one StudyError that names all problems at once; nothing where there are none."""
-    if problems:
-        raise StudyError("\n".join([f"{what}: {len(problems)} problems", *(f"  {problem}" for problem in problems)]))

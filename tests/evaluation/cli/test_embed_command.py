@@ -1,11 +1,9 @@
 """`cxr-eval embed` from shards to a Zarr group."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import zarr
 from click.testing import CliRunner, Result
 
@@ -16,13 +14,6 @@ from tests.training.labelled_shards import BACKBONE, write_labelled_dataset
 from training.downstream.embeddings import read_embeddings
 from training.downstream.features import cached_features
 from training.runs.backbone_from import load_backbone
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def embed(shards: Path, output: Path, *words: object) -> Result:

@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from shards.images.shard_image import ingest_image
 from shards.images.unusable_image import MAX_PIXELS, UnusableImage
 from tests.ingest.archives.layouts import picture
 from tests.shards.images.test_dicom import COMPRESSED, compressed, dicom
+from tests.shards.processes import assert_ends_with_its_parent
 
 IMAGE = picture(3, 40, 30)
 
@@ -84,20 +82,4 @@ def test_its_memory_is_limited(content: bytes) -> None:
 
 def test_it_ends_with_its_parent_however_that_ends() -> None:
     code = "from shards.images.dicom_process import _child; print(_child(9).pid, flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
-        assert is_running(child)
-        parent.kill()
-    end = time.monotonic() + 30
-    while is_running(child):
-        assert time.monotonic() < end, "the decoder outlived its parent"
-        time.sleep(0.05)
-
-
-def is_running(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    assert_ends_with_its_parent(code)

@@ -121,6 +121,6 @@ def test_a_quarantine_goes_with_the_copy(dataset: Dataset, tmp_path: Path) -> No
 
 
 def stage_here(root: Path, folder: Path) -> str:
-    """In a process of its own: stage the train split; the digest of what came out."""
+    """Stage the train split in a process of its own; returns the digest of its output."""
     dataset = open_dataset(root)
     return stage(dataset, select(dataset, "train"), folder)[0].digest

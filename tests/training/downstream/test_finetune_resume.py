@@ -101,6 +101,19 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return arrange
 
 
+@pytest.fixture
+def stopped_after(dataset: Dataset, signal_at: Callable[..., None]) -> Callable[..., None]:
+    """Fine-tune into a folder and stop after so many steps; what runs next is not stopped."""
+
+    def stop(steps: int, output: Path, **changed: Any) -> None:  # noqa: ANN401
+        signal_at("steps", steps)
+        with pytest.raises(PreemptedError):
+            tune(dataset, output, **changed)
+        signal_at("steps", 0)
+
+    return stop
+
+
 # Stopped and resumed.
 
 
@@ -147,13 +160,10 @@ def test_stopped_in_a_validation_or_in_the_last_scores_it_resumes_to_the_same_by
 
 
 def test_checkpoints_by_the_clock_change_no_bit_and_the_newest_two_are_kept(
-    dataset: Dataset, tmp_path: Path, undisturbed: dict[str, bytes], signal_at: Callable[..., None]
+    dataset: Dataset, tmp_path: Path, undisturbed: dict[str, bytes], stopped_after: Callable[..., None]
 ) -> None:
-    signal_at("steps", 9)
-    with pytest.raises(PreemptedError):
-        tune(dataset, tmp_path / "out", checkpoint_minutes=1e-9)
+    stopped_after(9, tmp_path / "out", checkpoint_minutes=1e-9)
     assert checkpoint_steps(tmp_path / "out") == [8, 9]
-    signal_at("steps", 0)
     tune(dataset, tmp_path / "out", checkpoint_minutes=1e-9)
     assert made(tmp_path / "out") == undisturbed
 
@@ -162,45 +172,36 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_resumed_from(
     dataset: Dataset,
     tmp_path: Path,
     undisturbed: dict[str, bytes],
-    signal_at: Callable[..., None],
+    stopped_after: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     output = tmp_path / "out"
-    signal_at("steps", 9)
-    with pytest.raises(PreemptedError):
-        tune(dataset, output, checkpoint_minutes=1e-9)
+    stopped_after(9, output, checkpoint_minutes=1e-9)
     path = checkpoint_path(output, 9)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    signal_at("steps", 0)
     tune(dataset, output)
     assert "It is kept as step-00000009.pt.damaged" in caplog.text
     assert made(output) == undisturbed
 
 
 def test_it_resumes_with_the_samples_on_another_disk(
-    dataset: Dataset, tmp_path: Path, undisturbed: dict[str, bytes], signal_at: Callable[..., None]
+    dataset: Dataset, tmp_path: Path, undisturbed: dict[str, bytes], stopped_after: Callable[..., None]
 ) -> None:
-    signal_at("steps", 6)
-    with pytest.raises(PreemptedError):
-        tune(dataset, tmp_path / "out")
-    signal_at("steps", 0)
+    stopped_after(6, tmp_path / "out")
     tune(dataset, tmp_path / "out", stage_to=tmp_path / "node")
     assert made(tmp_path / "out") == undisturbed
 
 
 def test_a_resumed_one_keeps_its_number_of_threads(
-    dataset: Dataset, tmp_path: Path, undisturbed: dict[str, bytes], signal_at: Callable[..., None]
+    dataset: Dataset, tmp_path: Path, undisturbed: dict[str, bytes], stopped_after: Callable[..., None]
 ) -> None:
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        signal_at("steps", 6)
-        with pytest.raises(PreemptedError):
-            tune(dataset, tmp_path / "out")
+        stopped_after(6, tmp_path / "out")
         torch.set_num_threads(2)
-        signal_at("steps", 0)
         tune(dataset, tmp_path / "out", threads=2)
         assert torch.get_num_threads() == 1
     finally:
@@ -209,11 +210,9 @@ def test_a_resumed_one_keeps_its_number_of_threads(
 
 
 def test_a_checkpoint_holds_the_whole_state_and_nothing_that_runs_code(
-    dataset: Dataset, tmp_path: Path, signal_at: Callable[..., None]
+    dataset: Dataset, tmp_path: Path, stopped_after: Callable[..., None]
 ) -> None:
-    signal_at("steps", 6)
-    with pytest.raises(PreemptedError):
-        tune(dataset, tmp_path / "out")
+    stopped_after(6, tmp_path / "out")
     state = load_checkpoint(tmp_path / "out", 6)
     assert {"network", "optimizer", "scaler", "best", "losses", "rng", "loader", "threads", "options"} <= set(state)
     assert (state["step"], state["epoch"], state["best"]["epoch"]) == (6, 1, 1)
@@ -230,12 +229,9 @@ def test_the_time_limit_stops_it_after_a_step(dataset: Dataset, tmp_path: Path, 
 
 
 def test_other_options_are_refused_by_name_and_the_advice_works(
-    dataset: Dataset, tmp_path: Path, signal_at: Callable[..., None]
+    dataset: Dataset, tmp_path: Path, stopped_after: Callable[..., None]
 ) -> None:
-    signal_at("steps", 2)
-    with pytest.raises(PreemptedError):
-        tune(dataset, tmp_path / "out")
-    signal_at("steps", 0)
+    stopped_after(2, tmp_path / "out")
     with pytest.raises(ResumeError, match=r"other options \(lr: 0.001 there, 0.002 here\).*or remove .*checkpoints"):
         tune(dataset, tmp_path / "out", lr=2e-3)
     shutil.rmtree(tmp_path / "out" / "checkpoints")

@@ -10,7 +10,8 @@ import torch
 
 from shards.loading.loaders import TwoViewBatch
 from tests.shards.small_datasets import write_small_dataset as write_jpegs
-from tests.training.pretraining.test_pretrain import assert_equal, final_state, options_of
+from tests.training.pretraining.small_run import options_of
+from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from tests.training.rank_processes import meet_elsewhere, on_ranks
 from tests.training.small_shards import write_small_dataset
 from training.backbones.architectures import ARCHITECTURES

@@ -13,11 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
+from tests.training.pretraining.small_run import options_of
 from tests.training.pretraining.test_pretrain import (
     Stop,
     assert_equal,
     final_state,
-    options_of,
     signal_after,
     stop_and_go_on,
 )

@@ -36,42 +36,6 @@ TIMES = {"images_per_second", "data_wait", "seconds"}
 Stop = Callable[[int], None]
 
 
-def options_of(shards: Path, output: Path) -> PretrainOptions:
-    """Two epochs of six steps; a window of metrics is four, so that it crosses the epochs' boundary.
-
-    One thread: two wait for each other at every layer when the machine has other work.
-    """
-    return PretrainOptions(
-        shards=(shards,),
-        output=output,
-        init="random",
-        image_size=32,
-        batch_size=8,
-        epochs=2,
-        lr=1e-3,
-        queue_size=20,
-        momentum=0.9,
-        milestones=(1,),
-        device="cpu",
-        threads=1,
-        log_every=4,
-    )
-
-
-@pytest.fixture
-def options(tiny_shards: Path, tmp_path: Path) -> PretrainOptions:
-    """Options of a new run."""
-    return options_of(tiny_shards, tmp_path / "run")
-
-
-@pytest.fixture(scope="module")
-def finished(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainOptions:
-    """Options of a run that was never stopped, to look at only."""
-    options = options_of(tiny_shards, tmp_path_factory.mktemp("finished") / "run")
-    assert pretrain(options) is Outcome.FINISHED
-    return options
-
-
 @pytest.fixture
 def signal_after(monkeypatch: pytest.MonkeyPatch) -> Stop:
     """Have the process receive a real SIGUSR1 while it does the given step of the run."""

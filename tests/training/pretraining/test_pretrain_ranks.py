@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from shards.loading.loaders import TwoViewBatch
-from tests.training.pretraining.test_pretrain import assert_equal, final_state, options_of
+from tests.training.pretraining.small_run import options_of
+from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from tests.training.rank_processes import PATIENCE_S, as_rank, free_port, meet_elsewhere, on_ranks
 from tests.training.small_shards import write_small_dataset
 from training.backbones.networks import build_backbone

@@ -12,7 +12,7 @@ from torchvision.ops import StochasticDepth
 from shards.errors import ResumeError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import planned
-from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, options_of, signal_after
+from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, signal_after
 from training.backbones.weight_files import read_weights
 from training.errors import RunError, TrainingError
 from training.pretraining.build import build_trainer
@@ -26,20 +26,6 @@ from training.runs.directory import read_config
 from training.runs.metrics_log import read_metrics
 
 __all__ = ["signal_after"]
-
-
-@pytest.fixture
-def options(tiny_shards: Path, tmp_path: Path) -> PretrainOptions:
-    """Options of a new run."""
-    return options_of(tiny_shards, tmp_path / "run")
-
-
-@pytest.fixture(scope="module")
-def finished(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> PretrainOptions:
-    """Options of a run that was never stopped, to look at only."""
-    options = options_of(tiny_shards, tmp_path_factory.mktemp("finished") / "run")
-    assert pretrain(options) is Outcome.FINISHED
-    return options
 
 
 def test_a_run_with_ema_sets_its_statistics_once_from_batches_that_it_records(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.loading.loaders import TwoViewBatch
-from tests.training.pretraining.test_pretrain import assert_equal, final_state, options_of
+from tests.training.pretraining.small_run import options_of
+from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from tests.training.pretraining.test_pretrain_command import arguments, invoke
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from shards.loading.loaders import TwoViewBatch
-from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, options_of, signal_after
+from tests.training.pretraining.small_run import options_of
+from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, signal_after
 from training.errors import RunError
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from shards.errors import ResumeError
-from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, options_of, signal_after
+from tests.training.pretraining.small_run import options_of
+from tests.training.pretraining.test_pretrain import Stop, assert_equal, final_state, signal_after
 from training.pretraining.command import Outcome, pretrain
 from training.pretraining.options import PretrainOptions
 from training.runs.checkpoints import checkpoint_path, checkpoint_steps, newest_whole, save_checkpoint
