@@ -80,7 +80,7 @@ def _refuse_too_much(root: yaml.Node) -> None:
         if known is not None:
             return known
         if id(node) in open_nodes:
-            raise yaml.YAMLError("an alias stands inside of what it stands for")
+            raise yaml.YAMLError("an alias stands inside the value that it stands for")
         open_nodes.add(id(node))
         children: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):

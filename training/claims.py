@@ -4,21 +4,17 @@ Array tasks and a second submission share a study's folder: a claimed part is tr
 """
 
 import contextlib
-import errno
 import logging
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shards.file_lock import lock_file
+from shards.file_lock import NO_LOCKS, lock_file
 
 _log = logging.getLogger(__name__)
 
 POLL_S = 1.0
-
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""Errors of a file system without locks: everything is free there, and written twice rather than never."""
 
 
 @contextlib.contextmanager
@@ -50,8 +46,8 @@ def _claim(folder: Path, held: contextlib.ExitStack) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
-        return True
+        return True  # without locks everything is free, and written twice rather than never
     held.callback(os.close, descriptor)
     return True

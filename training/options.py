@@ -11,7 +11,7 @@ import click
 from shards.errors import SubsetError
 from shards.selection.condition import parse
 from shards.selection.row_filter import ALL, AP_PA, PROJECTIONS, row_filter
-from shards.terminal.options import Device, Number, option
+from shards.terminal.options import Device, Number, option, specs
 from training.choices import DEVICES
 
 if TYPE_CHECKING:
@@ -74,11 +74,20 @@ class RowOptions:
         """The three as one condition, as it is recorded; None for all rows."""
         return row_filter(self.projection, self.ap_pa, self.where)
 
+    @property
+    def recorded_rows(self) -> dict[str, str]:
+        """The three as one key `row_filter` of a record; no key where all rows are used."""
+        return {} if self.row_filter is None else {"row_filter": self.row_filter}
 
-def with_row_filter(values: Config, condition: str | None) -> dict[str, PlainValue]:
-    """Options as they are recorded: the row filter in one key, and no such key where all rows are used."""
-    own = {name: value for name, value in values.items() if name not in ("projection", "ap_pa", "where")}
-    return own if condition is None else {**own, "row_filter": condition}
+
+ROW_OPTIONS = frozenset(specs(RowOptions))
+"""Options that a config, a model or a cell records as the one key `row_filter` (`RowOptions.recorded_rows`)."""
+
+
+def differences(there: Config, here: Config) -> str:
+    """Name the options whose recorded values differ, with both, for a message; nothing where all are the same."""
+    keys = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    return "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} here" for key in keys)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,23 @@ class Seen:
         )
 
 
+class WithSeen:
+    """Patients that weights have seen, for what holds their `seen` and, of the start of a run, the run's `run_seen`."""
+
+    seen: Seen
+    run_seen: Seen
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """The patients that the weights have seen, as far as they are known: columns dataset, patient_id."""
+        return self.seen.patients
+
+    @property
+    def run_patients(self) -> pd.DataFrame:
+        """Of the start of a run, the patients that the run itself has seen; no rows otherwise."""
+        return self.run_seen.patients
+
+
 def salt_of(dataset: Dataset) -> str:
     """Fingerprint of the salt that the dataset's patients are hashed with (--hash-identifiers); "" without one."""
     return str(dataset.description.options.get("hash_identifiers") or "")[:_FINGERPRINT]

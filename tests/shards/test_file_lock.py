@@ -1,13 +1,14 @@
 """Locks on files between processes."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from shards.file_lock import lock_file
+from shards.file_lock import lock_file, lock_holder, sign_lock
 
 TRY = """
 import sys
@@ -39,6 +40,17 @@ def test_a_lock_keeps_what_the_file_holds(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("process 7")
     os.close(lock_file(tmp_path / ".lock", wait=False))
     assert (tmp_path / ".lock").read_text() == "process 7"
+
+
+def test_the_holder_of_a_lock_is_named_once_it_has_signed(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    lock = lock_file(path, wait=False)
+    for content in ("", "[1]", '{"host": "node1"}', "[" * 100_000):
+        path.write_text(content)
+        assert lock_holder(path) == "another process (`fuser .lock` there names it)"
+    sign_lock(lock)
+    assert lock_holder(path).startswith(f"process {os.getpid()} on {socket.gethostname()} since 20")
+    os.close(lock)
 
 
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pandas as pd
 from torch import Tensor, nn
 
 from shards.json_value import JsonError, parse_json
@@ -13,7 +12,7 @@ from training.backbones.networks import GrayLevels, Preprocessing, build_backbon
 from training.backbones.weight_files import fill, is_official_file, read_imagenet, read_weights
 from training.errors import WeightsError
 from training.provenance import Provenance, read_provenance
-from training.seen_patients import PATIENTS, Seen, declared_seen, read_seen
+from training.seen_patients import PATIENTS, Seen, WithSeen, declared_seen, read_seen
 
 DEFAULT_ARCHITECTURE, DEFAULT_IMAGE_SIZE = "resnet18", 320
 PREPROCESSING = "preprocessing.json"
@@ -21,7 +20,7 @@ PREPROCESSING = "preprocessing.json"
 
 
 @dataclass(frozen=True)
-class Backbone:
+class Backbone(WithSeen):
     """A network that ends in its features, with its preprocessing and provenance.
 
     network: [N, 3, H, W] -> [N, D], on the CPU, in train mode. image_size: the side, in pixels, it was trained at.
@@ -40,16 +39,6 @@ class Backbone:
     digest: str
     seen: Seen
     run_seen: Seen = field(default_factory=Seen)
-
-    @property
-    def patients(self) -> pd.DataFrame:
-        """The patients that the weights have seen, as far as they are known: columns dataset, patient_id."""
-        return self.seen.patients
-
-    @property
-    def run_patients(self) -> pd.DataFrame:
-        """For the start of a run, the patients that the run itself has seen; no rows otherwise."""
-        return self.run_seen.patients
 
     @property
     def preprocessing(self) -> Preprocessing:

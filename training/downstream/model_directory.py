@@ -25,10 +25,10 @@ from training.downstream.options import EARLIER_VALUES, FinetuneOptions, Supervi
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
-from training.options import Config
+from training.options import Config, differences
 from training.provenance import Provenance, read_provenance
 from training.runs.files import CELL, CONFIG, LAST, MODEL, MODEL_MARKER, MODEL_WEIGHTS
-from training.seen_patients import RUN_PATIENTS, Seen, read_seen, seen_of_rows, write_seen
+from training.seen_patients import RUN_PATIENTS, Seen, WithSeen, read_seen, seen_of_rows, write_seen
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,7 +37,7 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(WithSeen):
     """A model that was read from its directory.
 
     network: [N, 3, H, W] -> logits [N, L], eval mode, CPU. image_size: side in pixels. mean, std: 0..255, of the
@@ -54,16 +54,6 @@ class Model:
     seen: Seen
     run_seen: Seen
     description: JsonValue
-
-    @property
-    def patients(self) -> pd.DataFrame:
-        """The patients that the weights have seen, as far as they are known: columns dataset, patient_id."""
-        return self.seen.patients
-
-    @property
-    def run_patients(self) -> pd.DataFrame:
-        """Of a model of a run's start, the patients that the run has seen; no rows otherwise."""
-        return self.run_seen.patients
 
 
 @dataclass(frozen=True)
@@ -99,9 +89,8 @@ def already_done(folder: Path, options: Config) -> bool:
         **{key: value for key, value in EARLIER_VALUES.items() if key in options},
         **(found.value if found is not None else {}),
     }
-    differing = sorted(key for key in recorded.keys() | options.keys() if recorded.get(key) != options.get(key))
-    if differing:
-        details = "; ".join(f"{key}: {recorded.get(key)!r} there, {options.get(key)!r} here" for key in differing)
+    details = differences(recorded, options)
+    if details:
         raise ResumeError(f"{folder} holds a model made with other options ({details}). Give another --output.")
     return True
 

@@ -15,7 +15,7 @@ from training.downstream.options import ALL, BackboneOptions, LabelOptions, Leak
 from training.downstream.preprocessing import preprocessed
 from training.labels import LabelPolicy, Targets, check_labels, learnable, refuse_one_class
 from training.leakage import Allowed, LeakageRecord, as_recorded, leakage_of, refuse_leakage
-from training.options import PlainValue, with_row_filter
+from training.options import ROW_OPTIONS, PlainValue
 from training.runs.backbone_from import load_backbone
 
 _log = logging.getLogger(__name__)
@@ -125,11 +125,10 @@ def training_rows(dataset: Dataset, options: LabelOptions) -> pd.DataFrame:
 def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, PlainValue]:
     """List what model.json records of the options: the same values over the same inputs make the same model.
 
-    Paths are replaced by digests of what was found there, and values that were left open by those that were used.
+    Paths are replaced by digests of the files there, and values that were left open by those that were used.
     """
-    free = free_keys(type(options))
-    own = {name: value for name, value in asdict(options).items() if name not in free}
-    own = with_row_filter(own, options.row_filter)
+    left_out = free_keys(type(options)) | ROW_OPTIONS
+    own = {name: value for name, value in asdict(options).items() if name not in left_out}
     recorded = {
         "method": options.method,
         "dataset_digest": start.dataset.digest,
@@ -141,5 +140,6 @@ def recorded_options(start: Start, options: SupervisedOptions) -> dict[str, Plai
         **({} if options.seen_patients is None else {"seen_patients": list(start.backbone.seen.declared)}),
         **options.also_recorded,
         **own,
+        **options.recorded_rows,
     }
     return {name: list(value) if isinstance(value, tuple) else value for name, value in recorded.items()}

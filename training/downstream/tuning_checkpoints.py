@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Protocol, TypedDict, cast
 
 from torch import Tensor
-from torch.optim.optimizer import StateDict
 
 from shards.durable import json_bytes
 from shards.errors import ResumeError
 from training.errors import PreemptedError
-from training.options import Config
+from training.options import Config, differences
 from training.processes.signals import StopRequest
 from training.processes.time_limit import TimeLimit
 from training.runs.checkpoints import (
-    RandomState,
+    TrainingState,
     checkpoint_path,
     load_checkpoint,
     newest_whole,
@@ -41,19 +40,13 @@ class BestState(TypedDict):
     weights: dict[str, Tensor]
 
 
-class TuningState(TypedDict):
-    """State of a fine-tuning. step, epoch: done so far. losses: sum over the open epoch, a scalar."""
+class TuningState(TrainingState):
+    """State of a fine-tuning. losses: sum over the open epoch, a scalar."""
 
-    step: int
-    epoch: int
-    threads: int
     network: dict[str, Tensor]
-    optimizer: StateDict
-    scaler: dict[str, float]
     losses: Tensor
     best: BestState | None
     loader: Mapping[str, int | str]
-    rng: RandomState
 
 
 class SavedTuning(TuningState):
@@ -96,13 +89,8 @@ class TuningCheckpoints:
         if step is None:
             return None
         state = load_checkpoint(self._output, step)
-        then: Config = state.get("options") or {}
-        keys = sorted(then.keys() | self._recorded.keys())
-        differing = [key for key in keys if then.get(key) != self._recorded.get(key)]
-        if differing:
-            details = "; ".join(
-                f"{key}: {then.get(key)!r} there, {self._recorded.get(key)!r} here" for key in differing
-            )
+        details = differences(state.get("options") or {}, self._recorded)
+        if details:
             raise ResumeError(
                 f"{self._output} holds an unfinished fine-tuning with other options ({details}). Give its own options "
                 f"to resume it, or another --output; or remove {self._output / CHECKPOINTS} to start again."

@@ -68,7 +68,7 @@ def build_trainer(
         queue_size=options.queue_size,
         momentum=options.momentum,
         temperature=options.temperature,
-        mask_same_image=mask_group(options) is not None,
+        mask_same_image=options.mask_same_image,
         bn_groups=batch_norm_groups(options, options.batch_size, ranks.world_size),
         ema=options.batch_norm == "ema",
     )

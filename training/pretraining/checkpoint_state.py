@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from torch import Tensor
-from torch.optim.optimizer import StateDict
 
 from shards.errors import ResumeError
 from training.backbones.description import BackboneJson
-from training.runs.checkpoints import RandomState, checkpoint_path, load_checkpoint
+from training.runs.checkpoints import TrainingState, checkpoint_path, load_checkpoint
 
 
 class ScheduleState(TypedDict):
@@ -18,18 +17,12 @@ class ScheduleState(TypedDict):
     lr: float
 
 
-class TrainerState(TypedDict):
+class TrainerState(TrainingState):
     """State of a trainer. moco: names and tensors of encoders and queue. window: figures since the last line."""
 
-    step: int
-    epoch: int
-    threads: int
     moco: dict[str, Tensor]
-    optimizer: StateDict
-    scaler: dict[str, float]
     schedule: ScheduleState
     window: dict[str, list[float]]
-    rng: RandomState
 
 
 class RunState(TrainerState):

@@ -1,5 +1,6 @@
 """The options of `cxr-train pretrain`, with the published defaults. No torch here, so that --help is quick."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from training.options import (
     FOLDER,
     LATER_AUGMENTATION,
     MACHINE,
+    ROW_OPTIONS,
     SEED,
     AugmentationOptions,
     Config,
     PlainValue,
     RowOptions,
-    with_row_filter,
 )
 from training.processes.stopping_options import CHECKPOINTS, StoppingOptions
 
@@ -296,13 +297,38 @@ class PretrainOptions(
 
         The options of rows are one key, `row_filter`, or none where all rows are used.
         """
-        values = {name: value for name, value in asdict(self).items() if name not in _OF_ONE_START}
-        return with_row_filter(values, self.row_filter) | {
+        values = {name: value for name, value in asdict(self).items() if name not in (*_OF_ONE_START, *ROW_OPTIONS)}
+        return {
+            **values,
+            **self.recorded_rows,
             "shards": [str(path) for path in self.shards],
             "output": str(self.output),
             "milestones": list(self.milestones),
             **{name: list(getattr(self, name)) for name in ("scale", *LATER_AUGMENTATION)},
         }
+
+    def differing(self, recorded: Config, free: Collection[str] = ()) -> dict[str, tuple[PlainValue, PlainValue]]:
+        """List the options by name that differ from a run's recorded ones: the recorded value and this one.
+
+        recorded: config.yaml. free: options that may differ, beside FREE_OPTIONS.
+        """
+        there, here = {**EARLIER_VALUES, **recorded}, self.as_config()
+        return {
+            key: (there.get(key), here.get(key))
+            for key in {**there, **here}
+            if key not in (*FREE_OPTIONS, *free) and there.get(key) != here.get(key)
+        }
+
+    def differences(self, recorded: Config, free: Collection[str] = ()) -> str:
+        """Name the options that `differing` lists, with both values, as the command line has them; "" for none."""
+        return "; ".join(
+            f"--{key.replace('_', '-')}: the run has {_shown(there)}, asked for is {_shown(here)}"
+            for key, (there, here) in self.differing(recorded, free).items()
+        )
+
+
+def _shown(value: PlainValue) -> str:
+    return "nothing" if value is None else str(value)
 
 
 EARLIER_VALUES: Config = {
@@ -314,5 +340,6 @@ EARLIER_VALUES: Config = {
 }
 """Values of options that config.yaml did not record when pretraining had no such options."""
 
-FREE_OPTIONS = free_keys(PretrainOptions)
-"""Options that may change on resume: they change no weight. (The datasets' digests are checked by the loader.)"""
+FREE_OPTIONS = free_keys(PretrainOptions) - {"seen_patients"}
+"""Options that may change on resume: they change no weight. (The datasets' digests are checked by the loader.)
+seen_patients changes none either, but is part of the record of a run."""

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 
 import torch
 
+from shards.errors import ResumeError
 from shards.loading.placement import Device
 from training.backbones.backbone import init_name, initial_seen
 from training.errors import RunError
-from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS, PretrainOptions
+from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup, refuse_more_of_a_cosine
 from training.pretraining.run import Run
 from training.processes.devices import available_threads
 from training.processes.ranks import Ranks
-from training.runs.checkpoints import newest_whole, prune_checkpoints
+from training.runs.checkpoints import checkpoint_steps, newest_whole, prune_checkpoints
 from training.runs.directory import read_config, read_run, write_config, write_last
+from training.runs.files import CONFIG
 from training.runs.lock import RunLock
 from training.runs.start import write_start
 from training.seen_patients import PATIENTS, Seen, seen_by_training, write_seen
@@ -43,15 +45,20 @@ def find_run(options: PretrainOptions, device: Device, lock: RunLock) -> Found:
     A run keeps the number of threads that its config records. Raises ResumeError for a run with other options, RunError
     for a folder that is no run or that is in use.
     """
-    recorded = read_run(options.output, EARLIER_VALUES)
+    recorded = read_run(options.output)
     threads = options.threads or (recorded and recorded.threads) or available_threads()
     options = options.resolved(device=device, threads=threads)
     if recorded is None:
         return Found(options)
-    last, wanted = recorded.last, options.as_config()
+    last = recorded.last
     more = last is not None and last.finished and last.epoch < options.epochs
-    free = FREE_OPTIONS - {"seen_patients"}  # it changes no weight, and is part of the record of a run
-    recorded.refuse_other(wanted, free | ({"epochs"} if more else set()))
+    differences = options.differences(recorded.config, free={"epochs"} if more else ())
+    if differences:
+        way_out = "" if checkpoint_steps(options.output) else " It has no checkpoint yet: the folder may be removed."
+        raise ResumeError(
+            f"{options.output} holds a run with other options, which this command cannot resume. "
+            f"{differences}. Give the run's own options (they are in {CONFIG}) or another --output.{way_out}"
+        )
     if last is not None and last.finished and not more:
         return Found(options, begun=True, finished=f"{last.step} steps, {last.epoch} epochs")
     lock.acquire(options.output)

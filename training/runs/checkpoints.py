@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import StateDict
 
 from shards.durable import write_atomically
 from shards.errors import ResumeError
@@ -33,6 +34,17 @@ class RandomState(TypedDict):
 
     cpu: Tensor
     cuda: list[Tensor]
+
+
+class TrainingState(TypedDict):
+    """State of any training. step, epoch: done so far. threads: with another number of them the bits are others."""
+
+    step: int
+    epoch: int
+    threads: int
+    optimizer: StateDict
+    scaler: dict[str, float]
+    rng: RandomState
 
 
 def checkpoint_path(run: Path, step: int) -> Path:

@@ -3,6 +3,7 @@
 From them a command tells whether it starts a run, resumes one, or finds it finished.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -10,11 +11,10 @@ from typing import cast
 import yaml
 
 from shards.durable import write_atomically, write_json_atomically
-from shards.errors import ResumeError
-from shards.input_files import load_json, load_yaml, read_text
+from shards.input_files import load_yaml, read_text
 from training.errors import RunError
-from training.options import Config, PlainValue
-from training.runs.checkpoints import checkpoint_path, checkpoint_steps
+from training.options import Config
+from training.runs.checkpoints import checkpoint_path
 from training.runs.files import CONFIG, LAST
 from training.runs.lock import LOCK
 
@@ -28,12 +28,17 @@ class Last:
     epoch: int
     finished: bool
 
+    def __post_init__(self) -> None:
+        """Raise TypeError for a value of another kind: a file may hold anything."""
+        for name, kind in (("checkpoint", str), ("step", int), ("epoch", int), ("finished", bool)):
+            if type(getattr(self, name)) is not kind:
+                raise TypeError(f"{name} is {getattr(self, name)!r}")
+
 
 @dataclass(frozen=True)
 class RecordedRun:
     """A run that was started before, as its directory records it. config: its options under their names."""
 
-    path: Path
     config: Config
     last: Last | None
 
@@ -43,40 +48,11 @@ class RecordedRun:
         threads = self.config.get("threads")
         return threads if isinstance(threads, int) else None
 
-    def differing(self, wanted: Config, free: frozenset[str]) -> dict[str, tuple[PlainValue, PlainValue]]:
-        """List the options whose recorded value is not the wanted one, both values by name; those of `free` left out.
 
-        free: options that may differ, since they change no weight.
-        """
-        keys = [*self.config, *(key for key in wanted if key not in self.config)]
-        values = {key: (self.config.get(key), wanted.get(key)) for key in keys if key not in free}
-        return {key: (recorded, asked) for key, (recorded, asked) in values.items() if recorded != asked}
-
-    def refuse_other(self, wanted: Config, free: frozenset[str]) -> None:
-        """Raise ResumeError naming each option that differs from the recorded one, with both values.
-
-        free: options that may differ, since they change no weight.
-        """
-        differing = [
-            f"--{key.replace('_', '-')}: the run has {_shown(recorded)}, asked for is {_shown(asked)}"
-            for key, (recorded, asked) in self.differing(wanted, free).items()
-        ]
-        if differing:
-            way_out = "" if checkpoint_steps(self.path) else " It has no checkpoint yet: the folder may be removed."
-            raise ResumeError(
-                f"{self.path} holds a run with other options, which this command cannot resume. "
-                f"{'; '.join(differing)}. Give the run's own options (they are in {CONFIG}) or another --output."
-                f"{way_out}"
-            )
-
-
-def read_run(run: Path, earlier: Config) -> RecordedRun | None:
-    """Read what a run directory records, or None where no run was started. Raises RunError as the parts do.
-
-    earlier: values of options that a run of an earlier release does not record.
-    """
+def read_run(run: Path) -> RecordedRun | None:
+    """Read what a run directory records, or None where no run was started. Raises RunError as the parts do."""
     config = read_config(run)
-    return None if config is None else RecordedRun(run, {**earlier, **config}, read_last(run))
+    return None if config is None else RecordedRun(config, read_last(run))
 
 
 def read_last(run: Path) -> Last | None:
@@ -85,8 +61,8 @@ def read_last(run: Path) -> Last | None:
     if not path.is_file():
         return None
     try:
-        return Last(**load_json(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        return Last(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is not the record of a run's newest checkpoint: {error}.") from error
 
 
@@ -121,7 +97,8 @@ def whole_option(run: Path, config: Config, key: str) -> int:
     """Look up an option of the config that is a whole number. Raises RunError naming file and key for anything else."""
     value = config.get(key)
     if not isinstance(value, int):
-        raise RunError(f"{run / CONFIG}: {key} is {_shown(value)}, not a whole number. Copy the run again.")
+        shown = "nothing" if value is None else value
+        raise RunError(f"{run / CONFIG}: {key} is {shown}, not a whole number. Copy the run again.")
     return value
 
 
@@ -139,7 +116,3 @@ def _is_of_a_killed_beginning(entry: Path) -> bool:
     Before its config had its name.
     """
     return entry.name == LOCK or (entry.name.startswith(f".{CONFIG}.") and entry.name.endswith(".tmp"))
-
-
-def _shown(value: PlainValue) -> str:
-    return "nothing" if value is None else str(value)

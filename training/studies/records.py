@@ -18,7 +18,7 @@ from shards.durable import json_bytes, write_atomically, write_json_atomically
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.terminal.options import free_keys
 from training.backbones.architectures import is_timm
-from training.options import LATER_AUGMENTATION, Config, PlainValue, with_row_filter
+from training.options import LATER_AUGMENTATION, ROW_OPTIONS, Config, PlainValue
 from training.pretraining.options import EARLIER_VALUES, PretrainOptions
 from training.runs.files import CELL, DONE
 from training.studies.cells import Cell, RunPlan
@@ -92,7 +92,8 @@ class CellRecord:
 def cell_record(study: Study, cell: Cell) -> CellRecord:
     """List what decides a cell."""
     options = cell.options(study, data=Path(), output=Path())
-    own = {name: value for name, value in dataclasses.asdict(options).items() if name not in free_keys(type(options))}
+    left_out = free_keys(type(options)) | ROW_OPTIONS
+    own = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
     return CellRecord(
         run=cell.run.path,
         pretraining=_run_digest(study, cell.run),
@@ -101,7 +102,7 @@ def cell_record(study: Study, cell: Cell) -> CellRecord:
         variant=cell.variant.name,
         target=cell.target.name,
         dataset=cell.target.dataset,
-        options=_without_later(with_row_filter(own, options.row_filter), LATER_AUGMENTATION),
+        options=_without_later({**own, **options.recorded_rows}, LATER_AUGMENTATION),
     )
 
 
@@ -115,9 +116,9 @@ def _arm_record(arm: Arm) -> ArmRecord:
 def _run_digest(study: Study, run: RunPlan) -> str:
     """Digest of the options of a pretraining run that change its weights."""
     options = run.options(study, data=Path(), output=Path())
-    left_out = free_keys(PretrainOptions) | {"device", "threads"}
+    left_out = free_keys(PretrainOptions) | ROW_OPTIONS | {"device", "threads"}
     values = {name: value for name, value in dataclasses.asdict(options).items() if name not in left_out}
-    kept = _without_later(with_row_filter(values, options.row_filter), EARLIER_VALUES)
+    kept = _without_later({**values, **options.recorded_rows}, EARLIER_VALUES)
     return _digest({**kept, "datasets": list(run.pretraining.shards)})
 
 

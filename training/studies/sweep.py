@@ -14,9 +14,8 @@ from shards.terminal.progress import duration, progress
 from training.errors import StudyError
 from training.options import PlainValue
 from training.pretraining.command import Outcome
-from training.pretraining.options import EARLIER_VALUES, FREE_OPTIONS
 from training.processes.launch import launch_of
-from training.runs.directory import read_run
+from training.runs.directory import read_config
 from training.runs.files import CHECKPOINTS
 from training.studies.cells import CELLS, RUNS, Cell, RunPlan, Selection
 from training.studies.preflight import preflight
@@ -110,11 +109,10 @@ def refuse_changed_runs(place: Place, runs: Sequence[RunPlan]) -> None:
 def _differing_options(place: Place, run: RunPlan) -> Mapping[str, tuple[PlainValue, PlainValue]]:
     """Options that change weights and that a finished run records otherwise than the study file has them now."""
     options = run.options(place.study, data=place.data, output=place.output)
-    recorded = read_run(options.output, EARLIER_VALUES)
+    recorded = read_config(options.output)
     if recorded is None:
         return {}
-    wanted = options.resolved(device="cpu", threads=1).as_config()
-    return recorded.differing(wanted, FREE_OPTIONS | {"device", "threads"})
+    return options.resolved(device="cpu", threads=1).differing(recorded, ("device", "threads", "seen_patients"))
 
 
 def _difference(name: str, values: tuple[object, object]) -> str:
