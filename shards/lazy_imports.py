@@ -18,7 +18,7 @@ def lazy_exports(
     """Make the functions `__getattr__` and `__dir__` of a package (PEP 562).
 
     names: for each module, by its dotted path, the names that the package exports from it. A name must not be that of
-    a module of the package: importing that module would put it in the place of what is exported.
+    a module of the package: importing that module would put it in the place of the exported one.
     """
     module_of = {name: module for module, exported in names.items() for name in exported}
 

@@ -95,7 +95,7 @@ def refuse_seen(seen: Seen, dataset: Dataset, rows: pd.DataFrame, split: str) ->
 
 
 def as_recorded(found: Leakage, seen: Seen, allowed: Allowed) -> LeakageRecord:
-    """Make the record of what was found, and of what was allowed all the same."""
+    """Make the record of a check: what was found, and what was allowed all the same."""
     images = None if found.images_unknown and not found.seen_images else len(found.seen_images)
     return {
         "seen_patients": len(found.seen_patients),

@@ -69,16 +69,11 @@ class Header:
 
     @property
     def facts(self) -> dict[str, Fact]:
-        """All of it by name, such as `options: seed`, to be compared by `differences`."""
-        return {
-            "variant": self.variant,
-            "licence": self.licence,
-            "labels": list(self.labels),
-            "ingest": self.ingest,
-            **named("options", self.recorded_options),
-            **named("source_tables", self.source_tables),
-            **named("versions", self.versions),
-        }
+        """What is written, by name, such as `options: seed`, to be compared by `differences`."""
+        found: dict[str, Fact] = {}
+        for key, value in self.as_json().items():
+            found |= named(key, value) if isinstance(value, Mapping) else {key: value}
+        return found
 
     @property
     def digest(self) -> str:

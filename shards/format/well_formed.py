@@ -23,7 +23,7 @@ LARGEST_SIDE = 65535
 _BLOCK = 512
 _LARGEST_TAR = 1 << 50
 _HEX = re.compile(r"[0-9a-f]{64}")
-_ADVICE = "It is no dataset that build-shards wrote: copy it again, or ask whoever made it for another copy"
+_ADVICE = "It is no dataset that build-shards wrote: copy it again, or ask its maker for another copy"
 
 
 def check_names(path: Path, name: str, labels: Sequence[str], shards: Sequence[ShardSummary]) -> None:

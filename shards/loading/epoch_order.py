@@ -4,11 +4,13 @@ Blocks of neighbouring samples are dealt to windows like cards, then samples are
 over the whole split, while a window's reads are runs of neighbours that a file system can fetch ahead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from shards.errors import SubsetError
 from shards.loading.hashes import hash64
 from shards.random_streams import RandomStream
 
@@ -47,6 +49,20 @@ class BatchPlan:
     batches: Places
     passed: npt.NDArray[np.int64]
     window: npt.NDArray[np.int64]
+
+
+def refuse_batch(batch_size: int, world_size: int, samples: int, names: Sequence[str]) -> None:
+    """Raise SubsetError for a global batch that does not divide by the processes, or that the samples do not fill.
+
+    names: of the datasets.
+    """
+    if batch_size < 1 or batch_size % world_size:
+        raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
+    if samples < batch_size:
+        raise SubsetError(
+            f"{', '.join(names)}: {samples} samples to train on, fewer than a batch of {batch_size}: lower the batch "
+            "size"
+        )
 
 
 def plan_batches(

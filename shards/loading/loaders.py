@@ -19,7 +19,7 @@ from shards.format.dataset import Dataset
 from shards.format.subsets import planned
 from shards.loading.augmentation import ViewRange, draw_numbers
 from shards.loading.dali_runner import GraphOptions, LoadedViews, Places, RunningGraphs, needed_shrinking
-from shards.loading.epoch_order import BatchPlan, plan_batches
+from shards.loading.epoch_order import BatchPlan, plan_batches, refuse_batch
 from shards.loading.placement import ON_CPU, WHOLE, Partition, Placement
 from shards.loading.positives import OWN_IMAGE, GroupIds, Partners, Positives
 from shards.loading.random_draws import streams
@@ -92,7 +92,7 @@ class _TrainingLoader:
         self._usable = np.concatenate([~rows["key"].isin(d.quarantine).to_numpy(bool) for d, rows in subsets])
         self.samples, self.quarantined = int(self._usable.sum()), int((~self._usable).sum())
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        _check_batch(batch_size, world_size, self.samples, subsets)
+        refuse_batch(batch_size, world_size, self.samples, [dataset.name for dataset, _ in subsets])
         self._reader = SampleReader(subsets, verify_checksums=verify_checksums)
         self._partition, self._view_ranges = partition, view_ranges
         self._identity = {
@@ -146,9 +146,9 @@ class _TrainingLoader:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resume where `state` was taken: the same ids and pixels, at another world size too.
 
-        What was quarantined since is left out of what is to come. A state of an earlier release, in which an image was
-        resized once for all of its views, is continued in that way. Raises ResumeError where the state is of another
-        format, seed, batch or image size, of other views, or of other samples.
+        Samples quarantined since are left out of the batches to come. A state of an earlier release, in which an image
+        was resized once for all of its views, is continued in that way. Raises ResumeError where the state is of
+        another format, seed, batch or image size, of other views, or of other samples.
         """
         for key, own in {_POSITIVES: None, **self._identity}.items():
             if (saved := state.get(key)) != own:
@@ -204,18 +204,6 @@ class _TrainingLoader:
                     asked += 1
                 yield Places(own[number], stream, None if partners is None else partners[number])
             epoch, passed = epoch + 1, 0
-
-
-def _check_batch(
-    batch_size: int, world_size: int, samples: int, subsets: Sequence[tuple[Dataset, pd.DataFrame]]
-) -> None:
-    if batch_size < 1 or batch_size % world_size:
-        raise SubsetError(f"batch size {batch_size} does not divide by the {world_size} processes of the run")
-    if samples < batch_size:
-        names = ", ".join(dataset.name for dataset, _ in subsets)
-        raise SubsetError(
-            f"{names}: {samples} samples to train on, fewer than a batch of {batch_size}: lower the batch size"
-        )
 
 
 class TwoViewLoader(_TrainingLoader):

@@ -113,7 +113,7 @@ def _refuse_full_disk(target: Path, needed: int) -> None:
 
 @contextlib.contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Hold the folder's lock: the kernel lets go of it when a process dies."""
+    """Hold the folder's lock: the kernel releases it when a process dies."""
     target.mkdir(parents=True, exist_ok=True)
     lock = lock_file(target / ".lock", wait=True)
     try:

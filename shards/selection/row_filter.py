@@ -15,7 +15,8 @@ import pandas as pd
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset
 from shards.format.schema import SPLITS
-from shards.selection.condition import clauses, columns_of, fulfilled, joined, parse, text_of, values_there
+from shards.selection.condition import clauses, joined, parse, text_of
+from shards.selection.rows import columns_of, fulfilled, values_there
 
 ALL = "all"
 PROJECTIONS = ("frontal", "lateral", ALL)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 NOTE = 25
-"""Level of what a person should see on stderr and that is no warning, between logging.INFO and logging.WARNING."""
+"""Level of messages that a person should see on stderr and that are no warnings, between INFO and WARNING."""
 
 _PACKAGES = ("shards", "ingest", "training", "evaluation")
 

@@ -23,7 +23,7 @@ def test_a_written_file_has_its_content_and_nothing_lies_beside_it(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_whoever_has_the_old_file_open_keeps_it_whole(tmp_path: Path) -> None:
+def test_a_process_that_has_the_old_file_open_keeps_it_whole(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
     with path.open("rb") as reader:

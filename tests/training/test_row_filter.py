@@ -1,4 +1,4 @@
-"""A condition on rows in pretrain, probe, finetune and sweep: what is trained on, what is recorded, what goes on."""
+"""A condition on rows in pretrain, probe, finetune and sweep: what is trained on, recorded and resumed."""
 
 import json
 from dataclasses import replace

@@ -18,7 +18,7 @@ from training.errors import StudyError
 from training.labels import check_labels, refuse_one_class, targets
 from training.leakage import refuse_seen
 from training.pretraining.options import PretrainOptions
-from training.pretraining.refusals import batch_norm_groups, refuse_long_queue, refuse_long_warmup
+from training.pretraining.refusals import batch_norm_groups, mask_group, refuse_long_queue, refuse_long_warmup
 from training.runs.backbone_from import load_backbone
 from training.seen_patients import seen_by_training
 from training.studies.cells import Cell, CellOptions, RunPlan, Selection
@@ -58,7 +58,8 @@ class _Preflight:
                 self._try(self._open, name, dataset)
         for run in unfinished:
             options = run.options(self._place.study, data=self._place.data, output=self._place.output)
-            for check in (self._weights, self._queue, refuse_long_warmup, _groups):
+            options = options.resolved(device=self._place.device, threads=self._place.threads)
+            for check in (self._weights, self._queue, refuse_long_warmup, mask_group, _groups):
                 self._try(check, options)
         for run in self._selection.runs:
             self._leakage(run)

@@ -163,7 +163,7 @@ def test_a_view_that_is_cropped_or_zoomed_has_the_right_detail(grainy: Dataset, 
 
 
 def test_an_image_that_is_shrunk_once_for_all_views_loses_detail_where_it_is_zoomed(grainy: Dataset) -> None:
-    """What a state of an earlier release goes on with, and what the test above would find without a resize a view."""
+    """What a state of an earlier release resumes with, and what the test above would find without a resize a view."""
     loader = TwoViewLoader([grainy], image_size=96, batch_size=4, seed=3, views=ZOOMED)
     loader.load_state_dict({k: v for k, v in loader.state_dict().items() if k != "antialiased_for"})
     ratios = []

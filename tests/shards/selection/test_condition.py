@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.errors import SubsetError
-from shards.selection.condition import clauses, columns_of, fulfilled, parse, text_of
+from shards.selection.condition import clauses, parse, text_of
+from shards.selection.rows import columns_of, fulfilled
 
 SAMPLES = pd.DataFrame(
     {

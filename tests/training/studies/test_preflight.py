@@ -47,6 +47,19 @@ def test_all_problems_are_named_at_once_before_anything_is_written(labelled_root
     assert not (tmp_path / "out").exists()
 
 
+def test_options_are_judged_as_the_run_will_have_them_and_contradicting_ones_are_named(
+    labelled_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "labelled").symlink_to(labelled_root)
+    (tmp_path / "own.yaml").write_text("backbone: convnext_tiny\ninit: random\n")  # its --batch-norm is left open
+    content = changed("pretraining", "tiny", "recipe", value="own.yaml")
+    content["pretraining"]["tiny"].update(positives="study", mask="image")
+    refused = sweep(write_study(tmp_path / "study.yaml", content))
+    assert refused.exit_code == 1
+    assert "--mask image is narrower than --positives study" in refused.output
+    assert "BatchNorm" not in refused.output
+
+
 def test_a_test_patient_whom_pretraining_sees_under_the_same_name_is_named(tmp_path: Path) -> None:
     write_labelled_dataset(tmp_path / "labelled")
     write_labelled_dataset(tmp_path / "again", shards={"train-000000": 75})
