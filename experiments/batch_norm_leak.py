@@ -37,11 +37,17 @@ WAYS = ("none", "split", "ema")
 @click.option("--batch-size", default=16, help="Number of images in a batch.")
 @click.option("--image-size", default=64, help="Side of a view in pixels.")
 @click.option("--threads", default=1, help="Number of CPU threads.")
-def main(shards: Path, steps: int, every: int, batch_size: int, image_size: int, threads: int) -> None:
-    """Print the two fractions for each way of BatchNorm while they train on the train split of SHARDS."""
+@click.option("--way", "ways", type=click.Choice(WAYS), multiple=True, default=WAYS, help="Way of BatchNorm; repeat.")
+def main(
+    shards: Path, steps: int, every: int, batch_size: int, image_size: int, threads: int, ways: tuple[str, ...]
+) -> None:
+    """Print the two fractions for each way of BatchNorm while they train on the train split of SHARDS.
+
+    Each way sees the same batches, whatever other ways train beside it.
+    """
     torch.set_num_threads(threads)
     dataset = open_dataset(shards)
-    trainers = {way: new_trainer(dataset, way, batch_size, image_size, threads) for way in WAYS}
+    trainers = {way: new_trainer(dataset, way, batch_size, image_size, threads) for way in ways}
     batches = endless(dataset, batch_size, image_size, seed=0)
     for step in range(1, steps + 1):
         batch = next(batches)

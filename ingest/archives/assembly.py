@@ -15,6 +15,7 @@ from ingest.tables.rejections import is_marked, mark_conflicts, mark_keys, split
 from shards.errors import DatasetError
 
 _PROBED = 200
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".dcm")
 
 
 def assemble(
@@ -69,6 +70,23 @@ def find_layout(roots: Mapping[str, Path], rows: pd.DataFrame, layouts: Sequence
         f"{rows['where'].iloc[probed[0]]} it may be any of: {shown}. Unpack the images there, or link the folder that "
         "holds them."
     )
+
+
+def found_suffix(rows: pd.DataFrame, roots: Mapping[str, Path]) -> pd.Series:
+    """Find by which suffix the images are there, by 200 rows spread over the table. Returns the column file.
+
+    rows: root and file, as the table says. Copies of an archive are often converted as a whole: where no image has the
+    suffix of the table, the first other one is taken by which most are there; where some have it, all keep it.
+    """
+    usable = np.flatnonzero(~is_marked(rows).to_numpy())
+    if not usable.size:
+        return rows["file"]
+    probed = usable[np.unique(np.linspace(0, usable.size - 1, _PROBED).astype(int))]
+    stems = rows["file"].str.replace(r"\.[^./]*$", "", regex=True)
+    names = [rows["file"], *(stems + suffix for suffix in _SUFFIXES)]
+    folders = rows["root"].iloc[probed].map(roots)
+    hits = [sum(_is_file(folder / name) for folder, name in zip(folders, of.iloc[probed], strict=True)) for of in names]
+    return names[0] if hits[0] else names[int(np.argmax(hits))]
 
 
 def _places(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from ingest.archives.assembly import assemble
+from ingest.archives.assembly import assemble, found_suffix
 from ingest.archives.chexpert_folders import batch_roots, locate_patients
 from ingest.archives.chexpert_labels import LABELS
 from ingest.archives.recognition import Signature, difference
-from ingest.archives.source import SourceRows, find_folder, list_names, table_path
+from ingest.archives.source import SourceRows, find_folder, image_roots, list_names, table_path
 from ingest.tables.csv_table import present_labels, read_header, read_table
 from ingest.tables.files import file_sha256
 from ingest.tables.reasons import Kind
@@ -48,9 +48,9 @@ class Chexpert:
     def __init__(self, source: Path, test_source: Path | None = None) -> None:
         batches = batch_roots(source, "train.csv")
         folder = batches[0] if batches else find_folder(source, "train.csv", "CheXpert")
-        self.roots = {"source": folder}
+        self.roots = image_roots(source, folder)
         if batches:
-            self.roots["above"] = batches[1]
+            self.roots = {"source": folder, "above" if batches[1] == source else "beside": batches[1]}
         self._tables = {"train": table_path(folder, "train.csv")}
         if table_path(folder, "valid.csv").exists():
             self._tables["valid"] = table_path(folder, "valid.csv")
@@ -80,6 +80,7 @@ class Chexpert:
         own = rows["root"] != "test"
         roots = {name: root for name, root in self.roots.items() if name != "test"}
         rows.loc[own, ["root", "file"]] = locate_patients(rows[own], roots)
+        rows["file"] = pd.concat([found_suffix(of_split, self.roots) for _, of_split in rows.groupby("split")])
         return assemble(rows, malformed, self.label_names)
 
 

@@ -13,13 +13,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from ingest.archives.source import HIDDEN
 from shards.errors import DatasetError
 
 # As the portal writes it, and as programs that copy folders do: `batch_2_(train_1)`, `batch%202`, `batch2`.
 _BATCH = re.compile(r"(?<![a-z])batch(?:[ _.+-]|%20)*\d", re.IGNORECASE)
 _PATIENT = re.compile(r"patient\d+")
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{1,4}$")
+"""Of a file, which is not looked at: `v1.0` is none."""
 _DEEPEST = 3
-_SPLIT_WORDS = {"valid": "valid", "test": "test", "train": "train"}
+_SPLIT_WORDS = ("valid", "test", "train")
+_SPLIT = re.compile(r"(?<![a-z])(?:valid|test|train)")
+"""At the beginning of a word: `latest` and `contest` name no split."""
+_PART = re.compile(r"(?:chexpert|train|valid)", re.IGNORECASE)
+"""How a folder beside a batch begins, if patients may be in it."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,14 @@ def locate_patients(rows: pd.DataFrame, roots: Mapping[str, Path]) -> pd.DataFra
 
 
 def patient_folders(roots: Mapping[str, Path]) -> list[PatientFolder]:
-    """All folders of patients below the roots, at most three levels deep; below the root `above` in batches only."""
+    """All folders of patients below the roots, at most three levels deep, those of batches first.
+
+    Below the root `beside`, which holds more than SOURCE, only batches and what is named like a part of the archive.
+    """
     found: list[PatientFolder] = []
     seen: set[str] = set()
     for name, root in roots.items():
-        starts = [root] if name != "above" else sorted(c for c in root.iterdir() if _BATCH.search(c.name))
-        for start in starts:
+        for start in _starts(name, root):
             for folder, patients in _below(start, _DEEPEST):
                 real = os.path.realpath(folder)
                 if real not in seen:
@@ -93,6 +102,16 @@ def patient_folders(roots: Mapping[str, Path]) -> list[PatientFolder]:
                     path = folder.relative_to(root).as_posix()
                     found.append(PatientFolder(name, "" if path == "." else path, _split(path), patients))
     return found
+
+
+def _starts(name: str, root: Path) -> list[Path]:
+    """Folders below which patients are looked for."""
+    if name not in ("above", "beside"):
+        return [root]
+    children = sorted(child for child in root.iterdir() if child.is_dir())
+    batches = [child for child in children if _BATCH.search(child.name)]
+    parts = [child for child in children if child not in batches and _PART.match(child.name)]
+    return [*batches, *(parts if name == "beside" else [root])]
 
 
 def _below(folder: Path, levels: int) -> Iterator[tuple[Path, frozenset[str]]]:
@@ -105,14 +124,15 @@ def _below(folder: Path, levels: int) -> Iterator[tuple[Path, frozenset[str]]]:
         yield folder, patients
     elif levels:
         for name in names:
-            if not name.startswith(".") and "." not in name[-5:] and (folder / name).is_dir():
+            if not name.startswith(HIDDEN) and not _SUFFIX.search(name) and (folder / name).is_dir():
                 yield from _below(folder / name, levels - 1)
 
 
 def _split(path: str) -> str | None:
     """The split that the last telling part of a path names: `batch 1 (validate & csv)/valid` is valid."""
     for part in reversed(path.lower().split("/")):
-        for word, split in _SPLIT_WORDS.items():
-            if word in part:
+        named = set(_SPLIT.findall(part))
+        for split in _SPLIT_WORDS:
+            if split in named:
                 return split
     return None

@@ -130,7 +130,7 @@ class Nih:
             for name in list_names(self.roots[root] / folder):
                 stem, _, suffix = name.rpartition(".")
                 if suffix.lower() in _SUFFIXES:
-                    place = root, f"{folder}/{name}"
+                    place = root, f"{folder}/{name}".lstrip("/")
                     found.setdefault(name, place)
                     stems.setdefault(stem, place)
         places = names.map(found)
@@ -142,7 +142,8 @@ class Nih:
         )
 
     def _image_folders(self) -> list[tuple[str, str]]:
-        """Root and path of every folder called images, images_001, images-224 and so on, and of such ones within."""
+        """Root and path of every folder called images, images_001, images-224 and so on, of such ones within, and last
+        the roots themselves."""
         folders = []
         for name, root in self.roots.items():
             beside = list_folders(root)
@@ -153,7 +154,7 @@ class Nih:
                 for part in sorted(parts, key=lambda part: ("-224" in part, part)):
                     nested = [f"{part}/{inner}" for inner in list_folders(root / part) if inner.startswith("images")]
                     folders += [(name, path) for path in (part, *nested)]
-        return sorted(folders, key=lambda place: "-224" in place[1])
+        return [*sorted(folders, key=lambda place: "-224" in place[1]), *((name, "") for name in self.roots)]
 
 
 def _labels(rows: pd.DataFrame, text: pd.Series) -> pd.DataFrame:

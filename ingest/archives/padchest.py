@@ -145,7 +145,9 @@ class Padchest:
         mark_paths(rows, folder.where(folder != "", "none"))
         mark(rows, table["PatientID"] == "", Kind.NO_PATIENT, "PatientID is blank")
         inside = (folder + "/" + name).where(folder != "", name)
+        converted = [path.str.replace(r"\.[^.]*$", ".jpg", regex=True) for path in (inside, name)]
         layouts = [inside, "images/" + inside, "images/" + name, name]
+        layouts += [converted[0], "images/" + converted[0], "images/" + converted[1], converted[1]]
         rows[["root", "file"]] = find_layout(self.roots, rows, layouts)
         rows = pd.concat([rows, _labels(rows, table["Labels"])], axis=1)
         return assemble(rows, [malformed], LABELS)

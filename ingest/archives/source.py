@@ -36,6 +36,8 @@ DESCRIPTIVE_COLUMNS = ("patient_id", "study_id", "projection", "ap_pa", "sex", "
 """Columns that a reader fills and samples.parquet keeps, besides key, split and the labels."""
 
 _MOST_FOLDERS = 1000
+HIDDEN = (".", "__MACOSX")
+"""How names of folders begin that no archive has: those of tools, and of a Mac's second halves of files."""
 
 LOCATION_COLUMNS = ("root", "file", "where")
 """Where a sample comes from, for the build only: name of a root, path below it, and the line of the table."""
@@ -134,7 +136,7 @@ def image_roots(source: Path, folder: Path) -> dict[str, Path]:
 
 def list_folders(folder: Path) -> list[str]:
     """Sorted names of the folders in a folder; none where there are so many that they are patients or studies."""
-    names = [name for name in list_names(folder) if not name.startswith(".")]
+    names = [name for name in list_names(folder) if not name.startswith(HIDDEN)]
     return [name for name in names if (folder / name).is_dir()] if len(names) <= _MOST_FOLDERS else []
 
 

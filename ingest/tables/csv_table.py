@@ -50,7 +50,10 @@ def read_table(
     columns, header_line = _header(path)
     missing = [column for column in required if column not in columns]
     if missing:
-        raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; its header is: {', '.join(columns)}")
+        raise DatasetError(
+            f"{path}: no column {', '.join(map(repr, missing))}; its header is: {', '.join(columns)}"
+            + _other_separator(columns)
+        )
     wanted = list(dict.fromkeys([*required, *(column for column in optional if column in columns)]))
     read = None if multiline or header_line > 1 else _read_fast(path, columns, wanted)
     if read is None:
@@ -98,6 +101,12 @@ def present_labels(
     if absent:
         _log.info("%s: no column %s; the dataset has %d labels", paths[0], ", ".join(absent), len(found))
     return found
+
+
+def _other_separator(columns: Sequence[str]) -> str:
+    """What to do about a header without a comma that spreadsheets of other languages write."""
+    found = [name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if len(columns) == 1 and mark in columns[0]]
+    return f". It is separated by {found[0]}: save it with commas" if found else ""
 
 
 def _header(path: Path) -> tuple[list[str], int]:

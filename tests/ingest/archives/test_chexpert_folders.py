@@ -100,6 +100,31 @@ def link_the_parts(folder: Path) -> None:
         (folder / FIRST / "train" / part).symlink_to(folder / part)
 
 
+def merge_beside_the_first(folder: Path) -> None:
+    """The tables stay in the first part; all that is train goes where the tables say."""
+    (folder / "CheXpert-v1.0" / "train").mkdir(parents=True)
+    for part in (SECOND, THIRD, FOURTH):
+        for patient in sorted((folder / part).iterdir()):
+            shutil.move(patient, folder / "CheXpert-v1.0" / "train")
+        (folder / part).rmdir()
+
+
+def name_no_split(folder: Path) -> None:
+    """`latest` and `contest` are no test sets, and one patient lies in a folder that is called like a version."""
+    merge_by_moves(folder)
+    shutil.move(folder / FIRST / "train", folder / FIRST / "latest v1.0" / "contest")
+
+
+def second_halves_of_a_mac(folder: Path) -> None:
+    """__MACOSX holds a folder and a file for each that was zipped on a Mac, and no image."""
+    merge_by_moves(folder)
+    shutil.move(folder / FIRST / "train", folder / FIRST / "images")
+    for image in sorted((folder / FIRST / "images").rglob("*.jpg")):
+        half = folder / FIRST / "__MACOSX" / image.relative_to(folder / FIRST).parent / f"._{image.name}"
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(b"\0\5\x16\7")
+
+
 def all_there(reader: Chexpert, found: SourceRows, paths: list[str]) -> None:
     assert found.rejected.empty
     assert found.samples["source_path"].tolist() == paths
@@ -112,6 +137,7 @@ def all_there(reader: Chexpert, found: SourceRows, paths: list[str]) -> None:
 LAYOUTS = [
     *(lambda folder: None, merge_by_moves, merge_some, merge_into_the_prefix, nest, train_inside),
     *(put_all_into_one_part, zip_the_tables, set_beside, rename_the_parts, link_each_patient, link_the_parts),
+    *(merge_beside_the_first, name_no_split, second_halves_of_a_mac),
 ]
 
 

@@ -63,7 +63,7 @@ def zipped_tables(folder: Path) -> None:
 
 MOVED = {
     images_below_another_folder: {"chexpert", "nih", "mimic", "padchest", "vindr"},
-    tables_below_another_folder: {"nih", "mimic", "padchest", "vindr"},
+    tables_below_another_folder: {"chexpert", "nih", "mimic", "padchest", "vindr"},
     everything_two_levels_down: set(VARIANTS) - {"shenzhen", "montgomery"},  # these are one level down already
     zipped_tables: set(VARIANTS) - {"shenzhen", "montgomery"},
 }
@@ -91,7 +91,17 @@ def rename_images(folder: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "suffix"),
-    [("nih", ".jpg"), ("nih", ".jpeg"), ("mimic", ".png"), ("mimic", ".jpeg"), ("shenzhen", ".jpg"), ("vindr", ".png")],
+    [
+        ("nih", ".jpg"),
+        ("nih", ".jpeg"),
+        ("mimic", ".png"),
+        ("mimic", ".jpeg"),
+        ("shenzhen", ".jpg"),
+        ("vindr", ".png"),
+        ("chexpert", ".png"),
+        ("chexpert", ".JPG"),
+        ("padchest", ".jpg"),
+    ],
 )
 def test_images_of_the_other_kind_are_found(tmp_path: Path, variant: str, suffix: str) -> None:
     MINIATURES[variant](tmp_path)
@@ -101,7 +111,7 @@ def test_images_of_the_other_kind_are_found(tmp_path: Path, variant: str, suffix
 
 
 @pytest.mark.parametrize(
-    "folder", ["images-224", "images-224/images-224", "images_001/images", "images/images", "inner/images"]
+    "folder", ["images-224", "images-224/images-224", "images_001/images", "images/images", "inner/images", "."]
 )
 def test_chestxray14_is_read_from_any_folder_of_images(tmp_path: Path, folder: str) -> None:
     MINIATURES["nih"](tmp_path)
@@ -112,7 +122,8 @@ def test_chestxray14_is_read_from_any_folder_of_images(tmp_path: Path, folder: s
     for old in tmp_path.glob("images*"):
         shutil.rmtree(old)
     (tmp_path / folder).parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(tmp_path / "aside", tmp_path / folder)
+    shutil.copytree(tmp_path / "aside", tmp_path / folder, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "aside")
     assert all_found(open_source("nih", tmp_path))["key"].tolist() == keys
 
 
