@@ -29,6 +29,8 @@ _SPLITS = {
     **dict.fromkeys(("valid", "validate", "validation", "val", "dev"), "valid"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_SHOWN = 3
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,8 +67,11 @@ class OwnTable:
         rows["study_id"] = _blank_is_none(_column(table, columns.study_column))
         view = _column(table, columns.projection_column)
         rows["projection"], rows["ap_pa"] = projections(view), ap_pas(view)
-        rows["sex"] = sexes(_column(table, columns.sex_column))
-        rows["age"] = ages(_column(table, columns.age_column))
+        sex, age = (_column(table, name) for name in (columns.sex_column, columns.age_column))
+        rows["sex"], rows["age"] = sexes(sex), ages(age)
+        _tell_unknown(columns.projection_column, view, rows["projection"].notna() | rows["ap_pa"].notna())
+        _tell_unknown(columns.sex_column, sex, rows["sex"].notna())
+        _tell_unknown(columns.age_column, age, rows["age"].notna())
         rows["split"] = self._splits(rows, table)
         labels = mark_labels(rows, table[list(self.label_names)])
         rows = pd.concat([rows, labels], axis=1)
@@ -96,6 +101,19 @@ class OwnTable:
 def _column(table: pd.DataFrame, name: str | None) -> pd.Series:
     """A column of the table, blank throughout where it has no name."""
     return pd.Series("", index=table.index, dtype="str") if name is None else table[name]
+
+
+def _tell_unknown(name: str | None, text: pd.Series, understood: pd.Series) -> None:
+    """Say which words of a column are not understood: nothing is known of their rows then."""
+    words = text[(text != "") & ~understood].drop_duplicates()
+    if len(words):
+        shown = ", ".join(repr(word[:40]) for word in words.iloc[:_SHOWN])
+        _log.warning(
+            "Column %s: %d different values are not understood and count as unknown, such as %s.",
+            name,
+            len(words),
+            shown,
+        )
 
 
 def _blank_is_none(text: pd.Series) -> pd.Series:

@@ -25,6 +25,7 @@ WHERE = "where"
 
 _LONGEST_HEADER = 1 << 20
 _COMMENT = b"#"
+_WORKBOOK = b"PK\3\4"
 _MOST_COMMENTS = 1000
 _BLANK = ("nan", "NaN", "NAN", "NULL", "null", "<NA>", "NaT", "#N/A")
 """Words that pandas, databases and spreadsheets write for a cell without a value."""
@@ -119,6 +120,8 @@ def _header(path: Path) -> tuple[list[str], int]:
             text = content.removeprefix(b"\xef\xbb\xbf").strip()
             if text and not (text.startswith(_COMMENT) and number <= _MOST_COMMENTS):
                 break
+    if line.startswith(_WORKBOOK):
+        raise DatasetError(f"{path} is a workbook or another zip archive, no CSV: save its sheet as CSV (UTF-8)")
     # A file without a line feed may still have Mac line ends.
     first = line.split(b"\r")[0].rstrip(b"\n")
     if b"\0" in line or line.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -145,6 +145,22 @@ def test_without_a_patient_column_each_image_is_its_own_and_that_is_said(
     assert "each image counts as a patient of its own" in caplog.text
 
 
+def test_words_that_are_not_understood_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_images(tmp_path / "mine", [f"{number}.png" for number in range(4)])
+    cells = [("0", "W", "58,5", "PA"), ("1", "W", "", "oblique"), ("2", "M", "131", "swimmers"), ("3", "u", "7", "")]
+    table = write_table(tmp_path / "t.csv", ["path", "S", "Y", "V", "A"], [[*cell, "1"] for cell in cells])
+    words = ["--dataset", "table", "--table", str(table), "--label-columns", "A", "--test-fraction", "0"]
+    columns = ["--sex-column", "S", "--age-column", "Y", "--projection-column", "V"]
+    samples = built(tmp_path / "mine", tmp_path / "out", *words, *columns).samples.sort_values("source_path")
+    assert samples["sex"].fillna("-").tolist() == ["-", "-", "male", "-"]
+    for said in (
+        "Column S: 2 different values are not understood and count as unknown, such as 'W', 'u'.",
+        "Column Y: 2 different values are not understood and count as unknown, such as '58,5', '131'.",
+        "Column V: 2 different values are not understood and count as unknown, such as 'oblique', 'swimmers'.",
+    ):
+        assert said in caplog.text
+
+
 @pytest.mark.parametrize("dataset", ["table", "folder"])
 def test_odd_names_have_keys_of_their_own_and_no_suffix_is_needed(tmp_path: Path, dataset: str) -> None:
     write_images(tmp_path / "mine", ODD_NAMES)

@@ -74,6 +74,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         (b'Path,"Sex\na,b\n', "header"),
         (b"P\0a\0t\0h\0\n\0", "UTF-16"),
         (b"", "no column"),
+        (b"PK\3\4\x14\0\6\0\x08\0", "is a workbook or another zip archive, no CSV: save its sheet as CSV"),
         (b"Path;Sex\na;b\n", "its header is: Path;Sex. It is separated by semicolons: save it with commas"),
         (b"Path\tSex\na\tb\n", "It is separated by tabs: save it with commas"),
     ],
