@@ -25,6 +25,7 @@ from evaluation.tables.sidecar import Sidecar
 from evaluation.tables.table import TableError, read_predictions
 from evaluation.tables.truth import TruthOrigin, read_truth
 from shards.durable import write_json_atomically
+from shards.input_files import read_regular
 from shards.json_value import JsonError, JsonValue, parse_json
 
 FORMAT_VERSION = 1
@@ -83,11 +84,11 @@ def choose_thresholds(
 
 def read_thresholds(path: Path) -> ThresholdFile:
     """Read what choose_thresholds wrote. Raises TableError for a file that is none, or of another version."""
-    content = path.read_bytes()
     try:
+        content = read_regular(path)
         read = parse_json(content)
         version = read.at("format_version").value
-        if version != FORMAT_VERSION or "rule" not in read.value:
+        if version != FORMAT_VERSION or read.find("rule") is None:
             raise JsonError(f"of version {version!r}; this program reads version {FORMAT_VERSION}")
         return ThresholdFile(
             str(path),
@@ -99,7 +100,7 @@ def read_thresholds(path: Path) -> ThresholdFile:
                 for arm, models in read.at("arms").fields().items()
             },
         )
-    except JsonError as error:
+    except (JsonError, OSError) as error:
         raise TableError(f"{path} is no file of `cxr-eval thresholds`: {error}. Choose the thresholds again") from error
 
 

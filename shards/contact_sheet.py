@@ -1,11 +1,15 @@
 """Many small images on one picture, each with a caption: what a person looks at before trusting a dataset."""
 
+import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+
+from shards.durable import write_atomically
 
 GAP, MARGIN, LINE = 8, 16, 14
 BACKGROUND, INK, FAINT = 250, 20, 110
@@ -44,6 +48,14 @@ def contact_sheet(
             shade = INK if line_number == 0 else FAINT
             draw.text((x, y + cell + 2 + line_number * LINE), _shorten(line, cell, font), fill=shade, font=font)
     return sheet
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    stream = io.BytesIO()  # Pillow's own writer does not say why a disk took no more
+    picture.save(stream, format="PNG")
+    with write_atomically(path) as file:
+        file.write(stream.getvalue())
 
 
 def _fit(image: npt.NDArray[np.uint8], cell: int) -> Image.Image:

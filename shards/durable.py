@@ -23,7 +23,8 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the name `path` only if the block ends without an exception.
 
     The temporary name is random, so that two writers of one path do not tear each other's file: the last one to
-    finish wins, whole. Names of node and process would not be unique: containers share both.
+    finish wins, whole. Names of node and process would not be unique: containers share both. An OSError names `path`,
+    whatever file or none it named.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -32,8 +33,11 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # the folder may be gone
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     sync_folder(path.parent)
 

@@ -38,6 +38,16 @@ def read_regular(path: Path, most: int = LARGEST_FILE) -> bytes:
         return file.read()
 
 
+def refuse_special_files(folder: Path) -> None:
+    """Raise OSError for the first entry below a folder, such as a Zarr group, that is no regular file and no folder."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            mode = (Path(parent) / name).stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                path = str(Path(parent) / name)
+                raise OSError(errno.EINVAL, "it is no regular file (a pipe or a device)", path)
+
+
 def read_text(path: Path, most: int = LARGEST_FILE) -> str:
     """Read a regular file in UTF-8. Raises OSError, and UnicodeDecodeError for other text."""
     return read_regular(path, most).decode("utf-8")

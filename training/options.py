@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 COUNT = click.IntRange(min=1)
+THREADS = click.IntRange(1, 4096)
+"""More are refused by the system only when the first of them is started, without a sentence."""
+IMAGE_SIZE = click.IntRange(32, 8192)
 SEED = click.IntRange(min=0, max=2**63 - 1)
 ABOVE_ZERO = Number(min=0, min_open=True)
 DEVICE = Device(DEVICES)

@@ -4,6 +4,7 @@ A patient is (dataset name, patient_id): the same number in another dataset is a
 checksum and the length of its JPEG, under whatever dataset name. `training.leakage` compares a split with the record.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,19 +14,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shards.arrow_memory import arrow_file
 from shards.durable import write_atomically
 from shards.format.dataset import Dataset
 from shards.format.subsets import select
+from shards.input_files import read_regular
+from shards.json_value import JsonError, JsonValue, parse_json
+from training.errors import WeightsError
 from training.provenance import Provenance
 
 PATIENTS, IMAGES = "patients.parquet", "images.parquet"
 RUN_PATIENTS = "run_patients.parquet"
 """Beside a model of a run's start: the patients that the run has seen, and the start has not."""
 
-_METADATA = b"cxr_seen"
+_METADATA, _DIGEST = b"cxr_seen", b"cxr_seen_sha256"
+"""Of the record in the list's metadata, and of its SHA-256, which earlier releases did not write."""
 _FORMAT_VERSION = 1
 _PATIENT_COLUMNS = ["dataset", "patient_id"]
 _IMAGE_COLUMNS = ["dataset", "crc32c", "bytes"]
+_COPY = "Copy the whole folder again"
+_MOST_ROWS = 50_000_000
+_PATIENT_KINDS = dict.fromkeys(_PATIENT_COLUMNS, pa.string())
+_IMAGE_KINDS = {"dataset": pa.string(), "crc32c": pa.uint32(), "bytes": pa.int64()}
 _FINGERPRINT = 16
 """Hexadecimal digits of a salt's SHA-256 that are kept."""
 
@@ -141,47 +151,87 @@ def write_seen(folder: Path, seen: Seen, name: str = PATIENTS) -> None:
     record = {
         "format_version": _FORMAT_VERSION,
         "salts": {dataset: list(salts) for dataset, salts in sorted(seen.salts.items())},
+        "patients": len(patients),
         "images": len(images),
         "images_unknown": seen.images_unknown,
         "declared": list(seen.declared),
         "unknown": list(seen.unknown),
     }
     if len(images):
-        kinds = {"dataset": pa.string(), "crc32c": pa.uint32(), "bytes": pa.int64()}
-        _write_table(folder / images_name(name), images, pa.schema(list(kinds.items())))
-    schema = pa.schema([(column, pa.string()) for column in _PATIENT_COLUMNS])
-    _write_table(folder / name, patients, schema.with_metadata({_METADATA: json.dumps(record)}))
+        _write_table(folder / images_name(name), images, pa.schema(list(_IMAGE_KINDS.items())))
+    schema = pa.schema(list(_PATIENT_KINDS.items()))
+    _write_table(folder / name, patients, schema.with_metadata(_metadata(record)))
 
 
 def read_seen(folder: Path, name: str = PATIENTS, provenance: Provenance | None = None) -> Seen:
     """Read what write_seen wrote into a run, an export or a model directory.
 
     provenance: of the weights, as backbone.json holds it; says what the list of an earlier release leaves open. A list
-    that is not there, or whose images are not, makes what was seen unknown.
+    that is not there, or whose images are not, makes what was seen unknown. Raises WeightsError for one that is damaged
+    or does not hold as many as were written.
     """
     path = folder / name
     if not path.is_file():
         return Seen(unknown=(f"{folder} holds no {name}: copy the whole folder",), images_unknown=True)
-    table = pq.read_table(path)
-    patients: pd.DataFrame = table.select(_PATIENT_COLUMNS).to_pandas()
-    recorded = (table.schema.metadata or {}).get(_METADATA)
-    if recorded is None:
+    patients, metadata = _listed(path, _PATIENT_KINDS)
+    digest = metadata.get(_DIGEST)
+    if digest is not None and digest != hashlib.sha256(metadata.get(_METADATA, b"")).hexdigest().encode():
+        raise WeightsError(f"{path} does not hold the record that was written into it. {_COPY}.")
+    if _METADATA not in metadata:
         return Seen(patients=patients, unknown=_unknown_of_earlier(provenance or {}, patients), images_unknown=True)
-    record = json.loads(recorded)
-    images, unknown = no_images(), tuple(record["unknown"])
-    beside = folder / images_name(name)
-    if record["images"] and beside.is_file():
-        images = pq.read_table(beside).to_pandas()
-    elif record["images"]:
-        unknown += (f"{folder} holds no {beside.name}, which belongs to {name}: copy the whole folder",)
-    return Seen(
-        patients=patients,
-        images=images,
-        salts={dataset: tuple(salts) for dataset, salts in record["salts"].items()},
-        declared=tuple(record["declared"]),
-        unknown=unknown,
-        images_unknown=record["images_unknown"],
-    )
+    try:
+        record = parse_json(metadata[_METADATA])
+        seen = Seen(
+            patients=patients,
+            salts=record.at("salts").each(JsonValue.texts),
+            declared=record.at("declared").texts(),
+            unknown=record.at("unknown").texts(),
+            images_unknown=record.at("images_unknown").flag(),
+        )
+        count, images = record.optional("patients", JsonValue.whole), record.at("images").whole()
+    except JsonError as error:
+        raise WeightsError(f"{path}: {error}. {_COPY}.") from error
+    if count is not None and count != len(patients):  # an earlier release did not record it
+        raise WeightsError(f"{path} lists {len(patients)} patients, and was written with {count}. {_COPY}.")
+    return _with_images(seen, path, images) if images else seen
+
+
+def _metadata(record: Mapping[str, object]) -> dict[bytes, bytes]:
+    content = json.dumps(record).encode()
+    return {_METADATA: content, _DIGEST: hashlib.sha256(content).hexdigest().encode()}
+
+
+def _with_images(seen: Seen, path: Path, count: int) -> Seen:
+    """Add the list of images that stands beside a list of patients. count: of images that were written."""
+    beside = path.with_name(images_name(path.name))
+    if not beside.is_file():
+        missing = f"{path.parent} holds no {beside.name}, which belongs to {path.name}: copy the whole folder"
+        return replace(seen, unknown=(*seen.unknown, missing))
+    images, _ = _listed(beside, _IMAGE_KINDS)
+    if len(images) != count:
+        raise WeightsError(f"{beside} lists {len(images)} images, {path.name} says {count}. {_COPY}.")
+    return replace(seen, images=images)
+
+
+def _listed(path: Path, kinds: Mapping[str, pa.DataType]) -> tuple[pd.DataFrame, dict[bytes, bytes]]:
+    """Read a list of patients or images, and the metadata of its file. kinds: its columns and their types."""
+    try:
+        file = pq.ParquetFile(arrow_file(read_regular(path)), page_checksum_verification=True)
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise OSError(f"it has {file.metadata.num_rows:,} rows, more than {_MOST_ROWS:,}")
+        if not file.metadata.metadata:  # Arrow's own schema at the least
+            raise OSError("it has lost its metadata, or another program wrote it")
+        table = file.read(list(kinds))
+        metadata = dict(table.schema.metadata or {})
+        table = table.select(list(kinds)).replace_schema_metadata(None).cast(pa.schema(list(kinds.items())))
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise WeightsError(f"{path} cannot be read as a list of what weights have seen: {said}. {_COPY}.") from error
+    empty = [name for name in kinds if table[name].null_count]
+    if empty:
+        raise WeightsError(f"{path} has a row without {empty[0]}. {_COPY}.")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame, metadata
 
 
 def images_name(name: str) -> str:
@@ -211,7 +261,7 @@ def _table(path: Path) -> pd.DataFrame:
     """Read a declared list, every value as text."""
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
     missing = [column for column in _PATIENT_COLUMNS if column not in frame]
     if missing or frame[_PATIENT_COLUMNS].isna().to_numpy().any():
@@ -223,4 +273,5 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     with write_atomically(path) as file:
-        pq.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False), file)
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        pq.write_table(table, file, write_page_checksum=True)

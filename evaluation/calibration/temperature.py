@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evaluation.calibration.logistic import fit_logistic
 from shards.durable import write_json_atomically
 from shards.errors import CxrError
+from shards.input_files import read_regular
 from shards.json_value import JsonError, JsonValue, parse_json
 
 FILE = "temperature.json"
@@ -87,7 +88,7 @@ def read_temperatures(folder: Path, model: str) -> Temperatures | None:
     if not path.is_file():
         return None
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(read_regular(path))
         version = content.at("format_version").value
         if version != FORMAT_VERSION:
             raise JsonError(f"of version {version!r}; this program reads version {FORMAT_VERSION}")
@@ -98,7 +99,7 @@ def read_temperatures(folder: Path, model: str) -> Temperatures | None:
             {name: one.text() for name, one in content.at("selected_on").fields().items()},
             {label: _label(one) for label, one in content.at("labels").fields().items()},
         )
-    except JsonError as error:
+    except (JsonError, OSError) as error:
         raise TemperatureError(f"{path} cannot be read: {error}. Remove it, and it is fitted again") from error
     if found.model != model:
         raise TemperatureError(

@@ -1,5 +1,6 @@
 """Draw the health curves of pretraining runs: a panel a figure of metrics.jsonl, a line a run."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,11 @@ def compare_runs(folders: Sequence[Path], output: Path) -> list[str]:
         raise ReportError("no run has written metrics yet: run again when a line of metrics.jsonl is there")
     figure = health_figure(runs)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({**RC, "svg.hashsalt": "runs"}), write_atomically(output) as file:
-        figure.savefig(file, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+    drawn = io.BytesIO()  # matplotlib's writers do not say why a disk took no more
+    with mpl.rc_context({**RC, "svg.hashsalt": "runs"}):
+        figure.savefig(drawn, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+    with write_atomically(output) as file:
+        file.write(drawn.getvalue())
     return list(runs)
 
 

@@ -237,8 +237,9 @@ def _read_metrics(study: Study, folder: Path) -> tuple[Mapping[str, float], ...]
         try:
             figures = load_json(line)
         except ValueError:
-            study.unreadable.append(path.relative_to(study.root).as_posix())
-            break
+            spoiled = path.relative_to(study.root).as_posix()
+            study.unreadable += [] if spoiled in study.unreadable else [spoiled]
+            continue
         if isinstance(figures, dict):
             lines.append({key: float(value) for key, value in figures.items() if _is_number(value)})
     return tuple(lines)

@@ -125,7 +125,7 @@ class AnalysisOptions:
     )
     replicates: int = option(
         10_000,
-        click.IntRange(min=1),
+        click.IntRange(1, 10_000_000),
         help="Number of bootstrap replicates, at least 20 / (1 - level); the paper has 500.",
         group=_INTERVALS,
     )
@@ -162,7 +162,7 @@ class AnalysisOptions:
         help="Columns of the truth that make subgroups, with cuts for numbers: sex,age:40:60:80.",
         group=_INTERVALS,
     )
-    seed: int = option(0, click.IntRange(min=0), help="Seed of the bootstrap.", group=_INTERVALS)
+    seed: int = option(0, click.IntRange(0, 2**63 - 1), help="Seed of the bootstrap.", group=_INTERVALS)
 
 
 @dataclass(frozen=True, kw_only=True)

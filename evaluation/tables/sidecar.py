@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.tables.table_files import TableError
+from shards.input_files import read_regular
 from shards.json_value import JsonError, JsonValue, parse_json
 
 
@@ -33,8 +34,8 @@ def read_sidecar(path: Path) -> Sidecar | None:
     if not sidecar.is_file():
         return None
     try:
-        content = parse_json(sidecar.read_bytes())
-    except JsonError as error:
+        content = parse_json(read_regular(sidecar))
+    except (JsonError, OSError) as error:
         raise TableError(f"{sidecar} is {error}. Write the predictions again, or remove it.") from error
     if not isinstance(content.value, dict):
         raise TableError(f"{sidecar} holds no JSON object. Write the predictions again, or remove it.")

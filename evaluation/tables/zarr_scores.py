@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.tables.sidecar import Sidecar
 from evaluation.tables.table_files import TableError
+from shards.input_files import refuse_special_files
 from shards.json_value import JsonValue
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def read_zarr_scores(path: Path) -> ZarrScores:
     import zarr
 
     try:
+        refuse_special_files(path)
         group = zarr.open_group(path, mode="r", zarr_format=3)
         attributes = dict(group.attrs)
         found: Any = attributes["labels"]
@@ -46,7 +48,9 @@ def read_zarr_scores(path: Path) -> ZarrScores:
         id_column = str(attributes.get("id", "sample_id"))
         scores = _whole(path, "scores", group["scores"], "iuf")
         ids = tuple(str(value) for value in _whole(path, id_column, group[id_column], "iuUT"))
-    except (KeyError, FileNotFoundError, ValueError, TypeError) as error:
+    except TableError:
+        raise
+    except Exception as error:  # zarr raises whatever metadata and chunks lead it to
         raise TableError(
             f"{path} is no Zarr group of predictions (Zarr version 3; an array `scores` [models, samples, labels], an "
             f"array of ids named by the attribute `id` (default sample_id), an attribute `labels`): {error}"

@@ -164,7 +164,9 @@ class BuildShardsOptions:
         group=_SPLITS,
         unset="the dataset's",
     )
-    seed: int = option(0, click.IntRange(min=0), help="Seed of the shuffle; does not affect the splits.", group=_SHARDS)
+    seed: int = option(
+        0, click.IntRange(0, 2**63 - 1), help="Seed of the shuffle; does not affect the splits.", group=_SHARDS
+    )
     samples_per_shard: int = option(
         1024, click.IntRange(1, 100_000), help="Number of samples in a shard.", group=_SHARDS
     )
@@ -176,7 +178,7 @@ class BuildShardsOptions:
         group=_SHARDS,
     )
     workers: int | None = option(
-        None, _COUNT, help="Number of worker processes.", group=_WORK, unset="the cores granted"
+        None, click.IntRange(1, 4096), help="Number of worker processes.", group=_WORK, unset="the cores granted"
     )
     task_index: int | None = option(
         None, click.IntRange(min=0), help="With --task-count: fill only this task's shards.", group=_WORK

@@ -17,7 +17,7 @@ class MakePhantomOptions:
     out: Path = argument(click.Path(path_type=Path), help="Folder to write.")
     chexpert_patients: int = option(600, _COUNT, help="Number of patients in CheXpert's train split.")
     shenzhen_images: int = option(300, _COUNT, help="Number of Shenzhen images; half of them show tuberculosis.")
-    seed: int = option(0, _COUNT, help="Seed of the patients; another seed draws other patients.")
+    seed: int = option(0, click.IntRange(0, 2**63 - 1), help="Seed of the patients; another seed draws other patients.")
     full_size: bool = option(False, help="Draw 2,828 x 2,320 JPEG and 3,000 x 2,919 PNG, as first released.")
 
 

@@ -19,11 +19,12 @@ def preview(options: PreviewOptions) -> None:
     """
     from ingest.inspection.histograms import draw_histograms
     from ingest.inspection.preview import draw_sheet
+    from shards.contact_sheet import write_picture
     from shards.format.dataset import open_dataset
 
     dataset, png = open_dataset(options.out), options.png
     pages = {png: draw_sheet(dataset, options.count, options.split)}
     pages[png.with_name(f"{png.stem}-histograms.png")] = draw_histograms(dataset, _HISTOGRAM_IMAGES)
     for path, page in pages.items():
-        page.save(path, format="PNG")
+        write_picture(path, page)
         click.echo(f"{path}: {page.width} x {page.height}")

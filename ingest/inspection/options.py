@@ -42,5 +42,5 @@ class VerifyOptions:
         False, help="Record samples whose image is damaged, so that every command leaves them out."
     )
     workers: int | None = option(
-        None, click.IntRange(min=1), help="Number of shards that are read at a time.", unset="the cores granted"
+        None, click.IntRange(1, 4096), help="Number of shards that are read at a time.", unset="the cores granted"
     )

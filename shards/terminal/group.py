@@ -1,10 +1,11 @@
-"""A command group that prints a CxrError as one message and shows the log of the library."""
+"""A command group that prints a CxrError, or an error of the disk, as one message and shows the log of the library."""
 
 import importlib.metadata
 from typing import Any
 
 import click
 
+from shards.disk_errors import said_plainly
 from shards.errors import CxrError
 from shards.terminal.logs import log_to_terminal
 
@@ -12,7 +13,10 @@ _DISTRIBUTION = "cxr-moco"
 
 
 class Group(click.Group):
-    """A command group whose commands may raise CxrError: printed as one message, exit status 1."""
+    """A command group whose commands may raise CxrError: printed as one message, exit status 1.
+
+    So is what the system says of a file (no space, no permission, removed meanwhile), from whatever command.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         try:
@@ -20,6 +24,11 @@ class Group(click.Group):
                 return super().invoke(ctx)
         except CxrError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            said = said_plainly(error)
+            if said is None:
+                raise
+            raise click.ClickException(said) from error
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

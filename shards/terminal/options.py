@@ -31,6 +31,9 @@ REQUIRED = dataclasses.MISSING
 Made = TypeVar("Made")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+LARGEST_WHOLE = 2**53
+"""Of an option: beyond it numbers are no longer exact everywhere they are used, and sizes are of no machine."""
+
 _KEY = "option"
 _LAST_GROUP = "Recipes and help"
 
@@ -162,10 +165,29 @@ class OptionsCommand(click.Command):
 
 
 class GroupedOption(click.Option):
-    """An option with the heading under which --help lists it. several: it takes all values up to the next option."""
+    """An option with the heading under which --help lists it. several: it takes all values up to the next option.
+
+    A whole number beyond LARGEST_WHOLE is refused, unless the option's type has a bound of its own.
+    """
 
     group: str = "Options"
     several: bool = False
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Convert the value, as click does."""
+        found = super().type_cast_value(ctx, value)
+        if getattr(self.type, "max", None) is None:
+            self._refuse_too_large(ctx, found)
+        return found
+
+    def _refuse_too_large(self, ctx: click.Context, value: object) -> None:
+        if isinstance(value, list | tuple):
+            for one in value:
+                self._refuse_too_large(ctx, one)
+        elif isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+            raise click.BadParameter(
+                f"{str(value)[:40]} is larger than any number that is meant here ({LARGEST_WHOLE})", ctx, self
+            )
 
 
 class DescribedArgument(click.Argument):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from shards.json_value import JsonError, parse_json
 from training.backbones.description import BackboneDescription
 from training.backbones.networks import GrayLevels, Preprocessing, build_backbone, images_to_input
-from training.backbones.weight_files import fill, is_official_file, read_imagenet, read_weights
+from training.backbones.weight_files import fill, is_official_file, read_imagenet, read_weights_given
 from training.errors import WeightsError
 from training.provenance import Provenance, read_provenance
 from training.seen_patients import PATIENTS, Seen, WithSeen, declared_seen, read_seen
@@ -66,7 +66,7 @@ def initial_backbone(init: str, architecture: str, seed: int) -> nn.Module:
     network = build_backbone(architecture, seed)
     if init == "random":
         return network
-    weights = read_imagenet(architecture) if init == "imagenet" else read_weights(Path(init))
+    weights = read_imagenet(architecture) if init == "imagenet" else read_weights_given(Path(init))
     fill(network, architecture, weights, "torchvision's ImageNet file" if init == "imagenet" else init)
     return network
 

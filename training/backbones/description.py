@@ -1,5 +1,6 @@
 """Describe a backbone as backbone.json does: architecture, preprocessing, and where its weights come from."""
 
+import math
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -9,6 +10,8 @@ from training.backbones.networks import GrayLevels
 from training.provenance import Provenance, read_provenance
 
 FORMAT_VERSION = 1
+LARGEST_SIDE = 65535
+"""Of an image, in pixels."""
 
 
 class BackboneJson(TypedDict):
@@ -27,16 +30,39 @@ class BackboneJson(TypedDict):
 
 def read_gray_levels(value: JsonValue) -> GrayLevels:
     """Read a mean or standard deviation as JSON holds it: a number, or a list of one a channel."""
-    return three_levels(value) if isinstance(value.value, list) else value.number()
+    return three_levels(value) if isinstance(value.value, list) else _finite(value)
 
 
 def three_levels(value: JsonValue) -> tuple[float, float, float]:
     """Read one number a channel."""
-    levels = [float(level.number()) for level in value.items()]
+    levels = [_finite(level) for level in value.items()]
     if len(levels) != 3:
         raise value.wrong("one number for each of three channels")
     red, green, blue = levels
     return red, green, blue
+
+
+def read_std(value: JsonValue) -> GrayLevels:
+    """Read a standard deviation: above 0."""
+    levels = read_gray_levels(value)
+    if min(levels if isinstance(levels, tuple) else (levels,)) <= 0:
+        raise value.wrong("above 0")
+    return levels
+
+
+def read_image_size(value: JsonValue) -> int:
+    """Read the side of the input in pixels."""
+    size = value.whole()
+    if not 1 <= size <= LARGEST_SIDE:
+        raise value.wrong(f"a side of 1 to {LARGEST_SIDE} pixels")
+    return size
+
+
+def _finite(value: JsonValue) -> float:
+    number = float(value.number())
+    if not math.isfinite(number):
+        raise value.wrong("a finite number")
+    return number
 
 
 def read_description(content: JsonValue) -> "BackboneDescription":
@@ -51,9 +77,9 @@ def read_description(content: JsonValue) -> "BackboneDescription":
         raise architecture.wrong(f"one of {', '.join(ARCHITECTURES)}")
     return BackboneDescription(
         architecture=architecture.text(),
-        image_size=content.at("image_size").whole(),
+        image_size=read_image_size(content.at("image_size")),
         mean=read_gray_levels(content.at("mean")),
-        std=read_gray_levels(content.at("std")),
+        std=read_std(content.at("std")),
         provenance=read_provenance(content.at("provenance")),
         start_digest=content.optional("start_digest", JsonValue.text),
         digest=content.optional("digest", JsonValue.text),

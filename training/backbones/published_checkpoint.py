@@ -4,18 +4,17 @@ A file that its main_moco.py wrote with torch.save becomes encoders, queue and o
 an error that names what is missing or left over.
 """
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.networks import backbone_weights, build_backbone, head_name
-from training.backbones.weight_files import UNREADABLE, fill
+from training.backbones.torch_files import MoreThanWeightsError, read_torch_file
+from training.backbones.weight_files import fill
 from training.errors import WeightsError
 
 IMAGE_SIZE = 320  # main_moco.py: --img-size and --crop
@@ -69,8 +68,8 @@ def read_published(path: Path) -> Published:
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(
             f"{path} is not a checkpoint of the published MoCo-CXR code: it has no state_dict of tensors, only "
-            f"{_listed(sorted(map(str, content)))}. A plain state_dict under torchvision's names needs no import: give "
-            "it to --init or --backbone-from."
+            f"{_listed(sorted(str(key)[:60] for key in content))}. A plain state_dict under torchvision's names needs "
+            "no import: give it to --init or --backbone-from."
         )
     if architecture not in ARCHITECTURES:
         raise WeightsError(
@@ -96,7 +95,7 @@ def read_published(path: Path) -> Published:
         query=query,
         key=key,
         queue=named.get(_QUEUE),
-        pointer=int(named[_POINTER].reshape(-1)[0]) if _POINTER in named and named[_POINTER].numel() else 0,
+        pointer=_pointer(path, named.get(_POINTER)),
         optimizer=_optimizer(content.get("optimizer")),
     )
 
@@ -115,23 +114,14 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise WeightsError(f"There is no checkpoint at {path}.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        content = read_torch_file(path, "a checkpoint")
+    except MoreThanWeightsError as error:
         raise WeightsError(
-            f"{path} holds more than tensors and plain values ({_cause(error)}), such as an argparse.Namespace or a "
+            f"{path} holds more than tensors and plain values ({error.what}), such as an argparse.Namespace or a "
             "number of numpy's. Reading that may run code, so it is not read. If you trust its authors, write the rest "
             "to a new file, once, on a machine without anything of value, with the torch that it was made with: "
             "python -c \"import torch; c = torch.load('IN', map_location='cpu', weights_only=False); torch.save("
             "{k: c[k] for k in ('epoch', 'arch', 'state_dict', 'optimizer')}, 'OUT')\""
-        ) from error
-    except UNREADABLE as error:
-        if "legacy .tar" in str(error):
-            raise WeightsError(
-                f"{path} is in the tar format of torch before 0.4, which is not read safely. Load it with the torch "
-                "that it was made with and save it again with torch 1.6 or later."
-            ) from error
-        raise WeightsError(
-            f"{path} cannot be read as a checkpoint: {_cause(error)}. It is cut off or damaged; fetch it again."
         ) from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path} is not a checkpoint of the published MoCo-CXR code: it holds a {type(content)}.")
@@ -150,11 +140,13 @@ def _optimizer(state: object) -> PublishedOptimizer | None:
     return PublishedOptimizer(moments, tuple(groups))
 
 
-def _cause(error: Exception) -> str:
-    """Pick the line of torch's long message that names the object, or its first line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    named = [line for line in lines if "GLOBAL" in line]
-    return (named or lines)[0].split(". Please")[0].split(" was not")[0]
+def _pointer(path: Path, value: Tensor | None) -> int:
+    """The queue's next column; 0 where it is not recorded."""
+    if value is None or not value.numel():
+        return 0
+    if value.is_floating_point() or value.is_complex():
+        raise WeightsError(f"{path}: module.{_POINTER} holds no whole number.")
+    return int(value.reshape(-1)[0])
 
 
 def _part(named: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

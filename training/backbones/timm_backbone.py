@@ -12,7 +12,7 @@ from training.backbones.timm_networks import (
     timm_input,
     without_classifier,
 )
-from training.backbones.weight_files import adapted_weights, read_weights, weights_digest
+from training.backbones.weight_files import adapted_weights, read_weights_given, weights_digest
 from training.errors import WeightsError
 from training.seen_patients import Seen
 
@@ -28,7 +28,7 @@ def timm_backbone(source: str, image_size: int | None, weights: Path | None) -> 
         raise WeightsError(f"{source} takes images of {own_size} pixels only. Leave --image-size out.")
     path = weights or cached_weights(source)
     network = build_timm_network(source)
-    given = without_classifier(source, read_weights(path))
+    given = without_classifier(source, read_weights_given(path))
     network.features.load_state_dict(adapted_weights(network.features, source, given, str(path)))
     return Backbone(
         network=network,

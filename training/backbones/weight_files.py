@@ -1,10 +1,10 @@
 """Read files of weights (safetensors and torch's own) without running anything in them, and load them by name.
 
-A network gets those weights, or an error names what does not fit.
+A network gets those weights, or an error names what does not fit. A file of torch holds checksums of its parts; a
+safetensors file holds none, so its SHA-256 is compared with the one that stands beside it, where one does.
 """
 
 import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,25 +15,25 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from shards.input_files import read_regular
+from shards.json_value import JsonError, parse_json
 from training.backbones.adaptation import adapted, unwrapped
 from training.backbones.architectures import ARCHITECTURES, is_timm
 from training.backbones.networks import head_name
+from training.backbones.torch_files import read_torch_file
 from training.errors import WeightsError
 
 # torchvision's own DenseNet files still have the names of its first release (torchvision/models/densenet.py).
 _OLD_DENSENET_NAME = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 _SHOWN = 4
 
-UNREADABLE = (
-    OSError,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    ValueError,
-    pickle.UnpicklingError,
-    safetensors.SafetensorError,
-)
-"""What torch.load and safetensors raise for files that are cut off, damaged or of another kind."""
+_HEX = re.compile(r"[0-9a-f]{64}")
+_RECORDED = {
+    "backbone.safetensors": (("backbone.json", "digest"), ("preprocessing.json", "digest")),
+    "start.safetensors": (("backbone.json", "start_digest"),),
+    "model.safetensors": (("model.json", "digest"), ("config.json", "digest")),
+}
+"""Of each file of weights that this project writes: the files beside it that record its SHA-256, and by which key."""
 
 
 def imagenet_path(architecture: str) -> Path:
@@ -81,20 +81,52 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"There is no file of weights at {path}.")
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
+        try:
             return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path} cannot be read as weights: {reason}") from error
-    content = unwrapped(content, str(path))
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        except (OSError, KeyError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise WeightsError(f"{path} cannot be read as weights: {reason}") from error
+    content = unwrapped(read_torch_file(path), str(path))
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         raise WeightsError(
             f"{path} is not a state_dict (names and tensors). Save the network's state_dict() alone, with "
             "torchvision's names, and give that file."
         )
     return dict(content)
+
+
+def read_weights_given(path: Path) -> dict[str, Tensor]:
+    """Read a file of weights that a person names. Raises WeightsError too where it is not the file that one beside it,
+    which this project wrote with it, records.
+    """
+    weights = read_weights(path)
+    for name, key in _RECORDED.get(path.name, ()):
+        recorded = _recorded_digest(path.with_name(name), key)
+        if recorded is None or recorded == hashlib.sha256(path.read_bytes()).hexdigest():
+            continue
+        if weights_digest(weights) != recorded:
+            raise WeightsError(
+                f"{path} does not hold the weights that {name} beside it records: its SHA-256 is another. Copy both "
+                "again, or copy the weights alone to another folder if they are meant to be others."
+            )
+    return weights
+
+
+def _recorded_digest(path: Path, key: str) -> str | None:
+    """The SHA-256 that a file records by a key; None where it is not there, or is another program's."""
+    if not path.is_file():
+        return None
+    try:
+        content = parse_json(read_regular(path))
+    except (OSError, JsonError) as error:
+        raise WeightsError(
+            f"{path}, which records the digest of the weights beside it, is {error}. Copy it again."
+        ) from (error)
+    found = content.find(key)
+    return found.value if found is not None and isinstance(found.value, str) and _HEX.fullmatch(found.value) else None
 
 
 def fill(network: nn.Module, architecture: str, weights: Mapping[str, Tensor], source: str) -> None:

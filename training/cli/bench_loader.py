@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from shards.terminal.options import OptionsCommand, option, takes
-from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, AugmentationOptions
+from training.options import ABOVE_ZERO, COUNT, DEVICE, FOLDER, IMAGE_SIZE, THREADS, AugmentationOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class BenchLoaderOptions(AugmentationOptions):
         metavar="DIR",
         help="Dataset to read; its train split only. Repeat the option for several.",
     )
-    image_size: int = option(320, click.IntRange(min=32), help="Side of a view in pixels.")
+    image_size: int = option(320, IMAGE_SIZE, help="Side of a view in pixels.")
     batch_size: int = option(64, COUNT, help="Number of images in a batch.")
     device: str = option("auto", DEVICE, help="Device that decodes; auto takes a GPU where there is one.")
-    threads: int | None = option(None, COUNT, help="Number of CPU threads.", unset="the cores granted")
+    threads: int | None = option(None, THREADS, help="Number of CPU threads.", unset="the cores granted")
     seconds: float = option(3.0, ABOVE_ZERO, help="Length of each measurement in seconds.")
     rounds: int = option(3, COUNT, help="Number of measurements of each side, in turn.")
     json: Path | None = option(

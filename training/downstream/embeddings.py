@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 
 from shards.durable import sync_folder
-from shards.input_files import load_json
+from shards.input_files import load_json, read_regular, refuse_special_files
 from training.backbones.inference import Features, Ids
 from training.errors import TrainingError
 
@@ -78,8 +78,10 @@ def write_embeddings(
             raise TrainingError(f"{path}: {start} embeddings came for {rows} samples")
         group.attrs.update({"format_version": FORMAT_VERSION, **attributes, "sha256": digest.hex()})
         _publish(temporary, path, keep_existing)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and str(temporary) in str(error.filename or temporary):
+            error.filename = str(path)  # not a chunk's name, which says nothing to a person
         raise
 
 
@@ -89,18 +91,31 @@ def read_embeddings(path: Path) -> Embeddings:
     The digest is checked because Zarr reads a chunk whose file is missing as zeros.
     """
     try:
-        group = zarr.open_group(path, mode="r")
+        refuse_special_files(path)
+        group = zarr.open_group(path, mode="r", zarr_format=3)
         if group.attrs.get("format_version") != FORMAT_VERSION:
             raise TrainingError(f"{path}: format version {group.attrs.get('format_version')!r}, not {FORMAT_VERSION}")
-        features = np.asarray(group["features"][:], dtype=np.float32)  # type: ignore[index]
-        sample_id = np.asarray(group["sample_id"][:], dtype=np.int64)  # type: ignore[index]
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        features = np.asarray(_values(path, group["features"]), dtype=np.float32)
+        sample_id = np.asarray(_values(path, group["sample_id"]), dtype=np.int64)
+    except TrainingError:
+        raise
+    except Exception as error:  # zarr raises whatever its codecs and metadata lead it to
         raise TrainingError(f"{path} does not hold embeddings, or damaged ones: {error}. {_AGAIN}") from error
     digest = _Digest()
     digest.update(features, sample_id)
     if group.attrs.get("sha256") != digest.hex():
         raise TrainingError(f"{path} does not hold the embeddings that were written. {_AGAIN}")
     return Embeddings(features, sample_id, dict(group.attrs))
+
+
+def _values(path: Path, array: "zarr.Array[Any] | zarr.Group") -> np.ndarray[Any, np.dtype[Any]]:
+    """An array's values. Raises ValueError for a group, and for a size that no files of this size can hold."""
+    if not isinstance(array, zarr.Array) or array.dtype.kind not in "fiu":
+        raise ValueError("an array of numbers is wanted")
+    stored = sum(file.stat().st_size for file in (path / array.path).rglob("*") if file.is_file())
+    if array.nbytes > _MOST_PACKED * stored + (1 << 20):
+        raise ValueError(f"{array.path} is said to hold {array.nbytes:,} bytes, in files of {stored:,}")
+    return np.asarray(array[...])
 
 
 def refuse_other_content(path: Path) -> None:
@@ -114,13 +129,15 @@ def refuse_other_content(path: Path) -> None:
 def _is_embeddings(path: Path) -> bool:
     """Whether the attributes of a group are those that `write_embeddings` writes: another Zarr group is another's."""
     try:
-        attributes = load_json((path / "zarr.json").read_bytes())["attributes"]
+        attributes = load_json(read_regular(path / "zarr.json"))["attributes"]
         known = "format_version" in attributes and attributes["sha256"].keys() == {"features", "sample_id"}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return known and (path / "features" / "zarr.json").is_file()
 
 
+_MOST_PACKED = 1000
+"""Of features that are all alike."""
 _AGAIN = "Remove it and run the command again."
 
 

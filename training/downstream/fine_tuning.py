@@ -33,6 +33,7 @@ from training.labels import Targets
 from training.optimizers import build_optimizer
 from training.processes.devices import autocast, available_threads, choose_device, torch_device
 from training.random_streams import RandomStream, stream_seed
+from training.runs.checkpoints import state_of
 from training.runs.metrics_log import MetricsLog
 from training.schedules import learning_rate
 
@@ -110,6 +111,7 @@ class FineTuning:
         dataset, train = self._near(train.iloc[np.flatnonzero(labelled)])
         judged = self._near(judged_on)
         state = self._checkpoints.newest()
+        step = state["step"] if state is not None else 0
         if state is not None:
             self._keep_threads(state["threads"])
         loader = self._loader = OneViewLoader(
@@ -124,7 +126,8 @@ class FineTuning:
         length = training_length(self._how, len(loader))
         total = length.epochs * length.steps_per_epoch
         if state is not None:
-            self.load_state_dict(state)
+            with state_of(self._how.output, step):
+                self.load_state_dict(state)
             _log.info("%s: resumes after step %d of %d.", self._how.output, self.steps, total)
         batches = _labelled_batches(loader, pd.Index(train["sample_id"]), torch.from_numpy(wanted[labelled]))
         shown = progress(total, f"fine-tuning on {len(train)}", "steps", initial=self.steps)

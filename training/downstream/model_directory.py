@@ -5,6 +5,7 @@ fine-tuned network are used alike: sigmoid(logit).
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,19 +17,22 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
+from shards.input_files import read_regular
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.own_files import stranger
-from training.backbones.description import read_gray_levels
+from training.backbones.architectures import ARCHITECTURES
+from training.backbones.description import read_gray_levels, read_image_size, read_std
 from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
-from training.backbones.weight_files import read_weights, safetensors_bytes
-from training.downstream.options import EARLIER_VALUES, FinetuneOptions, SupervisedOptions
+from training.backbones.timm_networks import is_timm
+from training.backbones.weight_files import fill_encoder, read_weights, safetensors_bytes
+from training.downstream.options import ALL, EARLIER_VALUES, FinetuneOptions, SupervisedOptions
 from training.downstream.start import Start, recorded_options
 from training.errors import WeightsError
 from training.labels import Targets
 from training.options import Config, differences
 from training.provenance import Provenance, read_provenance
 from training.runs.files import CELL, CONFIG, LAST, MODEL, MODEL_MARKER, MODEL_WEIGHTS
-from training.seen_patients import RUN_PATIENTS, Seen, WithSeen, read_seen, seen_of_rows, write_seen
+from training.seen_patients import PATIENTS, RUN_PATIENTS, Seen, WithSeen, read_seen, seen_of_rows, write_seen
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -87,7 +91,7 @@ def already_done(folder: Path, options: Config) -> bool:
     found = _described(path).find("options")
     recorded: Config = {
         **{key: value for key, value in EARLIER_VALUES.items() if key in options},
-        **(found.value if found is not None else {}),
+        **(found.value if found is not None and isinstance(found.value, dict) else {}),
     }
     details = differences(recorded, options)
     if details:
@@ -158,8 +162,14 @@ def save_model(
         "options": recorded,
         "digest": hashlib.sha256(content).hexdigest(),
     }
+    description["labels_digest"] = labels_digest(str(description["digest"]), start.labels)
     write_json_atomically(folder / MODEL, description)
     (folder / MODEL_MARKER).unlink(missing_ok=True)
+
+
+def labels_digest(digest: str, labels: Sequence[str]) -> str:
+    """SHA-256 of the weights' digest and the labels in the order of the outputs: another order would be noticed."""
+    return hashlib.sha256(json.dumps([digest, *labels]).encode()).hexdigest()
 
 
 def load_model(folder: Path) -> Model:
@@ -187,21 +197,54 @@ def _model(folder: Path, description: JsonValue) -> Model:
     weights = read_weights(weights_path)
     if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.at("digest").text():
         raise WeightsError(f"{weights_path} is not the file that {MODEL} records. Copy both again.")
-    architecture, labels = description.at("architecture").text(), description.at("labels").texts()
+    architecture, labels = description.at("architecture").text(), _labels(folder / MODEL, description)
+    if architecture not in ARCHITECTURES and not is_timm(architecture):
+        raise description.at("architecture").wrong(f"one of {', '.join(ARCHITECTURES)}")
     head = nn.Linear(feature_dimension(architecture), len(labels))
     network = attach_head(build_backbone(architecture, seed=0), architecture, head)
-    network.load_state_dict(weights)
+    fill_encoder(network, architecture, weights, str(weights_path))
+    seen = read_seen(folder, provenance=read_provenance(description.at("provenance")))
+    _refuse_lost_patients(folder, description, seen)
     return Model(
         network=network.eval(),
         architecture=architecture,
-        image_size=description.at("image_size").whole(),
+        image_size=read_image_size(description.at("image_size")),
         mean=read_gray_levels(description.at("mean")),
-        std=read_gray_levels(description.at("std")),
+        std=read_std(description.at("std")),
         labels=labels,
-        seen=read_seen(folder, provenance=read_provenance(description.at("provenance"))),
+        seen=seen,
         run_seen=read_seen(folder, RUN_PATIENTS) if description.value.get("at") == "start" else Seen(),
         description=description,
     )
+
+
+def _labels(path: Path, description: JsonValue) -> tuple[str, ...]:
+    """Read the labels, in the order of the outputs. Raises WeightsError where it is not the order of the weights."""
+    labels, recorded = description.at("labels").texts(), description.optional("labels_digest", JsonValue.text)
+    asked = description.find("options", "labels")
+    if recorded is not None:
+        differ = recorded != labels_digest(description.at("digest").text(), labels)
+    else:  # an earlier release: labels that were asked for by name are learned in that order, and all of them
+        differ = asked is not None and asked.value != [ALL] and asked.value != list(labels)
+    if differ or len(set(labels)) != len(labels) or not labels:
+        raise WeightsError(
+            f"{path} does not name the labels that the weights were written with, in their order: a score would be "
+            "read as another label's. Copy the whole folder again, or train the model again."
+        )
+    return labels
+
+
+def _refuse_lost_patients(folder: Path, description: JsonValue, seen: Seen) -> None:
+    """Raise WeightsError where patients.parquet lists fewer patients of the model's dataset than it was trained on."""
+    count, name = description.find("train_patients"), description.find("dataset", "name")
+    if count is None or name is None or not (folder / PATIENTS).is_file():
+        return
+    listed = seen.patients.loc[seen.patients["dataset"] == name.text(), "patient_id"].nunique()
+    if listed < count.whole():
+        raise WeightsError(
+            f"{folder / PATIENTS} lists {listed} patients of {name.text()}, and {MODEL} says that it was trained on "
+            f"{count.whole()}. Copy the whole folder again."
+        )
 
 
 def selected_on(description: JsonValue) -> dict[str, str]:
@@ -268,8 +311,8 @@ def mean_auroc(labels: Sequence[str], target: Targets, scores: Targets) -> float
 
 def _described(path: Path) -> JsonValue:
     try:
-        content = parse_json(path.read_bytes())
-    except JsonError as error:
+        content = parse_json(read_regular(path))
+    except (JsonError, OSError) as error:
         raise WeightsError(f"{path} is {error}. Copy it again, or train the model again.") from error
     if not isinstance(content.value, dict):
         raise WeightsError(f"{path} does not describe a model. Copy it again, or train the model again.")

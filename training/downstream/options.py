@@ -30,10 +30,12 @@ from training.options import (
     COUNT,
     DEVICE,
     FOLDER,
+    IMAGE_SIZE,
     LATER_AUGMENTATION,
     MACHINE,
     PATH,
     SEED,
+    THREADS,
     AugmentationOptions,
     Config,
     RowOptions,
@@ -91,7 +93,7 @@ class MachineOptions:
         changes_weights=False,
     )
     threads: int | None = option(
-        None, COUNT, help="Number of CPU threads.", group=MACHINE, changes_weights=False, unset="the cores granted"
+        None, THREADS, help="Number of CPU threads.", group=MACHINE, changes_weights=False, unset="the cores granted"
     )
 
 
@@ -125,7 +127,7 @@ class BackboneOptions:
     )
     image_size: int | None = option(
         None,
-        click.IntRange(min=32),
+        IMAGE_SIZE,
         help="Side of an image in pixels; a run has its own.",
         group=_BACKBONE,
         changes_weights=False,

@@ -22,6 +22,7 @@ from training.runs.checkpoints import (
     load_checkpoint,
     newest_whole,
     prune_checkpoints,
+    refuse_other_counts,
     save_checkpoint,
 )
 from training.runs.files import CHECKPOINTS
@@ -89,7 +90,8 @@ class TuningCheckpoints:
         if step is None:
             return None
         state = load_checkpoint(self._output, step)
-        details = differences(state.get("options") or {}, self._recorded)
+        found = state.get("options")
+        details = differences(found if isinstance(found, dict) else {}, self._recorded)
         if details:
             raise ResumeError(
                 f"{self._output} holds an unfinished fine-tuning with other options ({details}). Give its own options "
@@ -101,6 +103,7 @@ class TuningCheckpoints:
                 f"{checkpoint_path(self._output, step)} is no checkpoint of a fine-tuning: the key {missing[0]} is "
                 f"missing. Remove {self._output / CHECKPOINTS} to start again."
             )
+        refuse_other_counts(checkpoint_path(self._output, step), state)
         return cast(TuningState, state)
 
     def begin(self, tuning: Checkpointed, log: MetricsLog, total: int) -> None:

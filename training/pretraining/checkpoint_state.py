@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shards.errors import ResumeError
 from training.backbones.description import BackboneJson
-from training.runs.checkpoints import TrainingState, checkpoint_path, load_checkpoint
+from training.runs.checkpoints import TrainingState, checkpoint_path, load_checkpoint, refuse_other_counts
 
 
 class ScheduleState(TypedDict):
@@ -43,4 +43,5 @@ def load_run_state(run: Path, step: int) -> RunState:
             f"{checkpoint_path(run, step)} is no checkpoint of `cxr-train pretrain`: the key {missing[0]} is missing. "
             "Put a copy of the run's own checkpoint back under this name."
         )
+    refuse_other_counts(checkpoint_path(run, step), state)
     return cast(RunState, state)

@@ -15,10 +15,12 @@ from training.options import (
     COUNT,
     DEVICE,
     FOLDER,
+    IMAGE_SIZE,
     LATER_AUGMENTATION,
     MACHINE,
     ROW_OPTIONS,
     SEED,
+    THREADS,
     AugmentationOptions,
     Config,
     PlainValue,
@@ -28,6 +30,8 @@ from training.processes.stopping_options import CHECKPOINTS, StoppingOptions
 
 _RUN, _METHOD, _OPTIMIZATION = "Run", "Method", "Optimization"
 _MONITORING = "Monitoring"
+_KEYS = click.IntRange(1, 1 << 24)
+"""Keys of 128 numbers: at most 8.6 GB."""
 
 
 class Epochs(click.ParamType[tuple[int, ...]]):
@@ -79,7 +83,7 @@ class _RunOptions:
         changes_weights=False,
         unset="what stands beside the weights",
     )
-    image_size: int = option(320, click.IntRange(min=32), help="Side of a view in pixels.", group=_RUN)
+    image_size: int = option(320, IMAGE_SIZE, help="Side of a view in pixels.", group=_RUN)
     epochs: int = option(20, COUNT, help="Number of epochs.", group=_RUN)
     seed: int = option(
         0, SEED, help="Seed of random weights, of the order of the images and of their views.", group=_RUN
@@ -91,7 +95,7 @@ class _MethodOptions:
     """MoCo: queue, momentum, temperature, BatchNorm. Sizes are global, whatever the number of processes."""
 
     queue_size: int = option(
-        24576, COUNT, help="Number of keys in the queue; at most half the number of images.", group=_METHOD
+        24576, _KEYS, help="Number of keys in the queue; at most half the number of images.", group=_METHOD
     )
     momentum: float = option(
         0.999,
@@ -246,7 +250,7 @@ class _MachineOptions:
     )
     threads: int | None = option(
         None,
-        COUNT,
+        THREADS,
         help="Number of CPU threads. Another number gives other bits, so a run keeps its own.",
         group=MACHINE,
         unset="the run's own, else all cores",

@@ -25,6 +25,7 @@ from training.pretraining.two_views_sheet import write_two_views
 from training.processes.ranks import Ranks
 from training.processes.signals import StopRequest
 from training.processes.time_limit import TimeLimit
+from training.runs.checkpoints import state_of
 from training.runs.files import BACKBONE_WEIGHTS
 from training.runs.start import start_digest
 from training.runs.throughput import Stopwatch
@@ -70,7 +71,9 @@ class Run:
         if new:
             self.start_digest = start_digest(self.trainer.moco.query_encoder, options.backbone)
         if resume_from is not None:
-            self._load(load_run_state(options.output, resume_from))
+            state = load_run_state(options.output, resume_from)
+            with state_of(options.output, resume_from):
+                self._load(state)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ import torch
 from shards.errors import ResumeError
 from shards.loading.placement import Device
 from training.backbones.backbone import init_name, initial_seen
-from training.errors import RunError
+from training.errors import RunError, WeightsError
 from training.pretraining.options import PretrainOptions
 from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup, refuse_more_of_a_cosine
 from training.pretraining.run import Run
@@ -16,10 +16,10 @@ from training.processes.devices import available_threads
 from training.processes.ranks import Ranks
 from training.runs.checkpoints import checkpoint_steps, newest_whole, prune_checkpoints
 from training.runs.directory import read_config, read_run, write_config, write_last
-from training.runs.files import CONFIG
+from training.runs.files import CONFIG, START_PATIENTS
 from training.runs.lock import RunLock
 from training.runs.start import write_start
-from training.seen_patients import PATIENTS, Seen, seen_by_training, write_seen
+from training.seen_patients import IMAGES, PATIENTS, Seen, read_seen, seen_by_training, write_seen
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ def _resume(run: Run, found: Found) -> None:
         refuse_more_of_a_cosine(run.options)
         # before last.json: killed in between, the run is given more once again
         _write_config(run)
+    _mend_patients(run)
     prune_checkpoints(output, newest=steps)
     write_last(output, steps, run.trainer.epochs, finished=False)
     _log.info(f"{output}: resumes after step {steps} of {run.total_steps}{_in_each(run.ranks)}.")
@@ -112,6 +113,20 @@ def _resume(run: Run, found: Found) -> None:
             f"It was trained in {run.processes_before} processes so far. Batches and views stay as they would be; "
             "sums are rounded otherwise, so the weights will not be the same to the last bit."
         )
+
+
+def _mend_patients(run: Run) -> None:
+    """Write the lists of patients and images again where they are damaged or missing: the run knows its datasets."""
+    output, said = run.options.output, ""
+    try:
+        seen = read_seen(output)
+        said = next((reason for reason in seen.unknown if f"holds no {PATIENTS}" in reason or IMAGES in reason), "")
+    except WeightsError as error:
+        said = str(error)
+    if said:
+        before = read_seen(output, START_PATIENTS) if (output / START_PATIENTS).is_file() else _seen_before(run)
+        write_seen(output, before + seen_by_training(run.datasets))
+        _log.warning("%s. It is written again from the datasets of the run.", said.rstrip("."))
 
 
 def _seen_before(run: Run) -> Seen:

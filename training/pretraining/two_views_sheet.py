@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from shards.contact_sheet import contact_sheet
-from shards.durable import write_atomically
+from shards.contact_sheet import contact_sheet, write_picture
 from shards.loading.loaders import TwoViewBatch
 from training.runs.files import TWO_VIEWS
 
@@ -24,8 +23,7 @@ def write_two_views(run: Path, batch: TwoViewBatch) -> None:
     side = batch.query.shape[-1]
     title = f"Two views of {len(images) // 2} images, {side} x {side} pixels"
     sheet = contact_sheet(images, captions, columns=4, title=title, cell=max(112, min(2 * side, 224)))
-    with write_atomically(run / TWO_VIEWS) as file:
-        sheet.save(file, format="PNG")
+    write_picture(run / TWO_VIEWS, sheet)
 
 
 def _shown(views: Tensor, tones: Tensor | None, number: int) -> npt.NDArray[np.uint8]:

@@ -41,7 +41,10 @@ def seconds_of(text: str) -> float:
 
 
 class TimeLimit:
-    """State: the end in Unix time or None, what set it, and how long recent steps and checkpoints took."""
+    """State: the end by the monotonic clock or None, what set it, and how long recent steps and checkpoints took.
+
+    The clock on the wall is read once, for Slurm's end of the job: it may jump, forwards or back, while a run trains.
+    """
 
     def __init__(self, limit: float | None, environment: Mapping[str, str]) -> None:
         """limit: seconds from now, or None. environment: may hold Slurm's end of the job; the earlier of both counts.
@@ -50,9 +53,10 @@ class TimeLimit:
         """
         ends = []
         if limit is not None:
-            ends.append((time.time() + limit, f"--time-limit of {limit:.0f} s"))
+            ends.append((time.monotonic() + limit, f"--time-limit of {limit:.0f} s"))
         if environment.get(SLURM_END):
-            ends.append((float(environment[SLURM_END]), "time limit of the job"))
+            left = float(environment[SLURM_END]) - time.time()
+            ends.append((time.monotonic() + left, "time limit of the job"))
         self._end: float | None
         self._end, self.name = min(ends, default=(None, ""))
         self._steps: deque[float] = deque(maxlen=_STEPS)
@@ -76,4 +80,4 @@ class TimeLimit:
 
     def is_near(self, steps: int = 1) -> bool:
         """Decide whether the run must stop after the step just done, if it takes so many steps more to look again."""
-        return self._end is not None and time.time() + self.margin(steps) >= self._end
+        return self._end is not None and time.monotonic() + self.margin(steps) >= self._end

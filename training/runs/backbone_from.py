@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from shards.durable import write_atomically, write_json_atomically
+from shards.input_files import read_regular
 from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.architectures import is_timm
 from training.backbones.backbone import (
@@ -24,7 +25,7 @@ from training.backbones.networks import GrayLevels, Preprocessing, backbone_weig
 from training.backbones.timm_backbone import timm_backbone
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
-from training.runs.checkpoints import checkpoint_path, load_checkpoint, newest_whole
+from training.runs.checkpoints import checkpoint_path, load_checkpoint, newest_whole, state_of
 from training.runs.directory import read_last
 from training.runs.exported import check_asked, exported_backbone
 from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
@@ -157,8 +158,8 @@ def _nothing_in(run: Path) -> str:
 def _finished(run: Path) -> tuple[BackboneDescription, dict[str, Tensor]]:
     path = run / BACKBONE
     try:
-        description = read_description(parse_json(path.read_bytes()))
-    except JsonError as error:
+        description = read_description(parse_json(read_regular(path)))
+    except (JsonError, OSError) as error:
         raise WeightsError(f"{path} does not describe a backbone: {error}. Copy the run again.") from error
     weights = read_weights(run / BACKBONE_WEIGHTS)
     if weights_digest(weights) != description.digest:
@@ -178,11 +179,12 @@ def _unfinished(run: Path) -> tuple[BackboneDescription, dict[str, Tensor]]:
     except JsonError as error:
         raise RunError(f"{checkpoint_path(run, step)} does not describe its backbone: {error}.") from error
     head = _QUERY_ENCODER + head_name(description.architecture) + "."
-    weights = {
-        name.removeprefix(_QUERY_ENCODER): value
-        for name, value in checkpoint["moco"].items()
-        if name.startswith(_QUERY_ENCODER) and not name.startswith(head)
-    }
+    with state_of(run, step):
+        weights = {
+            name.removeprefix(_QUERY_ENCODER): value
+            for name, value in checkpoint["moco"].items()
+            if name.startswith(_QUERY_ENCODER) and not name.startswith(head)
+        }
     return description, weights
 
 

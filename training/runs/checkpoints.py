@@ -3,11 +3,10 @@
 A checkpoint is a mapping of tensors and plain values; its keys are the trainer's and the recorder's.
 """
 
-import errno
+import contextlib
 import logging
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,14 +16,17 @@ from torch.optim.optimizer import StateDict
 
 from shards.durable import write_atomically
 from shards.errors import ResumeError
-from training.backbones.weight_files import UNREADABLE
-from training.errors import DamagedCheckpointError
+from training.backbones.torch_files import damage_of, read_torch_file
+from training.errors import DamagedCheckpointError, WeightsError
 from training.runs.files import CHECKPOINTS
 
 FORMAT_VERSION = 3
 
 _log = logging.getLogger(__name__)
 
+_PUT_BACK = "Put a copy of the run's own checkpoint back under this name, or give another --output."
+_COUNTS = {"step": (0, 2**53), "epoch": (0, 2**53), "threads": (1, 2**31 - 1), "processes": (1, 2**31 - 1)}
+"""Keys of whole numbers, and their least and largest value."""
 _KEPT = 2
 _NAME = re.compile(r"step-(\d{8,})\.pt")
 
@@ -88,9 +90,9 @@ def load_checkpoint(run: Path, step: int) -> dict[str, Any]:
     check_checkpoint(run, step)
     path = checkpoint_path(run, step)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise ResumeError(f"{path} is whole, but nothing that this release reads ({type(error).__name__}).") from error
+        state = read_torch_file(path, "a checkpoint")
+    except WeightsError as error:
+        raise ResumeError(f"{path} is whole, but nothing that this release reads. {error}") from error
     version = state.get("format_version") if isinstance(state, dict) else None
     if version != FORMAT_VERSION:
         raise ResumeError(f"{path}: checkpoint format {version!r}; this release reads {FORMAT_VERSION}.")
@@ -105,6 +107,26 @@ def check_checkpoint(run: Path, step: int) -> None:
         raise DamagedCheckpointError(
             f"{path} is damaged: {damage}. `cxr-train pretrain` sets it aside and resumes from the one before it."
         )
+
+
+def refuse_other_counts(path: Path, state: Mapping[str, Any]) -> None:
+    """Raise ResumeError where a count of a checkpoint is no whole number, or none that can be."""
+    for key, (least, most) in _COUNTS.items():
+        if key in state and not (type(state[key]) is int and least <= state[key] <= most):
+            raise ResumeError(f"{path}: its key {key} holds no number that this release writes there. {_PUT_BACK}")
+
+
+@contextlib.contextmanager
+def state_of(run: Path, step: int) -> Iterator[None]:
+    """Take up the state of a checkpoint in the block. Raises ResumeError where it is that of something else."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError) as error:
+        said = (str(error).strip().splitlines() or [""])[0][:200]
+        raise ResumeError(
+            f"{checkpoint_path(run, step)} does not hold the state of this training ({type(error).__name__}: {said}). "
+            f"{_PUT_BACK}"
+        ) from error
 
 
 def set_aside(run: Path, step: int) -> Path:
@@ -164,18 +186,8 @@ def prune_checkpoints(run: Path, newest: int) -> None:
 
 
 def _damage(path: Path) -> str | None:
-    """Find damage in the bytes of a file that torch.save wrote, or None. Raises ResumeError if it is not readable.
-
-    torch.load does not look at the CRC-32 that the file (a zip) holds of each member: with a bit of a tensor flipped it
-    returns other weights without a word. `test_no_changed_byte_goes_unnoticed` tries every byte.
-    """
+    """Find damage in the bytes of a checkpoint, or None. Raises ResumeError if it is not readable."""
     try:
-        with zipfile.ZipFile(path) as members:
-            changed = members.testzip()
+        return damage_of(path, checksums=True)
     except OSError as error:
-        if error.errno == errno.EIO:
-            return f"the disk cannot read it ({error.strerror})"
         raise ResumeError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
-        return f"cut off, or not what was written ({error})"
-    return None if changed is None else f"the checksum of its part {changed} differs"

@@ -3,7 +3,6 @@
 From them a command tells whether it starts a run, resumes one, or finds it finished.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,12 +10,17 @@ from typing import cast
 import yaml
 
 from shards.durable import write_atomically, write_json_atomically
-from shards.input_files import load_yaml, read_text
+from shards.input_files import load_yaml, read_regular, read_text
+from shards.json_value import JsonError, parse_json
 from training.errors import RunError
-from training.options import Config
+from training.options import THREADS, Config, PlainValue
 from training.runs.checkpoints import checkpoint_path
 from training.runs.files import CONFIG, LAST
 from training.runs.lock import LOCK
+
+MOST_THREADS = THREADS.max or 1
+_LONGEST = 200
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,16 @@ class RecordedRun:
 
     @property
     def threads(self) -> int | None:
-        """Number of threads that the run was started with."""
+        """Number of threads that the run was started with. Raises RunError for a number that is none."""
         threads = self.config.get("threads")
-        return threads if isinstance(threads, int) else None
+        if threads is None:
+            return None
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+            raise RunError(
+                f"The run's {CONFIG}: threads is {_shown(threads)}, not a number of threads. Copy the file again, or "
+                "write the run's own number there."
+            )
+        return threads
 
 
 def read_run(run: Path) -> RecordedRun | None:
@@ -61,9 +72,21 @@ def read_last(run: Path) -> Last | None:
     if not path.is_file():
         return None
     try:
-        return Last(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise RunError(f"{path} is not the record of a run's newest checkpoint: {error}.") from error
+        content = parse_json(read_regular(path))
+        last = Last(
+            checkpoint=content.at("checkpoint").text(),
+            step=content.at("step").whole(),
+            epoch=content.at("epoch").whole(),
+            finished=content.at("finished").flag(),
+        )
+        if min(last.step, last.epoch) < 0:
+            raise JsonError("a step or epoch is below 0")
+    except (JsonError, OSError) as error:
+        raise RunError(
+            f"{path} is not the record of a run's newest checkpoint: {error}. Copy it again, or remove it: the same "
+            "command then resumes from the newest checkpoint."
+        ) from error
+    return last
 
 
 def write_last(run: Path, step: int, epoch: int, *, finished: bool) -> None:
@@ -85,8 +108,8 @@ def read_config(run: Path) -> Config | None:
             raise RunError(
                 f"{path} is no YAML that can be read ({error}). Copy it again, or give another --output."
             ) from error
-        if not isinstance(config, dict):
-            raise RunError(f"{path} does not hold a run's options. Give another --output.")
+        if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+            raise RunError(f"{path} does not hold a run's options. Copy it again, or give another --output.")
         return cast(Config, config)
     if run.exists() and (not run.is_dir() or not all(_is_of_a_killed_beginning(entry) for entry in run.iterdir())):
         raise RunError(f"{run} is there and holds no {CONFIG}: it is not a run. Give another --output.")
@@ -96,9 +119,8 @@ def read_config(run: Path) -> Config | None:
 def whole_option(run: Path, config: Config, key: str) -> int:
     """Look up an option of the config that is a whole number. Raises RunError naming file and key for anything else."""
     value = config.get(key)
-    if not isinstance(value, int):
-        shown = "nothing" if value is None else value
-        raise RunError(f"{run / CONFIG}: {key} is {shown}, not a whole number. Copy the run again.")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RunError(f"{run / CONFIG}: {key} is {_shown(value)}, not a whole number. Copy the run again.")
     return value
 
 
@@ -116,3 +138,8 @@ def _is_of_a_killed_beginning(entry: Path) -> bool:
     Before its config had its name.
     """
     return entry.name == LOCK or (entry.name.startswith(f".{CONFIG}.") and entry.name.endswith(".tmp"))
+
+
+def _shown(value: PlainValue) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

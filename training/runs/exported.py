@@ -5,7 +5,7 @@ from pathlib import Path
 from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import PREPROCESSING, Backbone
-from training.backbones.description import BackboneDescription, three_levels
+from training.backbones.description import BackboneDescription, read_image_size, three_levels
 from training.backbones.networks import GrayLevels, build_backbone
 from training.backbones.weight_files import fill, read_weights, weights_digest
 from training.errors import WeightsError
@@ -75,14 +75,14 @@ def _described(path: Path) -> BackboneDescription:
             )
         return BackboneDescription(
             architecture=content.at("architecture").text(),
-            image_size=content.at("image_size").whole(),
+            image_size=read_image_size(content.at("image_size")),
             mean=_gray_levels(content, "mean"),
             std=_gray_levels(content, "std"),
             provenance=read_provenance(content.at("provenance")),
             digest=content.at("digest").text(),
         )
     except (JsonError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}. Export the run again.") from error
+        raise WeightsError(f"{path} cannot be read: {error}. Copy it again, or export the run again.") from error
 
 
 def _gray_levels(content: JsonValue, key: str) -> GrayLevels:
@@ -92,4 +92,6 @@ def _gray_levels(content: JsonValue, key: str) -> GrayLevels:
         red, green, blue = three_levels(levels)
     else:
         red, green, blue = (level * 255 for level in three_levels(content.at(key)))
+    if key == "std" and min(red, green, blue) <= 0:
+        raise content.at(key).wrong("above 0")
     return red if red == green == blue else (red, green, blue)

@@ -39,6 +39,8 @@ def saved(run: Path, step: int, save: Callable[[], Path], *, insist: bool) -> Pa
         steps = checkpoint_steps(run)
         newest = f"the newest is that of step {steps[-1]}" if steps else "there is none yet"
         what = f"{checkpoint_path(run, step)} cannot be written: {reason(error)}; {newest}."
+        if _is_gone(run, error):
+            raise _gone(run) from error
         if insist or not may_pass(error):
             raise RunError(
                 f"{what} Make space (or see to the quota or the disk), then run the same command again: it "
@@ -50,10 +52,12 @@ def saved(run: Path, step: int, save: Callable[[], Path], *, insist: bool) -> Pa
 
 @contextlib.contextmanager
 def told_plainly(run: Path) -> Iterator[None]:
-    """Turn an error of the disk that nothing else has handled into a RunError that says what to do."""
+    """Turn an error of the disk, or of a run that was removed, into a RunError that says what to do."""
     try:
         yield
     except OSError as error:
+        if _is_gone(run, error):
+            raise _gone(run) from error
         if not may_pass(error):
             raise
         where = error.filename or run
@@ -61,3 +65,15 @@ def told_plainly(run: Path) -> Iterator[None]:
             f"{where}: {reason(error)}. Make space (or see to the quota or the disk), then run the same command again: "
             "it resumes from the newest checkpoint."
         ) from error
+
+
+def _is_gone(run: Path, error: OSError) -> bool:
+    """Whether the folder of the run has been removed, or something else put in its place, while it was trained."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE) and not run.is_dir()
+
+
+def _gone(run: Path) -> RunError:
+    return RunError(
+        f"{run} was removed while it was trained: nothing can be written there, and no checkpoint is left. Run the "
+        "same command again to start at step 0, or put a copy of the folder back first to resume from its checkpoint."
+    )

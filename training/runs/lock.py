@@ -31,6 +31,8 @@ class RunLock:
         """
         if self._file is not None:
             return
+        if (run / LOCK).exists() and not (run / LOCK).is_file():
+            raise RunError(f"{run / LOCK} is no regular file. Remove it, and run the same command again.")
         try:
             file = lock_file(run / LOCK, wait=False)
         except BlockingIOError:

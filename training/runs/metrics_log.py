@@ -4,6 +4,7 @@ The files hold each step once, however often the run was stopped.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import math
@@ -17,38 +18,34 @@ import torch
 from torch import Tensor
 
 from shards.durable import write_atomically
-from shards.input_files import load_json
+from training.errors import RunError
 from training.runs.files import METRICS, TENSORBOARD
 from training.runs.full_disk import may_pass, reason
+from training.runs.metrics_lines import metrics_lines, read_metrics
 from training.runs.tensorboard import Board
 
+__all__ = ["MetricsLog", "StepWindow", "read_metrics"]
+
 _log = logging.getLogger(__name__)
-
-
-def read_metrics(run: Path) -> list[dict[str, float]]:
-    """Read the lines of metrics.jsonl, in order.
-
-    A last line that was cut off is left out. No lines where no file is.
-    """
-    path = run / METRICS
-    if not path.is_file():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    return [load_json(line) for line in lines[:-1]]
 
 
 class MetricsLog:
     """Open for one process' part of a run. State: the two files, open for appending, and lines that wait for room.
 
     Whatever was written after step `start` is dropped first: a run that resumes from a checkpoint does those steps
-    again.
+    again. Spoiled lines are set aside in metrics.jsonl.damaged, with a warning: metrics are never the end of a run.
     """
 
     def __init__(self, run: Path, start: int) -> None:
-        kept = [line for line in read_metrics(run) if line["step"] <= start]
-        with write_atomically(run / METRICS) as file:
-            file.write(b"".join(_line(figures) for figures in kept))
         self._path = run / METRICS
+        lines, spoiled = metrics_lines(run)
+        if spoiled:
+            _set_aside(self._path, spoiled)
+        if self._path.exists() and not self._path.is_file():
+            raise RunError(f"{self._path} is no regular file. Remove it, and run the same command again.")
+        kept = [line for line in lines if line["step"] <= start]
+        with write_atomically(self._path) as file:
+            file.write(b"".join(_line(figures) for figures in kept))
         self._file = self._path.open("ab", buffering=0)
         self._waiting = b""
         self._board = Board(run / TENSORBOARD, start)
@@ -83,7 +80,9 @@ class MetricsLog:
         self._board.close()
 
     def _append(self) -> None:
-        """Write the lines that wait, all or none."""
+        """Write the lines that wait, all or none. Raises FileNotFoundError where the whole folder was removed."""
+        if not self._path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         size = os.fstat(self._file.fileno()).st_size
         try:
             left = memoryview(self._waiting)
@@ -156,6 +155,17 @@ class StepWindow:
         table = torch.stack([step[name].float() for step in self._steps for name in names])
         rows = table.reshape(len(self._steps), len(names)).T.tolist()
         return dict(zip(names, rows, strict=True))
+
+
+def _set_aside(path: Path, spoiled: list[bytes]) -> None:
+    """Append spoiled lines to metrics.jsonl.damaged, as they are, and say so."""
+    aside = path.with_name(f"{path.name}.damaged")
+    with aside.open("ab") as file:
+        file.write(b"".join(line + b"\n" for line in spoiled))
+    _log.warning(
+        "%s has %d spoiled lines: they are kept in %s, and their steps are missing in curves. Have the disk checked.",
+        *(path, len(spoiled), aside.name),
+    )
 
 
 def _line(figures: Mapping[str, float]) -> bytes:

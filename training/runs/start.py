@@ -83,5 +83,8 @@ def _made_again(run: Path, architecture: str) -> dict[str, Tensor]:
     config = read_config(run)
     if config is None:
         raise RunError(f"{run} holds neither {START_WEIGHTS} nor {CONFIG}: copy the whole run again.")
-    network = initial_backbone(str(config["init"]), architecture, whole_option(run, config, "seed"))
+    init = config.get("init")
+    if not isinstance(init, str):
+        raise RunError(f"{run / CONFIG} does not say which weights the run began with. Copy the whole run again.")
+    network = initial_backbone(init, architecture, whole_option(run, config, "seed"))
     return backbone_weights(network, architecture)

@@ -1,6 +1,7 @@
 """Expand a study to its pretraining runs, its cells (one model each) and the comparisons of its arms."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from training.studies.study_file import OWN, RUN, Arm, Pretraining, Study, Targe
 
 RUNS, CELLS = "runs", "cells"
 """Folders of a study."""
+MOST_CELLS = 100_000
 
 CellOptions = ProbeOptions | FinetuneOptions
 
@@ -142,9 +144,11 @@ def runs_of(study: Study) -> tuple[RunPlan, ...]:
 def cells_of(study: Study) -> tuple[Cell, ...]:
     """All cells: run, arm, method, variant, target, fraction, draw in the order of the file, the last the fastest.
 
-    Raises StudyError where two cells would have one directory.
+    Raises StudyError where two cells would have one directory, and for more than MOST_CELLS.
     """
-    cells = tuple(_cells(study))
+    cells = tuple(itertools.islice(_cells(study), MOST_CELLS + 1))
+    if len(cells) > MOST_CELLS:
+        raise StudyError(f"{study.path}: it has more than {MOST_CELLS:,} cells: leave out arms, variants or draws")
     by_path: dict[str, Cell] = {}
     for cell in cells:
         if by_path.setdefault(cell.path, cell) != cell:

@@ -1,16 +1,20 @@
 """Estimate what a study takes: images, hours, bytes and files, by arithmetic from rates that were measured or given."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shards.format.dataset import DESCRIPTION
+from shards.format.description import description_from_json
 from shards.format.schema import SPLITS
+from shards.input_files import read_regular
+from shards.json_value import JsonError, parse_json
 from training.downstream.options import AUTO, FinetuneOptions
 from training.downstream.training_length import MOST_VALIDATIONS, training_length
+from training.errors import StudyError
 from training.pretraining.options import PretrainOptions
-from training.runs.files import DONE, METRICS
+from training.runs.files import DONE
+from training.runs.metrics_lines import read_metrics
 from training.studies.cells import Cell, RunPlan, Selection, StudyFolder
 from training.studies.records import CHANGED, FINISHED, MISSING, cell_record, cell_state
 from training.studies.study_file import KINDS
@@ -154,8 +158,11 @@ def _counts(place: StudyFolder) -> _Counts:
         path = place.data / dataset.shards / DESCRIPTION
         expected = {split: count for split, count in dataset.splits.items() if count is not None}
         if path.is_file():
-            splits = json.loads(path.read_bytes())["splits"]
-            samples[name] = {split: int(splits[split]["samples"]) for split in splits}
+            try:
+                splits = description_from_json(parse_json(read_regular(path))).splits
+            except (JsonError, OSError) as error:
+                raise StudyError(f"{path}: {error}. Copy it again, or build the dataset again.") from error
+            samples[name] = {split: count.samples for split, count in splits.items()}
         else:
             samples[name] = expected
             if len(expected) < len(dataset.splits) or not expected:
@@ -212,9 +219,8 @@ def _measured(place: StudyFolder, selection: Selection, counts: _Counts) -> dict
     """Images/s of runs (metrics.jsonl) and of finished fine-tunings (done.json), by kind and backbone."""
     found: dict[tuple[str, str], float] = {}
     for run in selection.runs:
-        path = place.output / run.path / METRICS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        rates = [json.loads(line).get("images_per_second") for line in lines if '"images_per_second"' in line]
+        lines = read_metrics(place.output / run.path)
+        rates = [line["images_per_second"] for line in lines if "images_per_second" in line]
         if rates:
             found[PRETRAIN, _options(place, run).backbone] = sorted(rates)[len(rates) // 2]
     images: dict[str, float] = {}

@@ -37,7 +37,7 @@ class Entry:
         """
         if not isinstance(self.value, dict):
             raise self.wrong("a mapping")
-        found = {}
+        found: dict[str, Entry] = {}
         for key, value in self.value.items():
             if not isinstance(key, str):
                 raise self.error(f"the key {shown(key)} is not text: put it in quotes")
@@ -64,11 +64,17 @@ class Entry:
             raise self.wrong("text")
         return self.value
 
-    def whole(self, least: int = 0) -> int:
+    def whole(self, least: int = 0, most: int = 2**53) -> int:
         """Read a whole number."""
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < least:
             raise self.wrong(f"a whole number of at least {least}")
+        if self.value > most:
+            raise self.wrong(f"a whole number of at most {most}")
         return self.value
+
+    def seed(self) -> int:
+        """Read a seed."""
+        return self.whole(0, 2**63 - 1)
 
     def number(self, above: float, most: float) -> float:
         """Read a number above one bound and at most another."""

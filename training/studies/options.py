@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from shards.terminal.options import Number, argument, option
-from training.options import COUNT, DEVICE, FOLDER, MACHINE
+from training.options import COUNT, DEVICE, FOLDER, MACHINE, THREADS
 from training.processes.stopping_options import MINUTES
 
 _STUDY, _CHOICE, _TASKS = "Study", "What is trained", "Array tasks and processes"
@@ -50,7 +50,7 @@ class SweepOptions:
         False, help="Train cells again that were made with other options than the study file has now.", group=_CHOICE
     )
     workers: int = option(
-        1, COUNT, help="Number of processes for the cells; each has its share of the threads.", group=_TASKS
+        1, THREADS, help="Number of processes for the cells; each has its share of the threads.", group=_TASKS
     )
     task_index: int | None = option(
         None,
@@ -61,7 +61,7 @@ class SweepOptions:
     task_count: int | None = option(None, COUNT, help="Number of tasks of the array.", group=_TASKS)
     device: str = option("auto", DEVICE, help="Device to train on; auto takes a GPU where there is one.", group=MACHINE)
     threads: int | None = option(
-        None, COUNT, help="Number of CPU threads of all workers together.", group=MACHINE, unset="the cores granted"
+        None, THREADS, help="Number of CPU threads of all workers together.", group=MACHINE, unset="the cores granted"
     )
     stage_to: Path | None = option(
         None,

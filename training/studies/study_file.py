@@ -30,6 +30,7 @@ PREPROCESSING = (RUN, OWN, "imagenet", "dataset")
 OVER = ("patients", "draws")
 KINDS = ("pretrain", "finetune", "embed")
 """Kinds of work that have a rate."""
+MOST_DRAWS = 10_000
 TAIL = 20
 """Replicates outside of an interval, at least, as `cxr-eval bootstrap` wants them."""
 FAMILY = ("target", "method", "backbone", "arm", "variant", "fraction")
@@ -175,7 +176,7 @@ def read_study(path: Path) -> Study:
         variants=variants,
         run=run,
         targets=targets,
-        seed=found["seed"].whole() if "seed" in found else 0,
+        seed=found["seed"].seed() if "seed" in found else 0,
         evaluation=_evaluation(found.get("evaluation", Entry({}, path, "evaluation"))),
         rates=_rates(found.get("rates", Entry({}, path, "rates"))),
     )
@@ -220,7 +221,7 @@ def _pretraining(name: str, entry: Entry, datasets: Mapping[str, StudyDataset]) 
     recipe = recipe_settings(found["recipe"])
     seeds = [0]
     if "seeds" in found:
-        seeds = [seed.whole() for seed in found["seeds"].items()]
+        seeds = [seed.seed() for seed in found["seeds"].items()]
         found["seeds"].distinct(seeds)
     return Pretraining(
         name=name,
@@ -309,12 +310,12 @@ def _draws(entry: Entry | None, fractions: list[float]) -> dict[float, int]:
             place = Entry(count, entry.file, f"{entry.key}.{fraction}")
             if fraction not in fractions:
                 raise place.error(f"{fraction!r} is none of this target's fractions")
-            draws[float(fraction)] = place.whole(1)
+            draws[float(fraction)] = place.whole(1, MOST_DRAWS)
         lacking = [fraction for fraction in fractions if fraction != 1 and fraction not in draws]
         if lacking:
             raise entry.error(f"the fraction {fraction_text(lacking[0])} has no number of draws")
     else:
-        draws = dict.fromkeys(fractions, entry.whole(1))
+        draws = dict.fromkeys(fractions, entry.whole(1, MOST_DRAWS))
     return {fraction: 1 if fraction == 1 else draws[fraction] for fraction in fractions}
 
 
@@ -324,7 +325,7 @@ def _evaluation(entry: Entry) -> Evaluation:
     level = found["level"].number(0.0, 1.0) if "level" in found else 0.95
     if level == 1:
         raise found["level"].error("a level below 1 is needed")
-    replicates = found["replicates"].whole(1) if "replicates" in found else 10000
+    replicates = found["replicates"].whole(1, 10_000_000) if "replicates" in found else 10000
     if replicates < (fewest := round(TAIL / (1 - level))):
         raise found["replicates"].error(
             f"{replicates} are too few for a level of {level:g}: at least {fewest} are needed"
@@ -336,7 +337,7 @@ def _evaluation(entry: Entry) -> Evaluation:
         level=level,
         over=found["over"].choices(OVER) if "over" in found else OVER,
         family=found["family"].choices(FAMILY) if "family" in found else (),
-        statistics_seed=found["statistics_seed"].whole() if "statistics_seed" in found else 0,
+        statistics_seed=found["statistics_seed"].seed() if "statistics_seed" in found else 0,
         allow_different=found["allow_different"].texts() if "allow_different" in found else (),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from shards.disk_errors import said_plainly
 from shards.errors import CxrError
 from training.claims import claimed, waited_for
 from training.downstream.finetune import finetune
@@ -88,12 +89,18 @@ def train_cell(place: Place, cell: Cell, inputs: SharedInputs) -> Ended:
         except PreemptedError as error:
             raise Stopped(str(error)) from error
         except Exception as error:  # noqa: BLE001 - whatever a cell raises, the others are trained
-            said = str(error) if isinstance(error, CxrError) else f"{type(error).__name__}: {error}"
+            said = _said(error)
             write_failed(folder, said)
             return Ended(cell.path, FAILED, said, time.monotonic() - began)
         seconds = time.monotonic() - began
         write_done(folder, record, seconds)
         return Ended(cell.path, DONE, seconds=seconds)
+
+
+def _said(error: Exception) -> str:
+    """What a cell raised, for a person."""
+    plainly = said_plainly(error) if isinstance(error, OSError) else None
+    return plainly or (str(error) if isinstance(error, CxrError) else f"{type(error).__name__}: {error}")
 
 
 def _train(place: Place, cell: Cell, inputs: SharedInputs) -> None:

@@ -1,5 +1,6 @@
 """Write the page's tables of gains as CSV and LaTeX, and its first figures as SVG, PNG and PDF, for a paper."""
 
+import io
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -66,8 +67,11 @@ def _write_figures(table: GainTable, stem: Path) -> list[Path]:
         for kind in FORMATS:
             path = stem.with_name(f"{name}.{kind}")
             metadata = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else None
-            with mpl.rc_context({**RC, "svg.hashsalt": name}), write_atomically(path) as file:
-                figure.savefig(file, format=kind, dpi=300, metadata=metadata)
+            drawn = io.BytesIO()
+            with mpl.rc_context({**RC, "svg.hashsalt": name}):
+                figure.savefig(drawn, format=kind, dpi=300, metadata=metadata)
+            with write_atomically(path) as file:
+                file.write(drawn.getvalue())
             paths.append(path)
     return paths
 

@@ -22,7 +22,7 @@ def saved(output: Path, **changes: object) -> None:
 
 def test_a_checkpoint_of_the_same_options_is_read_and_none_where_there_is_none(tmp_path: Path) -> None:
     assert checkpoints(tmp_path).newest() is None
-    saved(tmp_path, step=3)
+    saved(tmp_path, step=3, epoch=1, threads=1)
     state = checkpoints(tmp_path).newest()
     assert state is not None
     assert state["step"] == 3

@@ -96,7 +96,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(tmp_path: Path)
     path = checkpoint_path(tmp_path, 4)
     path.parent.mkdir()
     path.mkdir()
-    with pytest.raises(ResumeError, match="cannot be read: Is a directory") as refusal:
+    with pytest.raises(ResumeError, match="cannot be read: it is no regular file") as refusal:
         load_checkpoint(tmp_path, 4)
     assert not isinstance(refusal.value, DamagedCheckpointError)
 
