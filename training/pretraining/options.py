@@ -332,7 +332,8 @@ class PretrainOptions(
 
 
 def _shown(value: PlainValue) -> str:
-    return "nothing" if value is None else str(value)
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 EARLIER_VALUES: Config = {
