@@ -226,7 +226,7 @@ def _listed(path: Path, kinds: Mapping[str, pa.DataType]) -> tuple[pd.DataFrame,
         table = table.select(list(kinds)).replace_schema_metadata(None).cast(pa.schema(list(kinds.items())))
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise WeightsError(f"{path} cannot be read as a list of what weights have seen: {said}. {_COPY}.") from error
+        raise WeightsError(f"{path} cannot be read as a list of patients or images: {said}. {_COPY}.") from error
     empty = [name for name in kinds if table[name].null_count]
     if empty:
         raise WeightsError(f"{path} has a row without {empty[0]}. {_COPY}.")

@@ -63,4 +63,4 @@ class Board:
             self._writer = None
             if not may_pass(error) and not self._refused:
                 self._refused = True
-                _log.warning("%s: %s. The run goes on without it.", self._folder, reason(error))
+                _log.warning("%s: %s. The run continues without it.", self._folder, reason(error))
