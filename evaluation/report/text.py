@@ -6,6 +6,7 @@ from evaluation.report.records import RunConfig
 from evaluation.statistics.result import Difference, Value
 
 MINUS = "\N{MINUS SIGN}"
+METHOD_NAMES = {"probe": "linear probe", "finetune": "fine-tuned"}
 _PATHS = frozenset({"shards", "output", "config"})
 _SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 

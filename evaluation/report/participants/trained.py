@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from evaluation.report.records import ModelRecord
 from evaluation.report.study import Model
-from evaluation.report.text import percent, span
+from evaluation.report.text import METHOD_NAMES, percent, span
 
 _POLICIES = {"ignore": "left out", "zeros": "negative", "ones": "positive"}
 
@@ -35,7 +35,7 @@ def trained_rows(models: Sequence[Model]) -> list[TrainedRow]:
     return [
         TrainedRow(
             dataset=dataset,
-            method=method,
+            method=METHOD_NAMES.get(method, method),
             fraction=percent(fraction),
             uncertain=_POLICIES.get(uncertain, uncertain or "not recorded"),
             missing=_POLICIES.get(missing, missing or "not recorded"),

@@ -8,8 +8,8 @@ from evaluation.report.figures import Panel, auroc_limits, fraction_figure
 from evaluation.report.gains import AUROC, GainRow, GainTable
 from evaluation.report.study import Result
 from evaluation.report.tables.basis import basis, tests
-from evaluation.report.tables.spelling import METHOD_NAMES, DifferenceView, difference_view, label_name
-from evaluation.report.text import MINUS, estimate_text, listed, percent, span, split_name
+from evaluation.report.tables.spelling import DifferenceView, difference_view, label_name
+from evaluation.report.text import METHOD_NAMES, MINUS, estimate_text, listed, percent, span, split_name
 from evaluation.statistics.result import Difference
 
 _AGGREGATES = {"image": "by image", "study": "by study"}

@@ -7,8 +7,7 @@ from evaluation.report.gains import arm_name
 from evaluation.report.pretrainings import run_names
 from evaluation.report.records import ModelRecord
 from evaluation.report.study import Model
-from evaluation.report.tables.spelling import METHOD_NAMES
-from evaluation.report.text import listed, percent, span, split_name
+from evaluation.report.text import METHOD_NAMES, listed, percent, span, split_name
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from evaluation.report.gains import MEAN
 from evaluation.report.text import estimate_text, excludes_zero, p_value_text
 from evaluation.statistics.result import Difference
 
-METHOD_NAMES = {"probe": "linear probe", "finetune": "fine-tuned"}
 METRIC_NAMES = {
     "auroc": "AUROC",
     "ap": "average precision",

@@ -84,6 +84,13 @@ def test_the_table_of_gains_holds_what_the_results_hold_and_holm_s_p_values_of_e
         family = [row for row in found if row["method"] == method and row["p_value"]]
         expected = holm([float(row["p_value"]) for row in family])
         assert [float(row["holm_p_value"]) for row in family] == pytest.approx(expected, abs=1e-5)
+        names = [name for name in RESULTS if f"-{method}-" in name]
+        of_method = [row for row in found if row["method"] == method]
+        tested = [f"{name}: moco: Edema" for name, row in zip(names, of_method, strict=True) if row["p_value"]]
+        for name in names:
+            result = json.loads((judged / "results" / f"{name}.json").read_text())
+            if result["labels"]["Edema"]["differences"]["moco"]["p_value"] is not None:
+                assert result["holm_family"] == tested
 
 
 def test_judging_again_computes_nothing_and_writes_the_same(judged: Path, small_study: Path) -> None:
