@@ -36,12 +36,12 @@ class AtHand:
 def datasets_at_hand(study: Study) -> AtHand:
     """Open each dataset of the study folder, and each cited one that lies where a run or a result was told."""
     datasets: dict[str, Dataset] = {}
-    damaged: list[str] = []
+    damaged: dict[str, str] = {}
     wanted = {one.digest for one in cited_datasets(study)}
     for folder in study.datasets:
         found = _opened(folder.path)
         if found is None:
-            damaged.append(folder.record.name or folder.name)
+            damaged[folder.digest] = folder.record.name or folder.name
         else:
             datasets.setdefault(found.digest, found)
     for path in _told(study):
@@ -50,7 +50,7 @@ def datasets_at_hand(study: Study) -> AtHand:
             if found is not None and found.digest in wanted:
                 datasets.setdefault(found.digest, found)
     missing = tuple(one for one in cited_datasets(study) if one.digest not in datasets)
-    return AtHand(datasets, missing, tuple(damaged))
+    return AtHand(datasets, missing, tuple(name for digest, name in damaged.items() if digest not in datasets))
 
 
 def cited_datasets(study: Study) -> list[Cited]:

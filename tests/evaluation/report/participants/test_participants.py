@@ -137,6 +137,11 @@ def test_a_dataset_whose_rows_are_damaged_is_named_and_ends_nothing(study_folder
     shutil.copytree(study_folder / "results", study / "results")
     shutil.copytree(study_folder / "shards", study / "shards")
     (study / "shards" / "shenzhen" / "samples.parquet").write_bytes(b"PAR1 no longer")
+    assert page_text(study, tmp_path).count("table 1") == 2  # read where the results were given it
+    for path in (study / "results").iterdir():
+        content = json.loads(path.read_text())
+        content["inputs"]["labels"]["path"] = "nowhere"
+        path.write_text(json.dumps(content))
     text = page_text(study, tmp_path)
     assert "rows cannot be read, so that they have no table of participants: shenzhen" in text
     assert text.count("table 1") == 1

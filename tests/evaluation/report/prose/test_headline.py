@@ -36,7 +36,7 @@ def test_a_clear_gain_is_said_with_its_interval_units_and_arms() -> None:
     assert sentence(clear()) == (
         "With 10 % of the training labels, linear probes on MoCo weights reach an AUROC for Edema of 0.800 on the test "
         "split of chexpert, against 0.700 on Random weights: a gain of +0.100 (95 % interval +0.050 to +0.150; "
-        "p = 0.010; 40 patients)."
+        "p = 0.010; 40 patients; seed 0)."
     )
 
 
@@ -48,7 +48,10 @@ def test_a_loss_is_called_one() -> None:
     ("changes", "said"),
     [
         ({"ci": (-0.01, 0.2)}, "a difference of +0.100 that is not clear of 0 (95 % interval −0.010 to +0.200"),
-        ({"ci": None, "p_value": None}, "a difference of +0.100 without an interval (no interval; 40 patients)"),
+        (
+            {"ci": None, "p_value": None},
+            "a difference of +0.100 without an interval (no interval; 40 patients; seed 0)",
+        ),
         ({"holm_p_value": 0.2}, "a gain of +0.100 by its own interval, which is not clear after Holm's correction"),
         ({"holm_p_value": 0.02}, "a gain of +0.100 (95 % interval +0.050 to +0.150; p = 0.010; Holm's p = 0.020"),
     ],
@@ -61,7 +64,7 @@ def test_a_weak_result_is_said_to_be_too_weak_whatever_its_interval() -> None:
     few = replace(clear(), content=replace(clear().content, units=12))
     said = sentence(few)
     assert "too weakly supported to be judged, with only 12 patients" in said
-    assert "gain" not in said
+    assert "a gain" not in said
 
 
 def test_the_lowest_fraction_the_mean_and_probes_on_the_test_split_come_first_whatever_their_size() -> None:
