@@ -81,12 +81,19 @@ def found_suffix(rows: pd.DataFrame, roots: Mapping[str, Path]) -> pd.Series:
     usable = np.flatnonzero(~is_marked(rows).to_numpy())
     if not usable.size:
         return rows["file"]
-    probed = usable[np.unique(np.linspace(0, usable.size - 1, _PROBED).astype(int))]
-    stems = rows["file"].str.replace(r"\.[^./]*$", "", regex=True)
-    names = [rows["file"], *(stems + suffix for suffix in _SUFFIXES)]
-    folders = rows["root"].iloc[probed].map(roots)
-    hits = [sum(_is_file(folder / name) for folder, name in zip(folders, of.iloc[probed], strict=True)) for of in names]
-    return names[0] if hits[0] else names[int(np.argmax(hits))]
+    probed = rows.iloc[usable[np.unique(np.linspace(0, usable.size - 1, _PROBED).astype(int))]]
+    folders = probed["root"].map(roots)
+
+    def there(files: pd.Series) -> int:
+        return sum(_is_file(folder / name) for folder, name in zip(folders, files, strict=True))
+
+    hits = {} if there(probed["file"]) else {suffix: there(_with(suffix, probed["file"])) for suffix in _SUFFIXES}
+    best = max(hits, key=lambda suffix: hits[suffix], default="")
+    return _with(best, rows["file"]) if hits.get(best) else rows["file"]
+
+
+def _with(suffix: str, files: pd.Series) -> pd.Series:
+    return files.str.replace(r"\.[^./]*$", "", regex=True) + suffix
 
 
 def _places(

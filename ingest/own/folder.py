@@ -20,6 +20,7 @@ from shards.errors import DatasetError
 from shards.images.found_files import is_image, walk
 
 PARENT, STEM = "parent", "stem"
+_SHOWN = 3
 
 _log = logging.getLogger(__name__)
 
@@ -97,11 +98,12 @@ def _matched(pattern: re.Pattern[str], path: str) -> str:
 
 def _images(source: Path) -> Iterator[str]:
     """Paths below the source of files that begin as an image does; hidden files and folders are left out."""
-    other = 0
+    other: list[str] = []
     for path in walk(source):
         if is_image(path):
             yield os.path.relpath(path, source)
         else:
-            other += 1
+            other.append(os.path.relpath(path, source))
     if other:
-        _log.warning("%s: %d files that are no JPEG, PNG or DICOM are left out.", source, other)
+        shown = ", ".join(ascii(name)[1:-1] for name in sorted(other)[:_SHOWN])
+        _log.warning("%s: %d files that are no JPEG, PNG or DICOM are left out, such as %s.", source, len(other), shown)

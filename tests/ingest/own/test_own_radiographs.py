@@ -219,6 +219,15 @@ def test_an_image_without_a_patient_is_rejected_by_name(tmp_path: Path) -> None:
     assert "the path does not match 'p[0-9]'" in (tmp_path / "out2" / "rejected.csv").read_text()
 
 
+def test_files_of_a_folder_that_are_no_images_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_images(tmp_path / "mine", ["1.png", "2"])
+    for name in ("empty.png", "notes.txt", "ü.pdf", "z.json"):
+        (tmp_path / "mine" / name).write_bytes(b"" if name == "empty.png" else b"{}")
+    assert len(built(tmp_path / "mine", tmp_path / "out", "--dataset", "folder").samples) == 2
+    said = "4 files that are no JPEG, PNG or DICOM are left out, such as empty.png, notes.txt, z.json."
+    assert said in caplog.text
+
+
 def test_a_linked_loop_in_a_folder_ends(tmp_path: Path) -> None:
     write_images(tmp_path / "mine", ["p1/1.png"])
     (tmp_path / "mine" / "p1" / "up").symlink_to(tmp_path / "mine", target_is_directory=True)
