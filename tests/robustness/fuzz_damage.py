@@ -96,7 +96,7 @@ def changed_text(content: bytes, random: Generator) -> bytes:
 
 
 def changed_json(content: bytes, random: Generator) -> bytes:
-    """Change a value of JSON; of what is none, a place of the text."""
+    """Change a value of JSON; where there is none, a place of the text."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -105,7 +105,7 @@ def changed_json(content: bytes, random: Generator) -> bytes:
 
 
 def changed_yaml(content: bytes, random: Generator) -> bytes:
-    """Change a value of YAML; of what is none, a place of the text."""
+    """Change a value of YAML; where there is none, a place of the text."""
     try:
         value = yaml.safe_load(content[:50_000])
         return yaml.safe_dump(changed_value(value, random), allow_unicode=True).encode("utf-8", "surrogatepass")

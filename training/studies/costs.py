@@ -9,6 +9,7 @@ from shards.format.description import description_from_json
 from shards.format.schema import SPLITS
 from shards.input_files import read_regular
 from shards.json_value import JsonError, parse_json
+from training.backbones.architectures import is_timm
 from training.downstream.options import AUTO, FinetuneOptions
 from training.downstream.training_length import MOST_VALIDATIONS, training_length
 from training.errors import StudyError
@@ -191,11 +192,17 @@ def _of_cells(place: StudyFolder, cells: list[Cell], counts: _Counts) -> Iterato
             key = (cell.run.path, cell.arm.name, cell.target.dataset)
             if key not in embedded:
                 embedded.add(key)
-                yield EMBED, run.backbone, run.image_size, float(sum(samples.values()))
+                yield EMBED, _network(cell, run), run.image_size, float(sum(samples.values()))
         else:
             trained, judged = _tuning_images(place, cell, samples)
-            yield FINETUNE, run.backbone, run.image_size, trained
-            yield EMBED, run.backbone, run.image_size, judged
+            yield FINETUNE, _network(cell, run), run.image_size, trained
+            yield EMBED, _network(cell, run), run.image_size, judged
+
+
+def _network(cell: Cell, run: PretrainOptions) -> str:
+    """The architecture of a cell: that of its run, or the network of timm that its arm names."""
+    source = cell.arm.backbone_from
+    return source if source is not None and is_timm(source) else run.backbone
 
 
 def _tuning_images(place: StudyFolder, cell: Cell, samples: Mapping[str, int]) -> tuple[float, float]:
@@ -227,7 +234,7 @@ def _measured(place: StudyFolder, selection: Selection, counts: _Counts) -> dict
     seconds: dict[str, float] = {}
     for cell in selection.cells:
         if cell.method == "finetune" and (place.output / cell.path / DONE).is_file():
-            backbone = _options(place, cell.run).backbone
+            backbone = _network(cell, _options(place, cell.run))
             trained, _ = _tuning_images(place, cell, counts.samples[cell.target.dataset])
             took = cell_state(place.output / cell.path, cell_record(place.study, cell)).seconds
             images[backbone] = images.get(backbone, 0.0) + trained

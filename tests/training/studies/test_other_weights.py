@@ -1,5 +1,6 @@
 """Arms of a study whose weights or normalisation are not those of its runs: a network of timm, a file, a start."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,14 @@ def test_weights_that_cannot_be_used_are_named_before_the_first_hour(
     ):
         assert said in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_counts_the_images_of_a_network_of_timm_apart(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study.yaml", {**CONTENT, "arms": {**CONTENT["arms"], "timm": TIMM}})
+    told = sweep(study, tmp_path / "out", "--dry-run").output
+    assert re.search(rf"embed +timm:{NAME} +\d+ images", told), told
+    assert re.search(rf"finetune timm:{NAME} +\d+ images", told)
+    assert re.search(r"finetune resnet18 +\d+ images", told)
 
 
 def test_weights_that_have_seen_a_test_patient_are_named_before_the_first_hour(
