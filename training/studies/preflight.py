@@ -55,25 +55,26 @@ class _Preflight:
         names |= {cell.target.dataset for cell in self._selection.cells}
         for name, dataset in self._place.study.datasets.items():
             if name in names:
-                self._try(self._open, name, dataset)
+                self._try(f"datasets.{name}", self._open, name, dataset)
         for run in unfinished:
             options = run.options(self._place.study, data=self._place.data, output=self._place.output)
             options = options.resolved(device=self._place.device, threads=self._place.threads)
             for check in (self._weights, self._queue, refuse_long_warmup, mask_group, _groups):
-                self._try(check, options)
+                self._try(f"pretraining.{run.pretraining.name}", check, options)
         for run in self._selection.runs:
             self._leakage(run)
         for cell in _one_an_effect(self._selection.cells):
-            self._try(self._labels, cell)
+            self._try(f"targets.{cell.target.name}", self._labels, cell)
         for cells in _of_other_weights(self._selection.cells):
-            self._try(self._other_weights, cells)
+            self._try(f"arms.{cells[0].arm.name}", self._other_weights, cells)
         self._disk(unfinished)
 
-    def _try(self, check: Callable[..., object], *arguments: object) -> None:
+    def _try(self, key: str, check: Callable[..., object], *arguments: object) -> None:
+        """Note what a check refuses. key: of the study file, which has what is to be changed."""
         try:
             check(*arguments)
         except CxrError as error:
-            self._problems.append(str(error))
+            self._problems.append(f"{key}: {error}")
 
     def _open(self, name: str, expected: StudyDataset) -> None:
         dataset = open_dataset(self._place.data / expected.shards)
@@ -114,33 +115,29 @@ class _Preflight:
         for name in {cell.target.dataset for cell in self._selection.cells if cell.run == run} & set(self._datasets):
             dataset = self._datasets[name]
             rows = select(dataset, split)
-            self._try(refuse_seen, seen, dataset, rows, split)
+            self._try(f"datasets.{name}", refuse_seen, seen, dataset, rows, split)
 
     def _other_weights(self, cells: list[Cell]) -> None:
         """Load the weights of an arm that is no part of the run, and check what they have seen."""
         study, output = self._place.study, self._place.output
         options = cells[0].options(study, data=self._place.data, output=output)
-        where = f"{study.path}: arms.{cells[0].arm.name}"
-        try:
-            backbone = load_backbone(
-                options.backbone_from,
-                architecture=options.backbone,
-                image_size=options.image_size,
-                mean=0.0,
-                std=1.0,
-                weights=options.weights,
-            )
-            if cells[0].arm.preprocessing == RUN:
-                if backbone.initial == "moco":
-                    raise StudyError("another pretraining run keeps its own preprocessing: say `preprocessing: own`")
-                of_run = cells[0].run.options(study, data=self._place.data, output=output)
-                refuse_other_size(backbone.architecture, of_run.image_size, f"the run {cells[0].run.name} is to have")
-            seen = with_declared(backbone.seen, options.seen_patients)
-            split = study.evaluation.split
-            for name in {cell.target.dataset for cell in cells} & set(self._datasets):
-                refuse_seen(seen, self._datasets[name], select(self._datasets[name], split), split)
-        except CxrError as error:
-            raise StudyError(f"{where}: {error}") from error
+        backbone = load_backbone(
+            options.backbone_from,
+            architecture=options.backbone,
+            image_size=options.image_size,
+            mean=0.0,
+            std=1.0,
+            weights=options.weights,
+        )
+        if cells[0].arm.preprocessing == RUN:
+            if backbone.initial == "moco":
+                raise StudyError("another pretraining run keeps its own preprocessing: say `preprocessing: own`")
+            of_run = cells[0].run.options(study, data=self._place.data, output=output)
+            refuse_other_size(backbone.architecture, of_run.image_size, f"the run {cells[0].run.name} is to have")
+        seen = with_declared(backbone.seen, options.seen_patients)
+        split = study.evaluation.split
+        for name in {cell.target.dataset for cell in cells} & set(self._datasets):
+            refuse_seen(seen, self._datasets[name], select(self._datasets[name], split), split)
 
     def _labels(self, cell: Cell) -> None:
         dataset = self._datasets.get(cell.target.dataset)
@@ -150,11 +147,13 @@ class _Preflight:
         dataset = filtered(dataset, options.row_filter)
         if options.labels == (ALL,):
             return
-        check_labels(options.labels, dataset)
-        check_labels(getattr(options, "select_by", ()) or options.labels, dataset)
+        where = f"targets.{cell.target.name}"
+        self._try(where, check_labels, options.labels, dataset)
+        self._try(where, check_labels, getattr(options, "select_by", ()) or options.labels, dataset)
+        labels = tuple(label for label in options.labels if label in dataset.label_names)
         rows = training_rows(dataset, options)
-        where = f"{dataset.root}, {_fraction(options)} ({len(rows)} samples)"
-        refuse_one_class(targets(rows, options.labels, label_policy(options)), options.labels, where)
+        of_fraction = f"{dataset.root}, {_fraction(options)} ({len(rows)} samples)"
+        refuse_one_class(targets(rows, labels, label_policy(options)), labels, of_fraction)
 
     def _disk(self, unfinished: list[RunPlan]) -> None:
         needed = bytes_of(self._place, dataclasses.replace(self._selection, runs=tuple(unfinished)))

@@ -39,8 +39,9 @@ def test_all_problems_are_named_at_once_before_anything_is_written(labelled_root
         "labelled: 41 samples in the train split, 42 are expected",
         "nowhere: no dataset.json",
         "none.safetensors",
-        "The queue is to hold 4096 keys",
-        "labelled has no label 'Fracture'",
+        "pretraining.tiny: The queue is to hold 4096 keys",
+        "targets.edema: labelled has no label 'Fracture'",
+        "targets.small: ",
         "nothing can be learned about Pleural Effusion",
     ):
         assert said in result.output
