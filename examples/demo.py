@@ -49,7 +49,7 @@ def main(out: Path, chexpert_patients: int, shenzhen_images: int, seed: int) -> 
     watch.lap("study")
     click.echo("\nWhat pretraining bought over its random start, AUROC on the test split of phantoms:\n")
     click.echo("\n".join(gains(study / "tables" / "gains.csv")))
-    click.echo("\nPhantoms show that the path works, not what MoCo is worth.")
+    click.echo("\nPhantoms show that the path works, not what MoCo is worth (docs/experiments/demo-gain.md).")
     click.echo(f"\n{watch}")
     click.echo(
         f"Look at {study / 'report.html'}, {out / 'chexpert.png'}, {study / 'runs/resnet18-seed0/two_views.png'}"

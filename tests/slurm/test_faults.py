@@ -1,7 +1,8 @@
-"""Faults of a cluster: processes of a node are killed; the step ends, what follows waits, and it is repaired."""
+"""Faults of a cluster: processes, slurmstepd or a whole node are killed; the step ends, and the run resumes."""
 
 import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.cluster import Cluster, step_daemons, wait_until
 from tests.slurm.site import ENDED, PATIENCE_S, STUDY, jobs_of, logs, submit_study, write_files
-from tests.slurm.test_several_nodes import OPTIONS, study_of_two_nodes, submit_on_two_nodes, undisturbed_of_two_nodes
+from tests.slurm.test_several_nodes import OPTIONS, study_of_two_nodes, submit_on_nodes, undisturbed_of_two_nodes
 from tests.training.labelled_shards import write_labelled_dataset
 from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from training.runs.checkpoints import checkpoint_steps
@@ -20,19 +21,20 @@ from training.runs.metrics_log import read_metrics
 pytestmark = pytest.mark.slurm
 
 MINUTES = 180.0
-"""Seconds in which a step must end that has lost a process: srun waits 60 for the others."""
+"""Seconds in which a step must end that has lost a process, slurmstepd or its node: srun waits 60 for the others, and a
+node that does not answer for 60 (SlurmdTimeout of slurm.conf.in) is down."""
+
+STOPPED, RESUMED = r"Stopped by SIGTERM after step (\d+) of", r"resumes after step (\d+) of"
 
 
 def processes_of(cluster: Cluster, job: str, rank: int) -> list[int]:
-    """Process ids of a rank of a job's step. Another cluster of this machine has jobs of the same number."""
+    """Process ids of a rank of a job's step."""
+    of_job = set(cluster.processes("SLURM_JOB_ID", job)) & set(cluster.processes("SLURM_PROCID", str(rank)))
     found: list[int] = []
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            wanted = {f"SLURM_JOB_ID={job}".encode(), f"SLURM_PROCID={rank}".encode()}
-            wanted.add(f"SLURM_CONF={cluster.environment['SLURM_CONF']}".encode())
-            if wanted <= set(environment) and b"cxr-train" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+    for pid in of_job:
+        with contextlib.suppress(OSError):
+            if b"cxr-train" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+                found.append(pid)
     return found
 
 
@@ -97,7 +99,7 @@ def test_a_pretraining_and_a_fine_tuning_whose_processes_are_killed_are_repaired
 def test_a_node_that_loses_its_processes_ends_the_step_of_both_within_minutes(cluster: Cluster, tmp_path: Path) -> None:
     output = study_of_two_nodes(tmp_path, {**OPTIONS, "epochs": 40})
     run = output / "runs" / "tiny-seed0"
-    job = submit_on_two_nodes(cluster, tmp_path)
+    job = submit_on_nodes(cluster, tmp_path)
     wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
     began = time.monotonic()
     kill_processes(cluster, job, 1)
@@ -106,7 +108,69 @@ def test_a_node_that_loses_its_processes_ends_the_step_of_both_within_minutes(cl
     assert time.monotonic() - began < MINUTES
     assert not processes_of(cluster, job, 0)
     step = checkpoint_steps(run)[-1]
-    again = submit_on_two_nodes(cluster, tmp_path)
+    again = submit_on_nodes(cluster, tmp_path)
     assert cluster.wait(again, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
     assert f"resumes after step {step} of" in logs(output)
     assert_equal(final_state(run), final_state(undisturbed_of_two_nodes(tmp_path)))
+
+
+def kill_slurmstepd(cluster: Cluster, job: str, rank: int) -> None:
+    """Kill the slurmstepd of a rank alone; the rank's own processes are left."""
+    (pid,) = step_daemons([pid for pid in processes_of(cluster, job, rank) if not _is_of_slurm(pid)])
+    os.kill(pid, signal.SIGKILL)
+
+
+def restarts(cluster: Cluster, job: str) -> str:
+    """How often a job was put back into the queue."""
+    (fields,) = cluster.jobs(job)
+    return fields["Restarts"]
+
+
+def long_run(cluster: Cluster, folder: Path, nodes: int) -> tuple[Path, str]:
+    """Submit a pretraining that takes a while and wait for its first checkpoint; its run directory and job."""
+    output = study_of_two_nodes(folder, {**OPTIONS, "epochs": 24})
+    run = output / "runs" / "tiny-seed0"
+    job = submit_on_nodes(cluster, folder, nodes)
+    wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
+    return run, job
+
+
+def test_a_step_of_two_nodes_that_loses_a_slurmstepd_is_requeued_after_a_checkpoint(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    _, job = long_run(cluster, tmp_path, 2)
+    kill_slurmstepd(cluster, job, 1)
+    wait_until(lambda: restarts(cluster, job) == "1", lambda: logs(tmp_path / "study"), MINUTES)
+    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(tmp_path / "study")
+    stopped, resumed = re.search(STOPPED, logs(tmp_path / "study")), re.findall(RESUMED, logs(tmp_path / "study"))
+    assert stopped is not None
+    assert resumed == [stopped[1]]
+
+
+def test_a_step_of_one_process_that_loses_its_slurmstepd_ends_within_minutes(cluster: Cluster, tmp_path: Path) -> None:
+    run, job = long_run(cluster, tmp_path, 1)
+    kill_slurmstepd(cluster, job, 0)
+    assert cluster.wait(job, MINUTES, lambda states: states <= ENDED) == {"FAILED"}, logs(tmp_path / "study")
+    assert not processes_of(cluster, job, 0)
+    assert "slurmstepd of step 0 is gone from this node" in logs(tmp_path / "study")
+    step = checkpoint_steps(run)[-1]
+    again = submit_on_nodes(cluster, tmp_path, 1)
+    assert cluster.wait(again, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(tmp_path / "study")
+    assert f"resumes after step {step} of" in logs(tmp_path / "study")
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_a_node_that_dies_ends_its_step_within_minutes_and_slurm_starts_the_job_again(
+    cluster: Cluster, tmp_path: Path, nodes: int
+) -> None:
+    run, job = long_run(cluster, tmp_path, nodes)
+    (fields,) = cluster.jobs(job)
+    node = fields["BatchHost"] if nodes == 1 else next(n for n in ("n1", "n2") if n != fields["BatchHost"])
+    step = checkpoint_steps(run)[-1]
+    cluster.kill_node(node)
+    try:
+        wait_until(lambda: restarts(cluster, job) == "1", lambda: logs(tmp_path / "study"), MINUTES)
+    finally:
+        cluster.start_node(node)
+    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(tmp_path / "study")
+    assert [int(one) >= step for one in re.findall(RESUMED, logs(tmp_path / "study"))] == [True]

@@ -41,9 +41,9 @@ def pretraining(folder: Path, output: Path) -> list[str]:
     return [str(word) for word in words]
 
 
-def submit_on_two_nodes(cluster: Cluster, folder: Path) -> str:
-    """Submit it with a process on each of two nodes; the job's id."""
-    flags = ["--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=10", "--gres=none"]
+def submit_on_nodes(cluster: Cluster, folder: Path, nodes: int = 2) -> str:
+    """Submit it with a process on each of one or two nodes; the job's id."""
+    flags = [f"--nodes={nodes}", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=10", "--gres=none"]
     output = folder / "study"
     return cluster.run(
         *("sbatch", "--parsable", *flags, f"--output={output}/logs/pretrain-%j.out"),
@@ -67,7 +67,7 @@ def test_two_nodes_train_one_run_that_is_preempted_and_ends_with_the_bits_of_one
     cluster: Cluster, tmp_path: Path
 ) -> None:
     output = study_of_two_nodes(tmp_path, OPTIONS)
-    job = submit_on_two_nodes(cluster, tmp_path)
+    job = submit_on_nodes(cluster, tmp_path)
     wait_for(output / "runs" / "tiny-seed0" / "metrics.jsonl", 1, output)
     cluster.run("scancel", "--batch", "--signal=USR1", job)
     assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(output)
