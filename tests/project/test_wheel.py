@@ -50,7 +50,7 @@ def test_the_wheel_has_recipes_templates_and_markers_of_types(installed: Path) -
     recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
     assert recipes
     assert {path.name for path in (installed / "recipes").glob("*.yaml")} == recipes
-    assert (installed / "evaluation" / "report" / "templates" / "report.html").is_file()
+    assert (installed / "evaluation" / "report" / "page" / "templates" / "report.html").is_file()
     assert all((installed / package / "py.typed").is_file() for package in PACKAGES if package != "recipes")
 
 
