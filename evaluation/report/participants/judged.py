@@ -60,7 +60,8 @@ def _rows(result: Result) -> list[JudgedRow]:
 
 def _rows_are(content: BootstrapResult) -> str:
     truth = content.inputs.labels
-    words = "rows" if truth.images is None else f"studies of {truth.images:,} images"
+    words = "rows" if truth.digest is None else "images"
+    words = words if truth.images is None else f"studies of {truth.images:,} images"
     return words + (f" with {truth.row_filter}" if truth.row_filter else "")
 
 

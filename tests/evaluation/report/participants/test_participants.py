@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from evaluation.report.participants.flow import flow, rejected_by_kind
 from evaluation.report.participants.judged import judged_rows
 from evaluation.report.participants.table_one import participants_view
 from evaluation.report.study import collect
+from evaluation.tables.comparison import LeftOut
+from evaluation.tables.truth import TruthOrigin
 from shards.format.dataset import Dataset, open_dataset
 from shards.format.quarantine import Quarantined, write_quarantine
 from tests.evaluation.files import build_dataset
+from tests.evaluation.report.test_gains import result, sidecar
 from tests.evaluation.report.test_report import text_of
 
 LABELS = ["Edema", "Mass"]
@@ -110,6 +114,21 @@ def test_the_page_has_table_1_of_a_dataset_in_the_folder(study_folder: Path, rep
     for row in judged_rows(collect(study_folder).results):
         assert f"{row.label} {row.rows} {row.uncertain} {row.missing} {row.positives} {row.negatives}" in text
     assert "Not at hand" not in text
+
+
+def test_rows_that_were_judged_say_what_they_are_and_are_listed_once_for_all_results() -> None:
+    shards = TruthOrigin("shards", 50, name="chexpert", digest="d" * 64, split="test")
+    origins = [shards, shards, replace(shards, images=70, row_filter="age > 60"), TruthOrigin("truth.csv", 50)]
+    results = []
+    for number, origin in enumerate(origins):
+        one = result([sidecar("moco")], name=f"{number}.json")
+        inputs = replace(one.content.inputs, labels=origin)
+        left_out = LeftOut(rows={"Edema": {"uncertain": 3, "blank": 4}})
+        results.append(replace(one, content=replace(one.content, inputs=inputs, left_out=left_out)))
+    rows = judged_rows(results)
+    assert [row.rows_are for row in rows] == ["images", "studies of 70 images with age > 60", "rows"]
+    assert [row.files for row in rows] == [("0.json", "1.json"), ("2.json",), ("3.json",)]
+    assert {(row.dataset, row.split, row.uncertain, row.missing) for row in rows} == {("chexpert", "test", 3, 4)}
 
 
 def test_a_dataset_is_found_where_a_result_was_given_it_and_only_if_it_is_the_same_build(
