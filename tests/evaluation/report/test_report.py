@@ -11,10 +11,7 @@ from click.testing import CliRunner, Result
 
 from evaluation.cli.report import report
 from evaluation.report.page.render import write_report
-from evaluation.report.records import run_config
 from evaluation.report.study import ReportError, collect
-from evaluation.report.text import duration, p_value_text, settings
-from shards.json_value import JsonValue
 from shards.terminal.group import Group
 from tests.evaluation.files import write_csv
 from tests.evaluation.study import DRAWS
@@ -313,24 +310,6 @@ def test_a_folder_without_anything_to_report_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path / "study", "--output", tmp_path / "report.html")
     assert done.exit_code == 1
     assert not (tmp_path / "report.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "spelled"),
-    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3599, "1 h 0 min"), (12_000, "3 h 20 min"), (187_200, "2 d 4 h")],
-)
-def test_durations_are_said_as_people_do(seconds: float, spelled: str) -> None:
-    assert duration(seconds) == spelled
-
-
-def test_settings_name_no_path() -> None:
-    config = {"shards": ["/x/y"], "output": "/x", "init": "/home/someone/weights.pth", "steps": [12, 18], "cap": None}
-    assert settings(run_config(JsonValue(config))) == [("init", "weights.pth"), ("steps", "12, 18")]
-
-
-@pytest.mark.parametrize(("p_value", "spelled"), [(None, ""), (0.0004, "< 0.001"), (0.0249, "0.025"), (1.0, "1.000")])
-def test_p_values_have_three_decimals(p_value: float | None, spelled: str) -> None:
-    assert p_value_text(p_value) == spelled
 
 
 def test_results_of_other_metrics_stand_in_no_table_of_auroc(study_folder: Path, tmp_path: Path) -> None:
