@@ -124,7 +124,7 @@ class Padchest:
         """One row an image, all of them train: PadChest has no official split."""
         needed = ("ImageID", "ImageDir", "StudyDate_DICOM", "StudyID", "PatientID", "PatientBirth", "PatientSex_DICOM")
         table, malformed = read_table(self._table, (*needed, "Projection", "Labels"), multiline=True)
-        name, folder = table["ImageID"], table["ImageDir"].str.replace(r"\.0$", "", regex=True)
+        name, folder = table["ImageID"], table["ImageDir"].str.replace(r"\.0+$", "", regex=True)
         view = table["Projection"]
         rows = pd.DataFrame(
             {
@@ -155,8 +155,8 @@ class Padchest:
 
 def _ages(birth: pd.Series, study: pd.Series) -> pd.Series:
     """Year of the study minus year of birth: years as float32, wrong by up to one, NaN where either is unknown."""
-    taken = pd.to_numeric(study.str.extract(r"^([0-9]{4})[0-9]{4}(?:\.0)?$")[0])
-    age = taken - pd.to_numeric(birth.str.extract(r"^([0-9]{4})(?:\.0)?$")[0])
+    taken = pd.to_numeric(study.str.extract(r"^([0-9]{4})[0-9]{4}(?:\.0+)?$")[0])
+    age = taken - pd.to_numeric(birth.str.extract(r"^([0-9]{4})(?:\.0+)?$")[0])
     return age.where(age.between(0, OLDEST)).astype("float32")
 
 
