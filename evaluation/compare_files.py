@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.curves.files import write_curves
+from evaluation.curves.readers import reader_points
 from evaluation.metrics.metrics import METRICS
 from evaluation.statistics.analysis import Thresholds, bootstrap_result
 from evaluation.statistics.options import BootstrapOptions, PredictionOptions
@@ -33,16 +35,20 @@ def bootstrap(
 ) -> BootstrapResult:
     """Compare arms of predictions: each arm's metric by label, and its difference from the reference, with intervals.
 
-    Writes the result to options.output as JSON, and returns it: `.labels[LABEL].arms[ARM].value` and `.ci` (both in
-    0..1 for an AUROC), `.labels[LABEL].differences[ARM].p_value`; None where a figure is undefined. advance is told of
-    replicates as they are done. Raises ValueError for options that contradict each other, TableError where truth and
-    predictions cannot be joined, DatasetError for shards that cannot be read.
+    Writes the result to options.output as JSON (and the curves to options.curves), and returns it:
+    `.labels[LABEL].arms[ARM].value` and `.ci` (both in 0..1 for an AUROC), `.labels[LABEL].differences[ARM].p_value`;
+    None where a figure is undefined. advance is told of replicates as they are done. Raises ValueError for options that
+    contradict each other, TableError where truth and predictions cannot be joined, DatasetError for shards that cannot
+    be read.
     """
     arms = arms_of(options)
     comparison = joined(options, arms)
+    readers = None if options.readers is None else reader_points(options.readers, comparison, options.level)
     result = bootstrap_result(comparison, options, arms.reference, advance, _thresholds(options, comparison))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_json_atomically(options.output, result.as_json())
+    if options.curves is not None:
+        write_curves(options.curves, comparison, options, readers)
     return result
 
 
@@ -70,8 +76,20 @@ def arms_of(options: BootstrapOptions) -> Arms:
         raise ValueError(decisions)
     if options.thresholds is not None and not decisions:
         raise ValueError("--thresholds are given, and no --metric is one of decisions (sensitivity, ...)")
-    refuse_output_that_is_read(options, arms, *(() if options.thresholds is None else (options.thresholds,)))
+    _refuse_outputs(options, arms)
     return Arms(arms, reference if len(arms) > 1 else None)
+
+
+def _refuse_outputs(options: BootstrapOptions, arms: Sequence[ArmFiles]) -> None:
+    """Neither the result nor the curves may be written over what is read, or over each other."""
+    if options.readers is not None and options.curves is None:
+        raise ValueError("--readers needs --curves, the file that their operating points are written to")
+    read = [path for path in (options.thresholds, options.readers) if path is not None]
+    refuse_output_that_is_read(options, arms, *read)
+    if options.curves is not None:
+        if options.curves.resolve() == options.output.resolve():
+            raise ValueError(f"--curves {options.curves} is --output too: name another file")
+        refuse_output_that_is_read(options, arms, *read, output=options.curves, name="--curves")
 
 
 def named_arms(options: PredictionOptions) -> tuple[ArmFiles, ...]:
@@ -116,10 +134,20 @@ def _thresholds(options: BootstrapOptions, comparison: Comparison) -> Thresholds
     return Thresholds(thresholds_for(file, comparison), file.citation)
 
 
-def refuse_output_that_is_read(options: PredictionOptions, arms: Sequence[ArmFiles], *others: Path) -> None:
-    """No output is ever an input: neither truth nor predictions, nor their sidecars, nor a file inside of them."""
-    output = options.output.resolve()
+def refuse_output_that_is_read(
+    options: PredictionOptions,
+    arms: Sequence[ArmFiles],
+    *others: Path,
+    output: Path | None = None,
+    name: str = "--output",
+) -> None:
+    """No output is ever an input: neither truth nor predictions, nor their sidecars, nor a file inside of them.
+
+    output, name: what is written, and its option; --output unless given.
+    """
+    given = options.output if output is None else output
+    written = given.resolve()
     for path in (options.labels, *(file for arm in arms for file in arm.files), *others):
         read = path.resolve()
-        if output in (read, Path(f"{read}.json")) or (path.is_dir() and read in output.parents):
-            raise ValueError(f"--output {options.output} would overwrite {path}, which is read: name another file")
+        if written in (read, Path(f"{read}.json")) or (path.is_dir() and read in written.parents):
+            raise ValueError(f"{name} {given} would overwrite {path}, which is read: name another file")

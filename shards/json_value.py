@@ -77,9 +77,13 @@ class JsonValue:
         return self.value
 
     def number(self) -> float:
-        """Read a number. Raises JsonError for anything else."""
+        """Read a number. Raises JsonError for anything else, also for a whole number that is beyond any float."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise self.wrong("a number")
+        try:
+            float(self.value)
+        except OverflowError as error:
+            raise self.wrong("a number") from error
         return self.value
 
     def flag(self) -> bool:

@@ -27,7 +27,8 @@ def bootstrap(options: BootstrapOptions) -> None:
     subgroups, with their differences from the rest.
 
     Writes --output (JSON, docs/statistics.md): by label and for the mean over labels, the value and interval of each
-    arm, and the difference of each arm from --reference with interval and p-value.
+    arm, and the difference of each arm from --reference with interval and p-value. --curves writes ROC and
+    precision-recall curves with bands for the report too, and --readers the operating points of human readers.
     """
     from evaluation.compare_files import arms_of
     from evaluation.compare_files import bootstrap as compare

@@ -12,12 +12,12 @@ def report(options: ReportOptions) -> None:
     """Make one self-contained HTML page of all that DIR holds.
 
     Reads, anywhere under DIR: pretraining runs (config.yaml, last.json, metrics.jsonl, backbone.json), models
-    (model.json, metrics.jsonl), results of `cxr-eval bootstrap` (JSON) and datasets; and the datasets that these
-    name where they were given them (dataset.json, samples.parquet, rejected.csv, quarantine.json). Writes a page with
-    the main result, gains in AUROC by dataset, label, method and label fraction, figures, participants, methods,
-    training curves, cost and versions; unfinished parts are shown as such. The page holds no image of a patient unless
-    --with-images is given, and loads nothing from other files or from the network. Beside it: the gains as
-    tables/report-*.csv and .tex, and the first figures as figures/report-*.svg, .png and .pdf.
+    (model.json, metrics.jsonl), results and curves of `cxr-eval bootstrap` and of `cxr-eval calibration` (JSON) and
+    datasets; and the datasets that these name where they were given them (dataset.json, samples.parquet, rejected.csv,
+    quarantine.json). Writes a page with the main result, gains in AUROC by dataset, label, method and label fraction,
+    figures, participants, methods, training curves, cost and versions; unfinished parts are shown as such. The page
+    holds no image of a patient unless --with-images is given, and loads nothing from other files or from the network.
+    Beside it: the gains as tables/report-*.csv and .tex, and the figures as figures/report-*.svg, .png and .pdf.
     """
     from evaluation.report.page.beside import write_beside
     from evaluation.report.page.render import write_report

@@ -7,9 +7,8 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluation.report.figures import Panel, curve_figure, percent
+from evaluation.report.figures import HEALTH_CURVES, Panel, curve_figure, percent
 from evaluation.report.gains import arm_name
-from evaluation.report.health import HEALTH_CURVES
 from evaluation.report.study import Model, Run
 from evaluation.report.text import counted, duration, listed, settings
 

@@ -1,18 +1,20 @@
 """Arrange results as the report's headline: AUROC by dataset, label, method and label fraction, and the gains."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from evaluation.report.figures.style import IMAGENET as IMAGENET
+from evaluation.report.figures.style import MOCO as MOCO
+from evaluation.report.figures.style import RANDOM as RANDOM
 from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of, run_names
 from evaluation.report.study import Result
 from evaluation.report.weakness import labels_of, weakness
-from evaluation.statistics.result import BootstrapResult, Difference, LabelResult, MeanResult, Value
+from evaluation.statistics.result import ArmInput, BootstrapResult, Difference, LabelResult, MeanResult, Value
 from evaluation.tables.sidecar import Sidecar
 from shards.json_value import JsonValue
 
-MOCO, RANDOM, IMAGENET = "MoCo", "Random", "ImageNet"
 ALWAYS_SHOWN = (MOCO, RANDOM, IMAGENET)
 """Arms with a column of their own even where nobody ran them: 'not run' is said, not left out."""
 MEAN = "mean"
@@ -42,9 +44,10 @@ class GainRow:
     """One label, method, label fraction, backbone and pretraining. arms: estimate by arm. differences: by (arm, arm).
 
     backbone: the architecture. runs: the pretraining runs of its arms, none where no arm has one; run: their names.
-    draws: how many models each arm averages over. sources: the results that it comes from, the first one's figures are
-    shown. weak: why no difference of the row is shown as clear, whatever its interval; blank where there is no reason.
-    classes: positives and negatives of each label of the row. repeated: whether another row is of the same cell.
+    draws: how many models each arm averages over. draw_numbers: the draw of each of them, in the order of an arm's
+    values by draw. sources: the results that it comes from, the first one's figures are shown. weak: why no difference
+    of the row is shown as clear, whatever its interval; blank where there is no reason. classes: positives and
+    negatives of each label of the row. repeated: whether another row is of the same cell.
     """
 
     label: str
@@ -55,6 +58,7 @@ class GainRow:
     arms: dict[str, Value] = field(default_factory=dict)
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
     draws: dict[str, int] = field(default_factory=dict)
+    draw_numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     backbone: str = ""
     runs: frozenset[Pretraining] = frozenset()
@@ -94,8 +98,10 @@ class GainTable:
 
 
 @dataclass(frozen=True)
-class _Arm:
-    """role: the arm's name in the result. name: what it started from, the heading of its column.
+class ComparedArm:
+    """An arm as its sidecars describe it.
+
+    role: the arm's name in the result. name: what it started from, the heading of its column.
 
     runs: the pretraining runs of its files.
     """
@@ -125,7 +131,11 @@ def gain_tables(
     tables: dict[Setting, GainTable] = {}
     others: list[Result] = []
     for result in results:
-        arms = _arms(result.content, several_inits) if result.content.metric == AUROC else None
+        content = result.content
+        arms = None
+        if content.metric == AUROC:
+            allowed = content.allowed_different
+            arms = compared_arms(content.inputs.arms, several_inits, content.reference, allowed)
         if arms is None:
             others.append(result)
             continue
@@ -153,7 +163,9 @@ def _entries(content: BootstrapResult) -> Iterable[tuple[str, LabelResult | Mean
     yield from content.labels.items()
 
 
-def _add(table: GainTable, result: Result, label: str, entry: LabelResult | MeanResult, arms: Sequence[_Arm]) -> None:
+def _add(
+    table: GainTable, result: Result, label: str, entry: LabelResult | MeanResult, arms: Sequence[ComparedArm]
+) -> None:
     estimates = {arm.name: entry.arms[arm.role] for arm in arms}
     heading = {arm.role: arm.name for arm in arms}
     reference = result.content.reference
@@ -178,6 +190,8 @@ def _add(table: GainTable, result: Result, label: str, entry: LabelResult | Mean
     row.runs |= runs
     row.arms = estimates | row.arms
     row.draws = {arm.name: arm.draws for arm in arms} | row.draws
+    numbers = {arm.name: tuple(file.draw for file in result.content.inputs.arms[arm.role]) for arm in arms}
+    row.draw_numbers = numbers | row.draw_numbers
     row.sources.append(result.name)
     row.weak = row.weak or weakness(result.content, entry)
     row.classes = row.classes or tuple(
@@ -196,14 +210,20 @@ def _figures(estimate: Value | Difference) -> tuple[object, ...]:
     return estimate.value, estimate.ci, *p_values
 
 
-def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
-    """The result's arms; None where a sidecar is missing, or the arms differ in more than their initial weights.
+def compared_arms(
+    inputs: Mapping[str, Sequence[ArmInput]],
+    several_inits: bool = False,
+    reference: str | None = None,
+    allowed: Collection[str] = (ARCHITECTURE, PREPROCESSING),
+) -> list[ComparedArm] | None:
+    """A comparison's arms; None where a sidecar is missing, or the arms differ in more than their initial weights.
 
+    several_inits: name the initial weights of the pretraining too. allowed: in what else the arms may differ.
     Another architecture than the reference's, which was allowed, is part of the arm's name; the row is the reference's.
     Arms of the same initial weights, which may differ in preprocessing alone, are told apart by their names.
     """
     arms = []
-    for role, files in content.inputs.arms.items():
+    for role, files in inputs.items():
         described = {_described(file.sidecar, several_inits) for file in files}
         if len(described) != 1:
             return None
@@ -211,18 +231,18 @@ def _arms(content: BootstrapResult, several_inits: bool) -> list[_Arm] | None:
         if arm is None:
             return None
         found = {pretraining_of(file.sidecar.content) for file in files if file.sidecar is not None}
-        arms.append(_Arm(role, *arm, len(files), frozenset(run for run in found if run is not None)))
-    if ARCHITECTURE in content.allowed_different:
-        backbone = next((arm.backbone for arm in arms if arm.role == content.reference), arms[0].backbone)
+        arms.append(ComparedArm(role, *arm, len(files), frozenset(run for run in found if run is not None)))
+    if ARCHITECTURE in allowed:
+        backbone = next((arm.backbone for arm in arms if arm.role == reference), arms[0].backbone)
         arms = [arm if arm.backbone == backbone else _of_another_backbone(arm, backbone) for arm in arms]
-    if PREPROCESSING in content.allowed_different:  # such as a start under two normalisations
+    if PREPROCESSING in allowed:  # such as a start under two normalisations
         names = [arm.name for arm in arms]
         arms = [arm if names.count(arm.name) == 1 else replace(arm, name=f"{arm.name} ({arm.role})") for arm in arms]
     alike = {(arm.setting, arm.method, arm.fraction, arm.backbone) for arm in arms}
     return arms if len(alike) == 1 and len({arm.name for arm in arms}) == len(arms) else None
 
 
-def _of_another_backbone(arm: _Arm, backbone: str) -> _Arm:
+def _of_another_backbone(arm: ComparedArm, backbone: str) -> ComparedArm:
     """An arm of another architecture, by name, in a row of `backbone`. A network of timm has its name in its own."""
     name = arm.backbone if arm.backbone.startswith(f"{arm.name}:") else f"{arm.name} ({arm.backbone})"
     return replace(arm, name=name, backbone=backbone)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import yaml
 
+from evaluation.curves.content import KIND, Curves, curves_from_json
 from evaluation.report.calibrations import CalibrationRow, calibration_rows
 from evaluation.report.records import (
     BackboneRecord,
@@ -97,6 +98,14 @@ class Result:
 
 
 @dataclass(frozen=True)
+class CurvesFile:
+    """Curves of `cxr-eval bootstrap --curves`. name: their path in the study."""
+
+    name: str
+    content: Curves
+
+
+@dataclass(frozen=True)
 class ShardsFolder:
     """A dataset of shards. record: dataset.json; digest: its SHA-256. path: its folder."""
 
@@ -119,6 +128,7 @@ class Study:
     results: list[Result] = field(default_factory=list)
     datasets: list[ShardsFolder] = field(default_factory=list)
     calibrations: list[CalibrationRow] = field(default_factory=list)
+    curves: list[CurvesFile] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -130,7 +140,7 @@ def collect(root: Path) -> Study:
     study = Study(root)
     for folder, files in _folders(root):
         _collect_folder(study, folder, files)
-    if not (study.runs or study.models or study.results or study.calibrations or study.unknown):
+    if not (study.runs or study.models or study.results or study.calibrations or study.curves or study.unknown):
         unreadable = f" ({len(study.unreadable)} files could not be read)" if study.unreadable else ""
         raise ReportError(
             f"{root} holds no run (config.yaml), no model (model.json) and no result of `cxr-eval bootstrap`"
@@ -166,6 +176,8 @@ def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
             content = _read(study, folder / file, lambda whole: whole)
             if content is not None and _is_calibration(content):
                 _add_calibration(study, (folder / file).relative_to(study.root).as_posix(), content)
+            elif content is not None and _is_of_curves(content):
+                _add_curves(study, (folder / file).relative_to(study.root).as_posix(), content)
             elif content is not None and _is_result(content):
                 _add_result(study, (folder / file).relative_to(study.root).as_posix(), content)
 
@@ -178,6 +190,17 @@ def _add_calibration(study: Study, name: str, content: JsonValue) -> None:
     try:
         study.calibrations += calibration_rows(name, content)
     except ValueError as error:
+        study.unknown.append(f"{name} ({error})")
+
+
+def _is_of_curves(content: JsonValue) -> bool:
+    return isinstance(content.value, dict) and content.value.get("kind") == KIND
+
+
+def _add_curves(study: Study, name: str, content: JsonValue) -> None:
+    try:
+        study.curves.append(CurvesFile(name, curves_from_json(content)))
+    except (ValueError, RecursionError) as error:
         study.unknown.append(f"{name} ({error})")
 
 

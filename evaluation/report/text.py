@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from evaluation.report.figures.style import percent as percent
 from evaluation.report.records import RunConfig
 from evaluation.statistics.result import Difference, Value
 
@@ -22,11 +23,6 @@ def estimate_text(estimate: Value | Difference, *, signed: bool = False) -> tupl
 def signed_text(value: float) -> str:
     """A difference with its sign, three decimals."""
     return _number(value, signed=True)
-
-
-def percent(share: float) -> str:
-    """A share as a percentage without needless digits: 0.001 -> `0.1 %`."""
-    return f"{100 * share:.4g} %"
 
 
 def excludes_zero(estimate: Difference) -> bool:

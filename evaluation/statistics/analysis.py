@@ -67,7 +67,7 @@ def analyse(
     thresholds: Thresholds | None = None,
 ) -> BootstrapResult:
     """Do the work of bootstrap_result without its checks: what needs replicates is None where there is one only."""
-    designs = {arm.name: _design(arm.draws, options) for arm in comparison.arms}
+    designs = {arm.name: design_of(arm.draws, options) for arm in comparison.arms}
     columns = columns_of(comparison)
     analysis = _Analysis(comparison, columns, designs, reference, options, thresholds)
     runs = {metric: _replicated(analysis, metric, advance) for metric in passes(options, comparison.subgroups)}
@@ -107,7 +107,8 @@ def passes(options: AnalysisOptions, by: Collection[object]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*options.metric, *gaps)))
 
 
-def _design(draws: Sequence[Draw], options: AnalysisOptions) -> Design:
+def design_of(draws: Sequence[Draw], options: AnalysisOptions) -> Design:
+    """In what the files of an arm differ, and what of it the options let vary."""
     found = design(draws)
     return replace(found, by_draw=False, by_seed=False) if options.over == "fixed" else found
 

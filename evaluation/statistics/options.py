@@ -74,6 +74,21 @@ class FileOptions(PredictionOptions):
         help="Thresholds for metrics of decisions, which `cxr-eval thresholds` chose on other data of the same models.",
         group=_FILES,
     )
+    curves: Path | None = option(
+        None,
+        click.Path(dir_okay=False, path_type=Path),
+        metavar="CURVES.json",
+        help="JSON file to write with ROC and precision-recall curves and their bands, which the report draws.",
+        group=_FILES,
+    )
+    readers: Path | None = option(
+        None,
+        click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Table of human readers, whose operating points stand beside the curves (with --curves): their calls "
+        "(id, reader, a column a label), or reader, label, sensitivity and specificity.",
+        group=_FILES,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,6 +172,7 @@ def _result(
         ),
         reference=folder.study.reference,
         output=folder.output / RESULTS / f"{name}.json",
+        curves=folder.output / RESULTS / f"{name}-curves.json" if metric == evaluation.metrics[0] else None,
         metric=(metric,),
         replicates=evaluation.replicates,
         level=evaluation.level,
@@ -183,10 +184,12 @@ def _result(
 
 
 def _existing(options: BootstrapOptions) -> BootstrapResult | None:
-    """The result that is there, if it is of these files, unchanged, and of these options."""
+    """The result that is there, if it is of these files, unchanged, of these options, and has its curves beside it."""
     try:
         result = result_from_json(parse_json(options.output.read_bytes()))
     except (OSError, ValueError):
+        return None
+    if options.curves is not None and not options.curves.is_file():
         return None
     asked = (options.metric[0], options.replicates, options.level, options.seed, options.reference)
     if asked != (result.metric, result.replicates, result.level, result.seed, result.reference):

@@ -57,6 +57,7 @@ class Comparison:
     unit: [rows], the resampled unit of each row, 0-based. clustered: some unit has more than one row.
     different: in what the arms' sidecars disagree. allowed: what of it was allowed. leaks: what the weights have seen
     of the rows, and was allowed. subgroups: by column. warnings: sentences for the person who reads the result.
+    ids: [rows], as compared.
     """
 
     labels: tuple[str, ...]
@@ -72,6 +73,7 @@ class Comparison:
     allowed: tuple[str, ...] = ()
     leaks: Leaks = field(default_factory=Leaks)
     subgroups: dict[str, Subgroups] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
 
     @property
     def units(self) -> int:
@@ -127,6 +129,7 @@ def compare(
         left_out=_left_out(truth, tables, labels),
         warnings=(*agreed.remarks, *leaked.remarks, *_warnings(truth, tables, arms, joined)),
         truth_origin=truth.origin,
+        ids=tuple(ids),
     )
 
 

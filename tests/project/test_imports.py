@@ -88,7 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "shards.images",  # files are decoded as a build decodes them
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.downstream"),
         *("evaluation.metrics", "evaluation.tables", "evaluation.statistics", "evaluation.calibration"),
-        "evaluation.results",
+        *("evaluation.results", "evaluation.curves"),
     },
     "evaluation.metrics": set(),
     "evaluation.tables": _SELECTION,
@@ -97,17 +97,23 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards", "shards.terminal", "evaluation.metrics", "evaluation.tables", "evaluation.statistics"),
     },
     "evaluation.results": {"shards", "evaluation.tables", "evaluation.statistics"},
+    "evaluation.curves": {
+        *("shards", "evaluation.metrics", "evaluation.tables", "evaluation.statistics", "evaluation.results"),
+    },
+    "evaluation.report.figures": {
+        *("shards", "evaluation.statistics", "evaluation.calibration", "evaluation.curves"),
+    },
     "evaluation.report": {
         *("shards", "shards.terminal", "training.runs", "evaluation.statistics", "evaluation.tables"),
-        *("evaluation.calibration", "evaluation.results"),
+        *("evaluation.calibration", "evaluation.results", "evaluation.curves", "evaluation.report.figures"),
     },
-    "evaluation.report.tables": {"evaluation.statistics", "evaluation.report"},
+    "evaluation.report.tables": {"evaluation.statistics", "evaluation.report", "evaluation.report.figures"},
+    "evaluation.report.page": {
+        *("shards", "evaluation.statistics", "evaluation.curves", "evaluation.report", "evaluation.report.figures"),
+        *("evaluation.report.tables", "evaluation.report.participants", "evaluation.report.prose"),
+    },
     "evaluation.report.participants": {*_SELECTION, "shards.selection", "evaluation.statistics", "evaluation.report"},
     "evaluation.report.prose": {"evaluation.statistics", "evaluation.report"},
-    "evaluation.report.page": {
-        *("shards", "evaluation.statistics", "evaluation.report", "evaluation.report.tables"),
-        *("evaluation.report.participants", "evaluation.report.prose"),
-    },
     "evaluation.studies": {
         *_FORMAT,
         *("shards.terminal", "training", "training.processes", "training.backbones", "training.runs"),

@@ -24,6 +24,7 @@ def test_values_of_the_wanted_kind_are_read() -> None:
         (lambda: CONTENT.at("in").at("n").whole(), r"in\.n is 'y', not a whole number"),
         (lambda: CONTENT.at("on").whole(), "on is True, not a whole number"),
         (lambda: CONTENT.at("on").number(), "on is True, not a number"),
+        (lambda: JsonValue({"a": 10**400}).at("a").number(), "a is 1000.*, not a number"),
         (lambda: CONTENT.at("level").whole(), "level is 0.5, not a whole number"),
         (lambda: CONTENT.at("n").flag(), "n is 3, not true or false"),
         (lambda: CONTENT.at("none").text(), "none is None, not text"),

@@ -1,37 +1,31 @@
-"""Write the page's tables of gains as CSV and LaTeX, and its first figures as SVG, PNG and PDF, for a paper."""
+"""Write the page's tables of gains as CSV and LaTeX, and its figures as SVG, PNG and PDF, for a paper."""
 
-import io
 import re
-from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 
-from evaluation.report.figures import RC, auroc_limits, fraction_drawing
 from evaluation.report.gains import GainRow, GainTable, gain_tables
+from evaluation.report.page.figure_files import slug, write_figures
 from evaluation.report.study import Study
 from evaluation.report.text import estimate_text
 from evaluation.statistics.result import Difference, Value
 from shards.durable import write_atomically
 
-TABLES, FIGURES = "tables", "figures"
-FORMATS = ("svg", "png", "pdf")
+TABLES = "tables"
 
 
 def write_beside(study: Study, folder: Path) -> list[Path]:
     """Write `tables/report-*.csv|tex` and `figures/report-*.svg|png|pdf` into the folder; returns the paths.
 
-    A table a dataset and split; a figure a method of its first label (the mean over labels, where there is one).
+    A table a dataset and split.
     """
     runs = {run.backbone.digest: run.name for run in study.runs if run.backbone and run.backbone.digest}
+    tables, _ = gain_tables(study.results, runs)
     written = []
-    for table in gain_tables(study.results, runs)[0]:
-        name = "report-" + _slug(table)
-        written += _write_table(table, folder / TABLES / name)
-        written += _write_figures(table, folder / FIGURES / name)
-    return written
+    for table in tables:
+        written += _write_table(table, folder / TABLES / f"report-{slug(table)}")
+    return written + write_figures(study, tables, folder)
 
 
 def _write_table(table: GainTable, stem: Path) -> list[Path]:
@@ -50,29 +44,6 @@ def _write_table(table: GainTable, stem: Path) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as file:
             file.write(text.encode())
-    return paths
-
-
-def _write_figures(table: GainTable, stem: Path) -> list[Path]:
-    limits = auroc_limits(table.rows)
-    if limits is None:
-        return []
-    arms = [arm for arm in table.arms if any(arm in row.arms for row in table.rows)]
-    first = [row for row in table.rows if row.label == table.rows[0].label]
-    paths = []
-    for (trained, method), rows in groupby(first, lambda row: (row.trained, row.method)):
-        name = "-".join(filter(None, (stem.name, _plain(trained), _plain(method))))
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        figure = fraction_drawing(list(rows), arms, limits)
-        for kind in FORMATS:
-            path = stem.with_name(f"{name}.{kind}")
-            metadata = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else None
-            drawn = io.BytesIO()
-            with mpl.rc_context({**RC, "svg.hashsalt": name}):
-                figure.savefig(drawn, format=kind, dpi=300, metadata=metadata)
-            with write_atomically(path) as file:
-                file.write(drawn.getvalue())
-            paths.append(path)
     return paths
 
 
@@ -113,17 +84,6 @@ def _named(row: GainRow) -> dict[str, object]:
 
 def _text(estimate: Value | Difference | None, *, signed: bool = False) -> str:
     return "" if estimate is None else " ".join(estimate_text(estimate, signed=signed)).replace("−", "-").strip()
-
-
-def _slug(table: GainTable) -> str:
-    setting = table.setting
-    parts: Sequence[str] = (setting.dataset, setting.split, setting.aggregate, setting.trained_on, setting.row_filter)
-    return "-".join(filter(None, map(_plain, parts)))
-
-
-def _plain(text: str) -> str:
-    """Letters, digits and dots of a name, so that it is a file's on every system."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")
 
 
 def _escaped(text: str) -> str:

@@ -6,15 +6,19 @@ The page loads nothing from other files or from the network, and holds no image 
 import datetime
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
 from evaluation.report.curves import run_view, tuning_figures
-from evaluation.report.figures import percent, reliability_figures
+from evaluation.report.figures import Panel, forest_figure, percent, reliability_figures
+from evaluation.report.figures.style import shortened
 from evaluation.report.gains import gain_tables
 from evaluation.report.health import side_by_side
+from evaluation.report.page.forests import Titled, gain_forests, subgroup_forests
+from evaluation.report.page.operating import operating_views, sheets
 from evaluation.report.participants.datasets_at_hand import datasets_at_hand
 from evaluation.report.participants.section import participants, variants
 from evaluation.report.prose.caveats import caveats
@@ -59,7 +63,8 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "few_of": few_of}
+    environment.filters |= {"percent": percent, "few_of": few_of, "css_text": css_text}
+    drawn, not_drawn = sheets(study.curves)
     return environment.get_template("report.html").render(
         title=study.root.resolve().name,
         made=datetime.datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
@@ -72,8 +77,16 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         methods=methods(study, variants(study, at_hand)),
         cost=cost(study),
         tables=[gain_view(table, f"g{number}", study.results) for number, table in enumerate(tables)],
+        forests=[forest_panels(gain_forests(table), f"f{number}") for number, table in enumerate(tables)],
+        operating=operating_views(drawn, "o"),
+        curves_not_drawn=not_drawn,
         further=further_view(study.results),
         subgroups=subgroups_view(study.results),
+        subgroup_forests=[
+            (result.name, forest_panels(subgroup_forests(result), f"s{number}"))
+            for number, result in enumerate(study.results)
+            if result.content.subgroups
+        ],
         calibrations=study.calibrations,
         reliability=list(reliability_figures(study.calibrations, "c")),
         others=others_view(others),
@@ -85,6 +98,35 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         results=result_rows(study.results),
         digests=digest_rows(study),
     )
+
+
+@dataclass(frozen=True)
+class ForestPanels:
+    """Forest plots: of the first label (the mean, where there is one), and of the others."""
+
+    first: list[Panel]
+    others: list[Panel]
+
+
+def forest_panels(forests: Mapping[str, Sequence[Titled]], identity: str) -> ForestPanels:
+    """Draw forest plots by label. identity: prefix of the figures' ids."""
+    panels = [
+        [forest_figure(forest, title, f"{identity}n{number}p{place}") for place, (title, forest) in enumerate(plots)]
+        for number, plots in enumerate(forests.values())
+    ]
+    return ForestPanels(panels[0] if panels else [], [panel for of_label in panels[1:] for panel in of_label])
+
+
+def css_text(text: str) -> str:
+    """A text as a string of a style sheet, which no text can end or leave; isolated, so that it turns no other around.
+
+    At most 70 characters: it stands at the head of a printed sheet.
+    """
+    written = "".join(
+        character if character.isascii() and (character.isalnum() or character == " ") else f"\\{ord(character):x} "
+        for character in f"\u2068{shortened(text, 70)}\u2069"
+    )
+    return f'"{written}"'
 
 
 def _counts(study: Study) -> str:

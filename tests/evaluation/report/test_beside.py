@@ -21,7 +21,7 @@ def test_gains_stand_beside_the_page_as_csv_and_latex_and_figures_in_three_forma
     tables, figures = tmp_path / "out" / "tables", tmp_path / "out" / "figures"
     stems = {path.stem for path in tables.iterdir()}
     assert stems == {"report-chexpert-test-image", "report-shenzhen-test-image"}
-    assert len(list(figures.iterdir())) == 2 * 2 * 3  # datasets, methods, formats
+    assert len(list(figures.iterdir())) == 2 * (2 + 1) * 3  # datasets, methods and a forest, formats
     assert {path.suffix for path in figures.iterdir()} == {".svg", ".png", ".pdf"}
     table = pd.read_csv(tables / "report-shenzhen-test-image.csv")
     row = table[(table["method"] == "probe") & (table["fraction"] == 0.0625)].iloc[0]

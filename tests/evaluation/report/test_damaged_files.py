@@ -2,13 +2,19 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evaluation.cli.report import report
+from evaluation.report.page.render import render
+from evaluation.report.study import collect
 from shards.terminal.group import Group
+from tests.evaluation.report.three_arms import Names, Size, build_three_arms
 
 DEEP = "[" * 100_000
 RESULT_KEYS = {"metric": 1, "replicates": 2, "level": 3, "unit": 4, "labels": 5, "mean": 6}
@@ -23,6 +29,8 @@ JSON = {
     "result_of_no_version": json.dumps(RESULT_KEYS),
     "calibration_of_version_9": json.dumps({"kind": "calibration", "format_version": 9}),
     "calibration_of_numbers": json.dumps({"kind": "calibration", "format_version": 1, "arms": {"model": 3}}),
+    "curves_of_version_9": json.dumps({"kind": "curves", "format_version": 9}),
+    "curves_of_numbers": json.dumps({"kind": "curves", "format_version": 1, "grid": 3}),
 }
 MODELS = {"model_list": "[]", "model_empty": "{}", "model_torn": "{", "model_null": "null"}
 METRICS = {
@@ -96,3 +104,40 @@ def test_a_two_view_sheet_that_is_no_picture_does_not_end_the_page(
     words = ["report", str(root), "--output", str(tmp_path / "r.html"), "--with-images"]
     done = CliRunner().invoke(Group(commands=[report]), words)
     assert done.exit_code == 0, done.output
+
+
+def leaves(content: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Paths of all values of a JSON, inner ones too."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in inner:
+        yield (*path, key)
+        yield from leaves(value, (*path, key))
+
+
+@pytest.fixture(scope="module")
+def good_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """results/ of three arms: bootstrap, curves with readers, and calibration."""
+    folder = tmp_path_factory.mktemp("good")
+    names = Names(labels=("Edema",))
+    return build_three_arms(folder, names, Size(rows=60, units=40)) / "results"
+
+
+@pytest.mark.parametrize("name", ["r1.0.json", "r1.0-curves.json", "c.json"])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_result_with_any_one_value_changed_is_shown_or_named_and_ends_no_page(
+    good_results: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    content = json.loads((good_results / name).read_text())
+    *outer, last = data.draw(st.sampled_from(list(leaves(content))))
+    place = content
+    for key in outer:
+        place = place[key]
+    odd = [None, True, -1, 10**400, 1e308, "x" * 300, "\u202e<b>", [], [1], {}, {"a": None}]
+    place[last] = data.draw(st.sampled_from(odd))
+    root = tmp_path_factory.mktemp("odd")
+    (root / name).write_text(json.dumps(content))
+    shutil.copy(good_results / "r0.1.json", root / "good.json")
+    page = render(collect(root), with_images=False)
+    assert "MoCo" in page
+    assert "<b>" not in page.replace("<b>+", "").replace("<b>−", "")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.report.figures import auroc_limits, fraction_figure, labelled_fractions, percent
+from evaluation.report.figures import auroc_limits, fraction_figure, percent
+from evaluation.report.figures.fractions import labelled_fractions
 from evaluation.report.gains import GainRow
 from evaluation.statistics.result import Value
 
