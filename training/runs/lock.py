@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shards.file_lock import NO_LOCKS, lock_file, lock_holder, sign_lock
 from training.errors import RunError
+from training.runs.files import CHECKPOINTS
 
 LOCK = ".lock"
 
@@ -51,7 +52,7 @@ class RunLock:
             return
         self._file = file
         sign_lock(file)
-        for leftover in (path for folder in (run, run / "checkpoints") for path in folder.glob(".*.tmp")):
+        for leftover in (path for folder in (run, run / CHECKPOINTS) for path in folder.glob(".*.tmp")):
             leftover.unlink(missing_ok=True)
 
     def close(self) -> None:

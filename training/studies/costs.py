@@ -14,7 +14,7 @@ from training.downstream.options import AUTO, FinetuneOptions
 from training.downstream.training_length import MOST_VALIDATIONS, training_length
 from training.errors import StudyError
 from training.pretraining.options import PretrainOptions
-from training.runs.files import DONE
+from training.runs.files import BACKBONE, DONE
 from training.runs.metrics_lines import read_metrics
 from training.studies.cells import Cell, RunPlan, Selection, StudyFolder
 from training.studies.records import CHANGED, FINISHED, MISSING, cell_record, cell_state
@@ -92,7 +92,7 @@ def estimate(place: StudyFolder, selection: Selection) -> Estimate:
     """Estimate a selection: what of it is done, and what the rest takes."""
     states = {cell.path: _state(place, cell) for cell in selection.cells}
     done = {path for path, state in states.items() if state == FINISHED}
-    runs_done = [run for run in selection.runs if (place.output / run.path / "backbone.json").is_file()]
+    runs_done = [run for run in selection.runs if (place.output / run.path / BACKBONE).is_file()]
     missing = [cell for cell in selection.cells if cell.path not in done]
     unfinished = [run for run in selection.runs if run not in runs_done]
     counts = _counts(place)

@@ -21,6 +21,7 @@ from training.pretraining.command import Outcome, pretrain
 from training.processes.launch import launch_of
 from training.processes.stopping_options import MINUTES
 from training.runs.directory import read_last
+from training.runs.files import CONFIG
 from training.studies.cells import Cell, RunPlan, StudyFolder
 from training.studies.records import FINISHED, cell_record, cell_state, write_done, write_failed, write_planned
 from training.studies.shared_inputs import SharedInputs
@@ -69,7 +70,7 @@ def train_run(place: Place, run: RunPlan) -> Outcome:
         if is_pretrained(place, run):
             return Outcome.FINISHED
         options = run.options(place.study, data=place.data, output=place.output)
-        threads = None if (folder / "config.yaml").is_file() else place.threads
+        threads = None if (folder / CONFIG).is_file() else place.threads
         options = replace(options, device=place.device, threads=threads, stage_to=place.stage_to)
         return pretrain(replace(options, checkpoint_minutes=place.checkpoint_minutes))
 
