@@ -85,7 +85,14 @@ def _scalar(parameter: click.Parameter, value: Any, kind: click.ParamType[Any] |
     texts = (click.types.StringParamType, click.Path, click.Choice)
     if isinstance(kind, texts) and not isinstance(value, str):
         raise click.BadParameter(f"{value!r} is a number, where text is wanted: put it in quotes{_wanted(kind)}")
+    if isinstance(value, str) and not _can_be_typed(value):
+        raise click.BadParameter(f"{value!r} holds a character that no command line can give")
     return value
+
+
+def _can_be_typed(text: str) -> bool:
+    """Tell whether a command line can hold the text: no NUL, no half of a pair of UTF-16."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _wanted(kind: click.ParamType[Any]) -> str:

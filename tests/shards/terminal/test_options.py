@@ -133,9 +133,9 @@ REFUSED = {
     "flip": ["1", "'yes'", "null", "[true]", "2.0"],
     "force": ["0", "null", "'false'"],
     "threads": [*NO_NUMBER, "1.5", "0"],
-    "data": ["null", "1", "[1]", "[[a]]", "{a: b}"],
+    "data": ["null", "1", "[1]", "[[a]]", "{a: b}", '"a\\0b"', '["a\\0b"]', '"a\\ud800b"'],
     "device": ["null", "1", "tpu", "true"],
-    "name": ["null", "1", "[a]", "yes", "2026-01-01"],
+    "name": ["null", "1", "[a]", "yes", "2026-01-01", '"a\\0b"'],
     "words": ["null", "true", "{a: 1}"],
 }
 
