@@ -32,12 +32,6 @@ class Last:
     epoch: int
     finished: bool
 
-    def __post_init__(self) -> None:
-        """Raise TypeError for a value of another kind: a file may hold anything."""
-        for name, kind in (("checkpoint", str), ("step", int), ("epoch", int), ("finished", bool)):
-            if type(getattr(self, name)) is not kind:
-                raise TypeError(f"{name} is {getattr(self, name)!r}")
-
 
 @dataclass(frozen=True)
 class RecordedRun:
