@@ -23,6 +23,8 @@ ARCHITECTURE, PREPROCESSING = "architecture", "preprocessing"
 """As `--allow-different` names it."""
 _Key = TypeVar("_Key")
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
+_GENERAL_ROLES = {"model", "baseline"}
+"""Names that `bootstrap` gives to arms by itself: they say nothing of what an arm is."""
 
 
 @dataclass(frozen=True, order=True)
@@ -88,8 +90,9 @@ class GainTable:
     @property
     def arms(self) -> list[str]:
         """Columns of arms: the three of the paper, run or not, then any other."""
-        others = {arm for row in self.rows for arm in row.arms} - set(ALWAYS_SHOWN)
-        return [*ALWAYS_SHOWN, *sorted(others)]
+        found = {arm for row in self.rows for arm in row.arms}
+        shown = [arm for arm in ALWAYS_SHOWN if arm in found or arm != IMAGENET or not any(map(is_imagenet, found))]
+        return [*shown, *sorted(found - set(ALWAYS_SHOWN))]
 
     @property
     def differences(self) -> list[tuple[str, str]]:
@@ -232,6 +235,7 @@ def compared_arms(
             return None
         found = {pretraining_of(file.sidecar.content) for file in files if file.sidecar is not None}
         arms.append(ComparedArm(role, *arm, len(files), frozenset(run for run in found if run is not None)))
+    arms = [_of_a_file(arm) if arm.name == _ARM_NAMES["file"] else arm for arm in arms]
     if ARCHITECTURE in allowed:
         backbone = next((arm.backbone for arm in arms if arm.role == reference), arms[0].backbone)
         arms = [arm if arm.backbone == backbone else _of_another_backbone(arm, backbone) for arm in arms]
@@ -240,6 +244,16 @@ def compared_arms(
         arms = [arm if names.count(arm.name) == 1 else replace(arm, name=f"{arm.name} ({arm.role})") for arm in arms]
     alike = {(arm.setting, arm.method, arm.fraction, arm.backbone) for arm in arms}
     return arms if len(alike) == 1 and len({arm.name for arm in arms}) == len(arms) else None
+
+
+def _of_a_file(arm: ComparedArm) -> ComparedArm:
+    """An arm whose weights come from a file, by the name that the study gives it."""
+    return arm if arm.role in _GENERAL_ROLES else replace(arm, name=f"{arm.role} (file)")
+
+
+def is_imagenet(arm: str) -> bool:
+    """Whether an arm's heading says ImageNet weights: torchvision's own, or a file's under that name in the study."""
+    return arm.casefold().startswith(IMAGENET.casefold())
 
 
 def _of_another_backbone(arm: ComparedArm, backbone: str) -> ComparedArm:

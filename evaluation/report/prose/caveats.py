@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from evaluation.report.gains import IMAGENET, GainTable
+from evaluation.report.gains import GainTable, is_imagenet
 from evaluation.report.study import Result, Study
 from evaluation.report.text import listed, split_name
 from evaluation.statistics.remarks import unit_words
@@ -13,7 +13,7 @@ def caveats(study: Study, tables: Sequence[GainTable]) -> list[str]:
     """What a reader must know to read the figures right."""
     sentences = _about_intervals(study.results) if study.results else []
     sentences += _about_draws(tables, study.results) + _about_seeds(study) + _about_splits(study, tables)
-    if tables and not any(IMAGENET in row.arms for table in tables for row in table.rows):
+    if tables and not any(is_imagenet(arm) for table in tables for row in table.rows for arm in row.arms):
         sentences.append(
             "The ImageNet arm was not run: no result here starts from ImageNet weights, so the gain over them is open."
         )

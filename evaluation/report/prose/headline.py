@@ -1,12 +1,12 @@
 """Say the main result in one sentence: the gain at the lowest label fraction with its interval, or why it is none.
 
-The result is chosen by a fixed rule, never by its size: the first dataset with a test split, the mean over labels (or
-the only label), probes before fine-tuning, the lowest fraction, MoCo less ImageNet before MoCo less any other.
+The result is chosen by a fixed rule, never by its size: a test split, the mean over labels (or the only label), probes
+before fine-tuning, the lowest fraction, the first dataset that has it, MoCo less ImageNet before MoCo less any other.
 """
 
 from collections.abc import Sequence
 
-from evaluation.report.gains import IMAGENET, MEAN, MOCO, GainRow, GainTable
+from evaluation.report.gains import MEAN, MOCO, GainRow, GainTable, is_imagenet
 from evaluation.report.study import Result
 from evaluation.report.text import estimate_text, excludes_zero, listed, p_value_text, percent, signed_text, split_name
 from evaluation.report.weakness import weakness
@@ -38,22 +38,25 @@ def headline(tables: Sequence[GainTable], others: Sequence[Result], results: Seq
 
 def _main(tables: Sequence[GainTable]) -> tuple[GainTable, GainRow, Pair] | None:
     """The row and the difference of the rule above; None where no row has a difference with a value."""
-    for table in sorted(tables, key=lambda table: (table.setting.split != "test", bool(table.setting.trained_on))):
-        rows = [row for row in table.rows if _pair(row) is not None]
-        if rows:
-            first = rows[0]
-            alike = [row for row in rows if (row.label, row.method) == (first.label, first.method)]
-            row = min(alike, key=lambda row: row.fraction)
-            pair = _pair(row)
-            assert pair is not None
-            return table, row, pair
-    return None
+    found: list[tuple[GainTable, GainRow, Pair]] = []
+    for table in sorted(tables, key=_rank):
+        pairs = [(row, pair) for row in table.rows if (pair := _pair(row)) is not None]
+        alike = [one for one in pairs if (one[0].label, one[0].method) == (pairs[0][0].label, pairs[0][0].method)]
+        if alike:
+            found.append((table, *min(alike, key=lambda one: one[0].fraction)))
+    first = [one for one in found if _rank(one[0]) == _rank(found[0][0]) and one[1].method == found[0][1].method]
+    return min(first, key=lambda one: one[1].fraction, default=None)
+
+
+def _rank(table: GainTable) -> tuple[bool, bool]:
+    """Test splits first, and datasets that were trained on their own labels."""
+    return table.setting.split != "test", bool(table.setting.trained_on)
 
 
 def _pair(row: GainRow) -> Pair | None:
     """The difference of MoCo from ImageNet, else of MoCo from another, else any; only those with a value."""
     pairs = [pair for pair, difference in row.differences.items() if difference.value is not None]
-    pairs.sort(key=lambda pair: (not pair[0].startswith(MOCO), pair[1] != IMAGENET, pair))
+    pairs.sort(key=lambda pair: (not pair[0].startswith(MOCO), not is_imagenet(pair[1]), pair))
     return pairs[0] if pairs else None
 
 

@@ -44,14 +44,15 @@ def result(
     name: str = "r.json",
     value: float = 0.8,
     labels: tuple[str, ...] = ("Edema",),
+    reference: str = "baseline",
 ) -> Result:
     values = {"model": Value(value, (value - 0.05, value + 0.05), "logit-t")}
     differences = {}
     if baseline is not None:
-        values["baseline"] = Value(0.7, (0.65, 0.75), "logit-t")
+        values[reference] = Value(0.7, (0.65, 0.75), "logit-t")
         differences["model"] = Difference(value - 0.7, (value - 0.75, value - 0.65), 0.01, "influence-t")
     entry = LabelResult(50, 9, 41, 0, values, differences)
-    arms = {"model": model} | ({"baseline": baseline} if baseline is not None else {})
+    arms = {"model": model} | ({reference: baseline} if baseline is not None else {})
     files = {
         arm: tuple(
             ArmInput(f"{arm}{place}.csv", None, place, None, sidecar_of(one)) for place, one in enumerate(sidecars)
@@ -63,7 +64,7 @@ def result(
         replicates=500,
         level=0.95,
         seed=0,
-        reference=None if baseline is None else "baseline",
+        reference=None if baseline is None else reference,
         unit="patient_id",
         units=40,
         over=("patients",),
@@ -92,6 +93,16 @@ def test_a_comparison_fills_both_arms_and_their_difference() -> None:
 def test_imagenet_has_a_column_though_nobody_ran_it() -> None:
     (table,), _ = gain_tables([result([sidecar("moco")], [sidecar("random")])])
     assert table.arms == [MOCO, RANDOM, IMAGENET]
+
+
+def test_weights_of_a_file_stand_under_the_name_of_their_arm() -> None:
+    moco, start = [sidecar("moco")], [sidecar("file")]
+    (table,), _ = gain_tables([result(moco, start, reference="imagenet")])
+    assert table.arms == [MOCO, RANDOM, "imagenet (file)"]
+    (table,), _ = gain_tables([result(moco, start, reference="old_run")])
+    assert table.arms == [MOCO, RANDOM, IMAGENET, "old_run (file)"]
+    (table,), _ = gain_tables([result(moco, start)])
+    assert table.arms == [MOCO, RANDOM, IMAGENET, "File"]
 
 
 def test_two_comparisons_of_one_arm_share_a_row() -> None:

@@ -86,6 +86,20 @@ def test_the_lowest_fraction_the_mean_and_probes_on_the_test_split_come_first_wh
     assert "the test split" in said
 
 
+def test_the_lowest_fraction_of_any_dataset_is_taken() -> None:
+    results = [
+        result(
+            [sidecar("moco", dataset={"name": dataset}, label_fraction=fraction)],
+            [sidecar("random", dataset={"name": dataset}, label_fraction=fraction)],
+            name=f"{dataset}.json",
+        )
+        for dataset, fraction in (("a", 1.0), ("b", 0.01), ("c", 0.01))
+    ]
+    said = sentence(*results)
+    assert said.startswith("With 1 % of the training labels")
+    assert "the test split of b" in said
+
+
 def test_imagenet_is_the_arm_to_beat_where_it_was_run() -> None:
     moco = [sidecar("moco")]
     said = sentence(result(moco, [sidecar("random")], "a"), result(moco, [sidecar("imagenet")], "b"))
