@@ -15,7 +15,7 @@ MOST_CHARACTERS, MOST_PARTS, DEEPEST = 2000, 300, 20
 LARGEST = 2.0**63
 """Largest number that may be compared with, either way: sample ids are below it."""
 ANY_COLUMN = "column"
-"""Name of what stands for any column: column['Pleural Effusion']."""
+"""Name that stands for any column: column['Pleural Effusion']."""
 
 _OPERATORS = {
     **{ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="},
