@@ -11,7 +11,7 @@ from evaluation.tables.identifiers import PATH
 from shards.durable import write_atomically
 from shards.errors import SubsetError
 from shards.format.dataset import open_dataset
-from shards.format.subsets import select
+from shards.format.subsets import left_out, select
 from shards.loading.placement import Placement
 from shards.selection.row_filter import filtered
 from training.downstream.embeddings import refuse_other_content
@@ -37,11 +37,12 @@ def embed(options: EmbedOptions) -> int:
     where = Placement(choose_device(options.device), 0, options.threads or available_threads())
     seen = backbone.seen
     remarks = {
+        "left_out": left_out(dataset, options.split),
         "seen_patients": {
             "listed": len(seen.patients.drop_duplicates()),
             "declared": list(seen.declared),
             "unknown": list(seen.unknown),
-        }
+        },
     }
     write_features(backbone, dataset, rows, options.output, where, remarks=remarks)
     return len(rows)

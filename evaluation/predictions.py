@@ -15,7 +15,7 @@ from evaluation.sidecars import of_model, write_predictions
 from evaluation.tables.identifiers import STUDY
 from shards.errors import SubsetError
 from shards.format.dataset import Dataset, open_dataset
-from shards.format.subsets import select
+from shards.format.subsets import left_out, select
 from shards.selection.row_filter import filtered
 from training.backbones.inference import outputs
 from training.backbones.networks import Preprocessing
@@ -63,6 +63,7 @@ def predict_with(
         "split": options.split,
         "aggregate": options.aggregate,
         "dataset": dataset.citation,
+        "left_out": left_out(dataset, options.split),
         **({} if dataset.row_filter is None else {"row_filter": dataset.row_filter}),
         **of_model(model.description),
         **as_recorded(found, model.seen, allowed),

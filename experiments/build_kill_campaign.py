@@ -5,6 +5,8 @@
 Writes a phantom dataset with broken, missing and equal images into OUT, and the builds. Two kinds of round alternate: a
 build with two workers, in which the parent or a worker is killed; and an array of tasks at once, two of them with
 the same shards, then finalize, in which a task or finalize is killed. The signal is always SIGKILL.
+
+OUT/campaign.json keeps what is done: the same command resumes a campaign that was interrupted, at its last whole round.
 """
 
 import os
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import click
 
+from experiments.campaign_record import begin_or_resume, kills_of, save
 from ingest.phantom import make_phantom
 from ingest.workers import PROCESS_NAME
 from tests.ingest.archives.layouts import tree
@@ -237,13 +240,23 @@ def _moment(out: Path) -> str:
 )
 def main(out: Path, kills: int, seed: int, patients: int) -> None:
     """Kill builds of a phantom in OUT at random moments and compare what they end with."""
-    out.mkdir(parents=True)  # an old one would hold a damaged phantom
-    campaign = Campaign(make_source(out / "phantom", patients), out / "built", random.Random(seed), kills)
+    options = {"seed": seed, "patients": patients}
+    try:
+        record = begin_or_resume(out, options)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for unfinished in (out / "phantom", out / "built", out / "array"):  # the phantom would be damaged twice
+        shutil.rmtree(unfinished, ignore_errors=True)
+    done = kills_of(record)
+    dice = random.Random(f"{seed}/{done.total()}" if done else seed)
+    campaign = Campaign(make_source(out / "phantom", patients), out / "built", dice, kills, kills=done)
     campaign.prepare()
+    campaign.trees += record.get("trees", 0)
     click.echo(f"{len(campaign.expected)} files; undisturbed: {campaign.seconds}")
     while not campaign.finished:
         campaign.round_of_a_build()
         campaign.round_of_an_array()
+        save(out, options, campaign.kills, {"trees": campaign.trees})
         click.echo(f"{campaign.kills.total()} kills, {campaign.trees} trees equal byte for byte", err=True)
     for (victim, moment), count in sorted(campaign.kills.items()):
         click.echo(f"{count:5}  {victim:9} {moment}")

@@ -6,6 +6,8 @@ Writes a small dataset and the runs into OUT. Each start of `cxr-train pretrain`
 starts, in a step, or when a random fraction of a checkpoint's bytes is in its temporary file. A run that is finished
 is compared with the undisturbed one: both encoders, queue, optimizer, scaler, random state, the loader's position,
 lines of metrics (without the times in them) and the backbone, all bit for bit.
+
+OUT/campaign.json keeps what is done: the same command resumes a campaign that was interrupted, in the run it was at.
 """
 
 import random
@@ -23,6 +25,7 @@ from typing import Any
 import click
 import torch
 
+from experiments.campaign_record import begin_or_resume, kills_of, save
 from tests.training.small_shards import write_small_dataset
 from training.runs.checkpoints import checkpoint_steps, load_checkpoint
 from training.runs.directory import read_last
@@ -53,6 +56,7 @@ class Campaign:
     checkpoint_bytes: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     kills_of_runs: list[int] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Train undisturbed."""
@@ -65,7 +69,7 @@ class Campaign:
     def round(self) -> None:
         """Kill one run until it is finished, or has been killed often enough and finishes undisturbed; compare it."""
         number = len(self.kills_of_runs)
-        run, log, before = self.folder / f"killed-{number}", self.folder / f"killed-{number}.log", self.kills.total()
+        run, log = self.folder / f"killed-{number}", self.folder / f"killed-{number}.log"
         while not self.finished:
             process = self._start(run, log)
             if not self._reaches_its_moment(process, run, log):
@@ -75,13 +79,19 @@ class Campaign:
             if process.wait(60) != -signal.SIGKILL:
                 break  # it ended just now
             self.kills[_moment(run, log)] += 1
+            self.save()
             click.echo(f"kill {self.kills.total()}: checkpoints of steps {checkpoint_steps(run)}", err=True)
         _expect_success(self._start(run, log), log)
         wrong = sorted(differences(content(run), self.expected))
         if wrong:
             raise click.ClickException(f"{run} is not what an undisturbed run makes: {', '.join(wrong[:9])}")
-        self.kills_of_runs.append(self.kills.total() - before)
+        self.kills_of_runs.append(self.kills.total() - sum(self.kills_of_runs))
+        self.save()
         shutil.rmtree(run)
+
+    def save(self) -> None:
+        """Write what is done to the folder's campaign.json."""
+        save(self.folder, self.options, self.kills, {"kills_of_runs": self.kills_of_runs})
 
     @property
     def finished(self) -> bool:
@@ -209,9 +219,16 @@ def _moment(run: Path, log: Path) -> str:
 )
 def main(out: Path, kills: int, seed: int, epochs: int) -> None:
     """Kill a pretraining run in OUT at random moments and compare what it ends with."""
-    out.mkdir(parents=True)
-    write_small_dataset(out / "shards", train=85)
-    campaign = Campaign(out / "shards", out, random.Random(seed), kills, epochs)
+    options = {"seed": seed, "epochs": epochs}
+    try:
+        record = begin_or_resume(out, options)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if not (out / "shards" / "dataset.json").is_file():
+        write_small_dataset(out / "shards", train=85)
+    done, runs = kills_of(record), record.get("kills_of_runs", [])
+    dice = random.Random(f"{seed}/{done.total()}" if done else seed)
+    campaign = Campaign(out / "shards", out, dice, kills, epochs, kills=done, kills_of_runs=runs, options=options)
     start = time.monotonic()
     campaign.prepare()
     click.echo(f"undisturbed: {epochs} epochs in {time.monotonic() - start:.0f} s")
@@ -219,10 +236,10 @@ def main(out: Path, kills: int, seed: int, epochs: int) -> None:
         campaign.round()
     for moment, count in sorted(campaign.kills.items()):
         click.echo(f"{count:5}  {moment}")
-    runs = ", ".join(map(str, campaign.kills_of_runs))
+    counts = ", ".join(map(str, campaign.kills_of_runs))
     click.echo(
         f"{campaign.kills.total()} kills (seed {seed}) in {time.monotonic() - start:.0f} s; runs with so many each, "
-        f"all equal bit for bit to the undisturbed one: {runs}"
+        f"all equal bit for bit to the undisturbed one: {counts}"
     )
 
 

@@ -6,6 +6,8 @@ Builds phantoms and trains a small study twice below OUT. The second time `cxr-t
 SIGTERM or SIGINT at random moments: in pretraining, in a fine-tuning, and while a cell is written; the same command is
 run after each until nothing is left to do. Then `cxr-eval study` judges both, and tables/ is compared
 byte for byte, the weights of each cell by their digest.
+
+OUT/campaign.json keeps what is done: the same command resumes a campaign that was interrupted.
 """
 
 import json
@@ -23,6 +25,7 @@ from pathlib import Path
 import click
 import yaml
 
+from experiments.campaign_record import begin_or_resume, kills_of, save
 from experiments.commands import run
 from training.runs.files import METRICS, MODEL
 
@@ -189,6 +192,11 @@ def main(out: Path, kills: int, seed: int, patients: int, fine_tunings: int, dra
     """Kill a sweep in OUT at random moments and compare the tables that it ends with."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     start = time.monotonic()
+    options = {"seed": seed, "patients": patients, "fine_tunings": fine_tunings, "draws": draws}
+    try:
+        done = kills_of(begin_or_resume(out, options))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     run("cxr-ingest", "make-phantom", out / "phantom", "--chexpert-patients", patients, "--shenzhen-images", 0)
     built = ("--dataset", "chexpert", "--name", "phantom", "--short-side", 64, "--samples-per-shard", 32)
     split = ("--valid-fraction", 0.2, "--test-fraction", 0.3)
@@ -198,9 +206,9 @@ def main(out: Path, kills: int, seed: int, patients: int, fine_tunings: int, dra
     (out / "study.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False), encoding="utf-8")
     finished(out, out / "undisturbed")
     click.echo(f"undisturbed: {time.monotonic() - start:.0f} s")
-    campaign = Campaign(out, random.Random(seed))
+    campaign = Campaign(out, random.Random(f"{seed}/{done.total()}" if done else seed), done)
     while campaign.kills.total() < kills and campaign.kill():
-        pass
+        save(out, options, campaign.kills, {})
     finished(out, campaign.output)
     for name in ("undisturbed", "killed"):
         run("cxr-eval", "study", out / name, "--data", out, "--device", "cpu")

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from shards.stalls import Reading
+
 LARGEST_FILE = 2 << 30
 LARGEST_YAML = 100_000
 """Characters. PyYAML reads some hundred thousand a second."""
@@ -31,7 +33,7 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 def read_regular(path: Path, most: int = LARGEST_FILE) -> bytes:
     """Read a regular file of at most `most` bytes. Raises OSError for anything else."""
-    with open_regular(path) as file:
+    with Reading(path), open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}", str(path))

@@ -11,7 +11,7 @@ from evaluation.tables.identifiers import quoted, some
 from evaluation.tables.leakage import NOTHING_ALLOWED, Allowed, Leaks, leaks
 from evaluation.tables.patients import PATIENT
 from evaluation.tables.provenance import ArmTables, Draw, draws_of
-from evaluation.tables.sidecar import Sidecar
+from evaluation.tables.sidecar import Sidecar, stated
 from evaluation.tables.subgroups import By, Subgroups, subgroups
 from evaluation.tables.table import Table, TableError
 from evaluation.tables.truth import Truth, TruthOrigin
@@ -127,7 +127,12 @@ def compare(
         leaks=leaked,
         subgroups={one.column: _subgroups(truth, one, order, ids) for one in by},
         left_out=_left_out(truth, tables, labels),
-        warnings=(*agreed.remarks, *leaked.remarks, *_warnings(truth, tables, arms, joined)),
+        warnings=(
+            *agreed.remarks,
+            *leaked.remarks,
+            *_left_out_samples(tables),
+            *_warnings(truth, tables, arms, joined),
+        ),
         truth_origin=truth.origin,
         ids=tuple(ids),
     )
@@ -212,6 +217,21 @@ def _left_out(truth: Truth, tables: Sequence[Table], labels: Sequence[str]) -> L
         for label, column in zip(labels, values.T, strict=True)
     }
     return LeftOut({path: left for path, left in names.items() if left}, rows)
+
+
+def _left_out_samples(tables: Sequence[Table]) -> list[str]:
+    """Say of the files of predictions how many samples of their split were never predicted, by their sidecars."""
+    files: dict[tuple[int, int], list[str]] = {}
+    for table in tables:
+        counts = [stated(table.sidecar, "left_out", kind) for kind in ("quarantined", "excluded")]
+        quarantined, excluded = (one.value if one is not None and isinstance(one.value, int) else 0 for one in counts)
+        if quarantined or excluded:
+            files.setdefault((quarantined, excluded), []).append(str(table.path))
+    return [
+        f"{quarantined} quarantined and {excluded} excluded samples of the split are in none of these predictions, and "
+        f"not judged: {some(paths)}."
+        for (quarantined, excluded), paths in files.items()
+    ]
 
 
 def _warnings(

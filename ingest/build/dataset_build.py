@@ -63,7 +63,7 @@ def build(out: Path, source: Source, options: Options, execution: Execution) -> 
         if planned is None:
             return None
         plan, links = planned
-        fill(out, plan, source, plan.shards, execution.workers, links)
+        fill(out, plan, source, plan.shards, execution.workers, links, execution.salt)
         return finalize(out, plan, execution.max_rejected)
 
 
@@ -78,7 +78,8 @@ def build_part(out: Path, source: Source, options: Options, task: Task, executio
         if planned is None:
             return None
         plan, links = planned
-        return fill(out, plan, source, plan.shards[task.index :: task.count], execution.workers, links)
+        shards = plan.shards[task.index :: task.count]
+        return fill(out, plan, source, shards, execution.workers, links, execution.salt)
 
 
 def _planned(out: Path, source: Source, options: Options, execution: Execution) -> tuple[Plan, LinkRule] | None:
@@ -163,14 +164,22 @@ def is_built(out: Path, header: Header) -> bool:
     return True
 
 
-def fill(out: Path, plan: Plan, source: Source, shards: Iterable[str], workers: int, links: LinkRule = STRICT) -> int:
+def fill(
+    out: Path,
+    plan: Plan,
+    source: Source,
+    shards: Iterable[str],
+    workers: int,
+    links: LinkRule = STRICT,
+    salt: bytes | None = None,
+) -> int:
     """Fill those of the shards that are not finished. Returns how many that were."""
     shards = list(shards)
     clear_abandoned(out)
-    todo = [shard for shard in shards if not is_finished(out, plan, shard, source.roots)]
+    todo = [shard for shard in shards if not is_finished(out, plan, shard, source.roots, salt)]
     if len(todo) < len(shards):
         _log.log(NOTE, "%d of %d shards are there already.", len(shards) - len(todo), len(shards))
-    job = Job(out, plan, source.roots, links)
+    job = Job(out, plan, source.roots, links, salt)
     rejected = 0
     with progress(plan.count(todo), "Filling shards", "images") as bar:
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ingest.build.out_folder import BUILD_FOLDER
 from ingest.build.plan import Plan
+from ingest.build.sealed_places import unseal
 from ingest.images.suspicious import Suspicious
 from ingest.tables.reasons import Kind, Reason, Rejection
 from shards.durable import write_atomically, write_json_atomically
@@ -25,9 +26,16 @@ PIXELS = "pixels"
 """Column of the done-rows beside those of samples.parquet: equal where the decoded images are equal."""
 
 
+SEALED = "sealed"
+"""Stands for the root of a rejected image whose root and file are sealed together."""
+
+
 @dataclass(frozen=True)
 class RejectedImage:
-    """One image without a place in its shard. stamp: size and modification time of the file, None where absent."""
+    """One image without a place in its shard. stamp: size and modification time of the file, None where absent.
+
+    root, file: where it is; of a build that hashes identifiers SEALED, and both sealed with its salt.
+    """
 
     path: str
     kind: str
@@ -132,10 +140,16 @@ def stamp(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def is_finished(out: Path, plan: Plan, shard: str, roots: dict[str, Path]) -> bool:
+def is_finished(out: Path, plan: Plan, shard: str, roots: dict[str, Path], salt: bytes | None = None) -> bool:
     """Whether a shard need not be filled again: it is done, and no file that it rejected has changed since."""
     done = read_done(out, plan, shard)
-    return done is not None and all(stamp(roots[r.root] / r.file) == r.stamp for r in done.rejected)
+    return done is not None and all(stamp(_path(one, roots, salt)) == one.stamp for one in done.rejected)
+
+
+def _path(rejected: RejectedImage, roots: dict[str, Path], salt: bytes | None) -> Path:
+    sealed = rejected.root == SEALED and rejected.root not in roots
+    root, file = unseal(rejected.file, salt) if sealed else (rejected.root, rejected.file)
+    return roots[root] / file
 
 
 def _rejected(entry: JsonValue) -> RejectedImage:

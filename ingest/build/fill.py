@@ -13,8 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ingest.build.done_records import PIXELS, Filled, RejectedImage, forget, is_finished, stamp, write_done
+from ingest.build.done_records import PIXELS, SEALED, Filled, RejectedImage, forget, is_finished, stamp, write_done
 from ingest.build.plan import Plan
+from ingest.build.sealed_places import seal
 from ingest.images.links import LinkRule
 from ingest.images.source_file import STRICT, read_source_file
 from ingest.images.suspicious import Suspicious, suspect
@@ -41,6 +42,8 @@ class Job:
     plan: Plan
     roots: dict[str, Path]
     links: LinkRule = STRICT
+    salt: bytes | None = None
+    """Of a build that hashes identifiers."""
 
 
 def fill_shard(job: Job, shard: str, report: Report) -> None:
@@ -50,7 +53,7 @@ def fill_shard(job: Job, shard: str, report: Report) -> None:
     the disk is full, and where a file cannot be read for a reason that may pass.
     """
     try:
-        if is_finished(job.out, job.plan, shard, job.roots):
+        if is_finished(job.out, job.plan, shard, job.roots, job.salt):
             report(job.plan.count([shard]), 0)
         else:
             _fill(job, shard, report)
@@ -73,7 +76,7 @@ def _fill(job: Job, shard: str, report: Report) -> None:
     digests: list[str] = []
     suspicious: list[Suspicious] = []
     summary: ShardSummary | None = None
-    images = _images(job, job.plan.rows(shard), rejected, report)
+    images = _images(job, job.plan.rows(shard, job.salt), rejected, report)
     first = next(images, None)
     # From here on no record may describe the tar, which is about to be replaced.
     forget(job.out, shard)
@@ -118,7 +121,8 @@ def _images(
             # Where identifiers are hashed the row has no path.
             path = text(row, "source_path" if row["source_path"] else "key")
             reason = (str(error.kind), error.detail, text(row, "where"))
-            rejected.append(RejectedImage(path, *reason, root, file, stamp(job.roots[root] / file)))
+            place = (root, file) if job.salt is None else (SEALED, seal((root, file), job.salt))
+            rejected.append(RejectedImage(path, *reason, *place, stamp(job.roots[root] / file)))
         else:
             yield row, image
         if read == _REPORT_EVERY:

@@ -20,6 +20,7 @@ from ingest.build.hashed_identifiers import hash_identifiers
 from ingest.build.header import Header, Options, header_from_json, source_range
 from ingest.build.options import MAX_REJECTED
 from ingest.build.out_folder import BUILD_FOLDER, PLAN
+from ingest.build.sealed_places import seal, unseal
 from ingest.build.splits import carve, check_patients
 from ingest.images.links import LinkRule
 from ingest.images.png_range import decide
@@ -32,6 +33,8 @@ from shards.json_value import JsonValue, parse_json
 
 _TEXT_COLUMNS = ("key", "split", *(c for c in DESCRIPTIVE_COLUMNS if c != "age"), *LOCATION_COLUMNS)
 _REASON_COLUMNS = ("kind", "detail", "where")
+_PLACE, _SEALED = "place", ("root", "file", "where")
+"""Column of a hashed build's plan that holds, sealed with the salt, what would say which path a hash is of."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,19 @@ class Plan:
     png_range: str | None
     """What value of a 16-bit PNG is white, as png_range.decide says."""
 
-    def rows(self, shard: str) -> list[dict[str, Cell]]:
+    def rows(self, shard: str, salt: bytes | None = None) -> list[dict[str, Cell]]:
         """The planned rows of a shard, in order of position, None where unknown.
 
-        Raises DatasetError where the file is no longer this plan: another command has planned something else.
+        salt: of a build that hashes identifiers. Raises DatasetError where the file is no longer this plan: another
+        command has planned something else.
         """
         with pq.ParquetFile(self.path) as file:
             if header_from_json(_metadata(file).at("header")).digest != self.digest:
                 raise DatasetError(f"{self.path}: another command has begun a build of something else in this folder")
             rows: list[dict[str, Cell]] = file.read_row_group(self.shards.index(shard)).to_pylist()
+        for row in rows:
+            if (sealed := row.pop(_PLACE, None)) is not None:
+                row.update(zip(_SEALED, unseal(str(sealed), salt), strict=True))
         return rows
 
     def count(self, shards: Sequence[str]) -> int:
@@ -124,19 +131,22 @@ def write_plan(
 ) -> Plan:
     """Make the plan and write it, whole or not at all. Raises DatasetError where nothing can be ingested.
 
-    salt: what options.hash_identifiers is the SHA-256 of; it goes no further than this function. links: which links of
-    folders are followed; those of the user where None.
+    salt: what options.hash_identifiers is the SHA-256 of; the plan seals the places of images with it. links: which
+    links of folders are followed; those of the user where None.
     """
     found = source.read()
     if not found.samples.empty:
         check_images(found.samples, source.roots, links or LinkRule(out=os.path.realpath(out)))
     if salt is not None:
+        if not found.samples.empty:
+            check_patients(found.samples)  # once more below, where it would name a line of the table beside a hash
         found = hash_identifiers(found, salt)
     rejected = len(found.rejected)
     if found.samples.empty:
         why = f"; the first of {rejected} rejected rows: {found.rejected['reason'].iloc[0]}" if rejected else ""
         raise DatasetError(f"no row of the source can be ingested{why}")
     samples = place(found.samples, source, options)
+    decided = decide(samples, source.roots, options.png_range, source_range(source), options.max_pixels)
     shards = list(dict.fromkeys(samples["shard"]))
     schema = _schema(source.label_names)
     metadata = {
@@ -145,8 +155,10 @@ def write_plan(
         "samples": len(samples),
         "rejected": rejected,
         "max_rejected": max_rejected,
-        "png_range": decide(samples, source.roots, options.png_range, source_range(source), options.max_pixels),
+        "png_range": decided,
     }
+    if salt is not None:
+        samples, schema = _sealed(samples, salt), schema.append(pa.field(_PLACE, pa.string()))
     schema = schema.with_metadata({"plan": json.dumps(metadata)})
     planned = pa.Table.from_pandas(samples.assign(kind=None, detail=None), schema=schema, preserve_index=False)
     refused = found.rejected.rename(columns={"path": "source_path"}).reindex(columns=schema.names)
@@ -181,6 +193,11 @@ def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFra
     number = samples.groupby("split").cumcount() // options.samples_per_shard
     samples["shard"] = samples["split"] + "-" + number.astype(str).str.zfill(6)
     return samples
+
+
+def _sealed(samples: pd.DataFrame, salt: bytes) -> pd.DataFrame:
+    places = [seal([str(part) for part in row], salt) for row in samples[list(_SEALED)].itertuples(index=False)]
+    return samples.assign(**{_PLACE: places}, **dict.fromkeys(_SEALED))
 
 
 def _metadata(file: pq.ParquetFile) -> JsonValue:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ingest.images.links import LinkRule, resolve
 from shards.errors import DatasetError
 from shards.images.unusable_image import Fault, UnusableImage
+from shards.stalls import Reading
 
 STRICT = LinkRule(follow=False)
 """No link that leads out of the root is followed."""
@@ -27,14 +28,8 @@ def read_source_file(path: Path | str, real_root: str, limit: int, links: LinkRu
     (an I/O error): to reject it then would make the dataset depend on chance.
     """
     try:
-        real = _resolve(os.fspath(path), real_root, links)
-        status = os.stat(real)  # noqa: PTH116
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableImage(Fault.MISSING_FILE, "what is there is no regular file")
-        if status.st_size > limit:
-            raise UnusableImage(Fault.TOO_LARGE, f"a file of {status.st_size:,} bytes, more than {limit:,}")
-        with open(real, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as Path.read_bytes on small files
-            return file.read()
+        with Reading(path):
+            return _read(path, real_root, limit, links)
     except ValueError as error:  # a zero byte, or what is no UTF-8
         raise UnusableImage(Fault.MISSING_FILE, "no file can have this name") from error
     except OSError as error:
@@ -44,6 +39,17 @@ def read_source_file(path: Path | str, real_root: str, limit: int, links: LinkRu
             f"{path}: {error.strerror}. Nothing was lost: run the same command again, finished shards are kept. If it "
             "stays like this, remove the file and it will be rejected as missing."
         ) from error
+
+
+def _read(path: Path | str, real_root: str, limit: int, links: LinkRule) -> bytes:
+    real = _resolve(os.fspath(path), real_root, links)
+    status = os.stat(real)  # noqa: PTH116
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableImage(Fault.MISSING_FILE, "what is there is no regular file")
+    if status.st_size > limit:
+        raise UnusableImage(Fault.TOO_LARGE, f"a file of {status.st_size:,} bytes, more than {limit:,}")
+    with open(real, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as Path.read_bytes on small files
+        return file.read()
 
 
 def _resolve(path: str, real_root: str, links: LinkRule) -> str:

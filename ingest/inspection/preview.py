@@ -10,6 +10,7 @@ from shards.contact_sheet import contact_sheet
 from shards.errors import DatasetError
 from shards.format.dataset import Dataset
 from shards.format.schema import Row, records, text, whole
+from shards.stalls import open_watched
 
 _COLUMNS = 8
 
@@ -38,7 +39,7 @@ def evenly_spaced(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def read_image(dataset: Dataset, row: Row) -> npt.NDArray[np.uint8]:
     """The image of a row of samples.parquet, uint8 [H, W]. Raises DatasetError where it cannot be decoded."""
-    with dataset.shard_path(text(row, "shard")).open("rb") as file:
+    with open_watched(dataset.shard_path(text(row, "shard"))) as file:
         file.seek(whole(row, "offset"))
         content = file.read(whole(row, "bytes"))
     try:

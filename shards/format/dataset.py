@@ -32,6 +32,7 @@ from shards.format.quarantine import Quarantined, read_quarantine
 from shards.format.schema import FORMAT_VERSION, SPLITS, schema
 from shards.format.well_formed import check_names, check_rows
 from shards.json_value import JsonError, parse_json
+from shards.stalls import Reading, read_watched
 
 DESCRIPTION = "dataset.json"
 SAMPLES = "samples.parquet"
@@ -107,10 +108,12 @@ def open_dataset(root: Path, *, check_shards: bool = True) -> Dataset:
     shard is missing or of another size.
     """
     path = root / DESCRIPTION
-    if not path.is_file():
+    with Reading(path):
+        there = path.is_file()
+    if not there:
         hint = "its build is unfinished: run `cxr-ingest finalize` on it" if root.is_dir() else "no such folder"
         raise DatasetError(f"{root}: no {DESCRIPTION} ({hint})")
-    content = path.read_bytes()
+    content = read_watched(path)
     try:
         parsed = parse_json(content)
     except JsonError as error:
@@ -222,7 +225,7 @@ def _read_samples(root: Path, description: Description) -> pd.DataFrame:
     path = root / SAMPLES
     if not path.is_file():
         raise DatasetError(f"{path} is missing: copy it again, or build the dataset again")
-    content = path.read_bytes()
+    content = read_watched(path)
     if hashlib.sha256(content).hexdigest() != description.samples.sha256:
         raise DatasetError(f"{path} is not the file that {DESCRIPTION} records: copy both again")
     try:
@@ -242,7 +245,9 @@ def _field(columns: pa.Schema, name: str) -> str:
 
 
 def _check_present(path: Path, size: int) -> None:
-    if not path.is_file():
+    with Reading(path):
+        there = path.is_file()
+    if not there:
         raise DatasetError(f"{path} is missing: copy it again, or build the dataset again")
     actual = path.stat().st_size
     if actual != size:

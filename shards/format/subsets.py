@@ -35,6 +35,15 @@ def planned(dataset: Dataset, split: str | None = None) -> pd.DataFrame:
     return rows[rows["excluded"].isna()]
 
 
+def left_out(dataset: Dataset, split: str | None = None) -> dict[str, int]:
+    """Count the samples of a split (or of all) that `select` leaves out: excluded, and of the others quarantined."""
+    rows = dataset.samples if dataset.selected is None else dataset.samples[dataset.selected]
+    rows = rows if split is None else rows[rows["split"] == split]
+    excluded = rows["excluded"].notna()
+    quarantined = rows["key"].isin(dataset.quarantine) & ~excluded
+    return {"excluded": int(excluded.sum()), "quarantined": int(quarantined.sum())}
+
+
 def label_fraction(
     rows: pd.DataFrame, name: str, fraction: float, draw: int, stratify: str | None = None
 ) -> pd.DataFrame:

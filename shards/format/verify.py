@@ -22,6 +22,7 @@ from shards.format.description import ShardSummary
 from shards.format.identity import sample_id
 from shards.format.sample import BLOCK, pack_sample, row_json
 from shards.format.schema import Row, records, text, whole
+from shards.stalls import open_watched
 
 _CHUNK = 1 << 22
 _LONGEST_JSON = 1 << 20
@@ -61,12 +62,17 @@ def verify(
     dataset = open_dataset(root, check_shards=False)
     rows_by_shard = dict(list(dataset.samples.groupby("shard", sort=False)))
     findings: list[Finding] = []
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         work = pool.map(lambda s: list(verify_shard(dataset, s, rows_by_shard[s.name], decode, quick)), dataset.shards)
         for shard, found in zip(dataset.shards, work, strict=True):
             findings += found
             if on_shard is not None:
                 on_shard(shard)
+    except BaseException:  # of a Ctrl-C too: shards that wait are not begun, and nobody waits for the others
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     return findings
 
 
@@ -107,7 +113,7 @@ def _locate_damage(
     path: Path, shard: ShardSummary, rows: pd.DataFrame, label_names: tuple[str, ...]
 ) -> Iterator[Finding]:
     located = False
-    with path.open("rb") as file:
+    with open_watched(path) as file:
         end = 0
         for row in records(rows):
             key, offset = text(row, "key"), whole(row, "offset")
@@ -137,7 +143,7 @@ def _locate_damage(
 
 def _compare_rows(path: Path, shard: ShardSummary, rows: pd.DataFrame, dataset: Dataset) -> Iterator[Finding]:
     """Compare each row with the JSON member of its sample, and its sample_id with its name."""
-    with path.open("rb") as file:
+    with open_watched(path) as file:
         for row in records(rows):
             key, labels = text(row, "key"), dataset.label_names
             if row["sample_id"] != sample_id(dataset.name, key):
@@ -172,7 +178,7 @@ def _same(there: object, value: object) -> bool:
 
 def _decode_all(path: Path, shard: ShardSummary, rows: pd.DataFrame) -> Iterator[Finding]:
     columns = [rows[name].tolist() for name in ("key", "offset", "bytes", "height", "width")]
-    with path.open("rb") as file:
+    with open_watched(path) as file:
         for key, offset, length, height, width in zip(*columns, strict=True):
             file.seek(offset)
             try:
@@ -196,7 +202,7 @@ def _first_cut_key(rows: pd.DataFrame, size: int, label_names: tuple[str, ...]) 
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_watched(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

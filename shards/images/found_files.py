@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shards.images.unusable_image import Fault, UnusableImage
+from shards.stalls import Reading, open_watched
 
 _HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _DICOM, _DICOM_AT = b"DICM", 128
@@ -16,7 +17,7 @@ def is_image(path: Path) -> bool:
     try:
         if not path.is_file():
             return False
-        with path.open("rb") as file:
+        with open_watched(path) as file:
             head = file.read(_DICOM_AT + len(_DICOM))
     except OSError:
         return False
@@ -45,6 +46,11 @@ def read_regular_file(path: Path, limit: int) -> bytes:
 
     A pipe or a device is never waited for: it is opened without blocking and looked at before it is read.
     """
+    with Reading(path):
+        return _read(path, limit)
+
+
+def _read(path: Path, limit: int) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

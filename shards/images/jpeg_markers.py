@@ -5,7 +5,7 @@ Decodes nothing. Markers as in ITU-T T.81, table B.1; the orientation as in Exif
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,11 @@ import numpy as np
 MOST_SCANS = 300
 """Encoders make some ten; a thumbnail and chance bytes of other segments may add a few."""
 
-_SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
+_EOI, _SOS, _DHT, _DQT, _DRI = 0xD9, 0xDA, 0xC4, 0xDB, 0xDD
+_PROGRESSIVE = 0xC2
 _APP1 = 0xE1
 _SCAN = -1  # no marker: what lies between SOS and the next one
+_NEEDED = {_SOS, _SCAN, _EOI}
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and restarts: markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame; not DHT, JPG, DAC
 _COMMON_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive, with Huffman codes: every decoder has them
@@ -75,20 +77,75 @@ def check_scans(content: bytes) -> None:
 
 
 def without_metadata(content: bytes) -> bytes:
-    """The same image without application segments (Exif, ICC, thumbnails), comments, and what follows its end.
+    """The same image with nothing but what its decoding reads: frame, scans, and the tables that these use.
 
-    For gray JPEGs, whose decoding no application segment changes. Raises JpegStructureError where no end is found, and
+    Application segments (Exif, ICC, thumbnails), comments, DNL and other segments, tables that no scan uses or that
+    are defined again before one does, and what follows the end are left out. For gray JPEGs of the common processes,
+    whose decoding none of this changes. Raises JpegStructureError where no end is found, where a table is cut off, and
     for more than MOST_SCANS scans.
     """
-    view = memoryview(content)
-    kept, scans = [view[:2]], 0
-    for marker, begin, end in _segments(content):
-        scans += marker == _SOS
-        if not (0xE0 <= marker <= 0xEF or marker == _COM):
-            kept.append(view[begin:end])
-    if scans > MOST_SCANS:
+    segments = list(_segments(content))
+    if sum(marker == _SOS for marker, _, _ in segments) > MOST_SCANS:
         raise JpegStructureError(f"it has more than {MOST_SCANS} scans")
+    used = _used_tables(content, segments)
+    kept = [content[:2]]
+    for place, (marker, begin, end) in enumerate(segments):
+        if marker in (_DQT, _DHT):
+            tables = _tables(marker, content[begin + 4 : end])
+            wanted = b"".join(table for number, table in enumerate(tables) if (place, number) in used)
+            if wanted:
+                kept.append(struct.pack(">BBH", 0xFF, marker, 2 + len(wanted)) + wanted)
+        elif marker in _NEEDED or marker in _FRAMES or (marker == _DRI and (place, 0) in used):
+            kept.append(content[begin:end])
     return b"".join(kept)
+
+
+def _used_tables(content: bytes, segments: Sequence[tuple[int, int, int]]) -> set[tuple[int, int]]:
+    """What the scans of a gray image read, by number of the segment and of the table in it; DRI is one of its own."""
+    used: set[tuple[int, int]] = set()
+    defined: dict[tuple[int, int], tuple[int, int]] = {}
+    progressive, quantization, begun = False, 0, False
+    for place, (marker, begin, end) in enumerate(segments):
+        payload = content[begin + 4 : end]
+        if marker in (_DQT, _DHT):
+            for number, table in enumerate(_tables(marker, payload)):
+                name = table[0] & 0x0F if marker == _DQT else table[0]  # the other half of a DQT's is the precision
+                defined[marker, name] = place, number
+        elif marker == _DRI:
+            defined[_DRI, 0] = place, 0
+        elif marker in _FRAMES and len(payload) >= 9:
+            progressive, quantization = marker == _PROGRESSIVE, payload[8]
+        elif marker == _SOS and len(payload) >= 6:
+            wanted = [(_DRI, 0), *((_DHT, name) for name in _huffman_tables(progressive, payload))]
+            if not begun:  # a decoder keeps the table of a component's first scan
+                wanted.append((_DQT, quantization))
+            begun = True
+            used |= {defined[one] for one in wanted if one in defined}
+    return used
+
+
+def _huffman_tables(progressive: bool, scan: bytes) -> list[int]:
+    """Class and number (T.81, B.2.4.2) of the Huffman tables that the scan of one component reads."""
+    tables, first, approximation = scan[2], scan[3], scan[5]
+    direct, alternating = tables >> 4, 0x10 | tables & 0x0F
+    if not progressive:
+        return [direct, alternating]
+    if first > 0:
+        return [alternating]
+    return [direct] if approximation >> 4 == 0 else []  # a refinement of DC has bits and no codes
+
+
+def _tables(marker: int, payload: bytes) -> list[bytes]:
+    """The tables of a DQT or DHT segment. Raises JpegStructureError where one is cut off."""
+    found, place = list[bytes](), 0
+    while place < len(payload):
+        values = (128 if payload[place] >> 4 else 64) if marker == _DQT else 16 + sum(payload[place + 1 : place + 17])
+        length = 1 + values
+        if place + length > len(payload):
+            raise JpegStructureError("one of its tables is cut off")
+        found.append(payload[place : place + length])
+        place += length
+    return found
 
 
 def exif_orientation(tiff: bytes) -> int:

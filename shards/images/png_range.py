@@ -15,6 +15,7 @@ from shards.images.decode import decode
 from shards.images.png_chunks import SIGNATURE
 from shards.images.ranges import FILE, PNG_BITS
 from shards.images.unusable_image import UnusableImage, most_bytes
+from shards.stalls import open_watched
 
 SAMPLED = 200
 
@@ -51,7 +52,7 @@ def _most(path: Path, max_pixels: int) -> int | None:
     try:
         if not path.is_file() or path.stat().st_size > most_bytes(max_pixels):
             return None
-        with path.open("rb") as file:
+        with open_watched(path) as file:
             head = file.read(_DEPTH + 1)
             if not head.startswith(SIGNATURE) or head[_DEPTH:] != b"\x10":
                 return None

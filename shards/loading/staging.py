@@ -21,6 +21,7 @@ from shards.file_lock import lock_file
 from shards.format.dataset import Dataset
 from shards.format.description import ShardSummary
 from shards.own_files import leftovers
+from shards.stalls import Reading, open_watched
 from shards.terminal.progress import BYTES, progress
 
 SMALL_SHARE = 0.1
@@ -57,7 +58,7 @@ def _stage_shards(dataset: Dataset, shards: list[ShardSummary], target: Path) ->
         for shard in missing:
             digest = hashlib.sha256()
             source = dataset.shard_path(shard.name)
-            with source.open("rb") as original, write_atomically(target / f"{shard.name}.tar") as copy:
+            with open_watched(source) as original, write_atomically(target / f"{shard.name}.tar") as copy:
                 while chunk := original.read(_CHUNK):
                     digest.update(chunk)
                     copy.write(chunk)
@@ -82,11 +83,12 @@ def _stage_samples(dataset: Dataset, rows: pd.DataFrame, target: Path) -> pd.Dat
         _refuse_full_disk(target, end)
         with contextlib.ExitStack() as stack, write_atomically(path) as copy:
             tars = {
-                shard: stack.enter_context(dataset.shard_path(shard).open("rb")) for shard in rows["shard"].unique()
+                shard: stack.enter_context(open_watched(dataset.shard_path(shard))) for shard in rows["shard"].unique()
             }
             columns = (rows[name].tolist() for name in ("shard", "key", "offset", "bytes", "crc32c"))
             for shard, key, offset, size, crc32c, room in zip(*columns, stored, strict=True):
-                entry = os.pread(tars[shard].fileno(), _TAR_BLOCK + room, offset - _TAR_BLOCK)
+                with Reading(dataset.shard_path(shard)):
+                    entry = os.pread(tars[shard].fileno(), _TAR_BLOCK + room, offset - _TAR_BLOCK)
                 if google_crc32c.value(entry[_TAR_BLOCK : _TAR_BLOCK + size]) != crc32c:
                     raise CorruptShardError(
                         f"{dataset.shard_path(shard)} does not hold what was written (crc32c) for {key}: copy "

@@ -33,7 +33,7 @@ def make_inputs(folder: Path) -> None:
     _done(run_train("pretrain", "--shards", shards, "--output", folder / "run", *pretraining))
     shutil.rmtree(folder / "run" / "checkpoints")
     shutil.rmtree(folder / "run" / "tensorboard")
-    _done(run_train("export", folder / "run", folder / "export", "--format", "torchvision"))
+    _done(run_train("export", folder / "run", folder / "export", "--format", "torchvision", "--with-patients"))
     _done(
         run_train(
             *("probe", "--shards", shards, "--backbone-from", folder / "run", "--labels", ",".join(LABELS), *CPU),

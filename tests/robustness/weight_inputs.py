@@ -25,7 +25,7 @@ def make_weights(labelled_root: Path, probed: Path, folder: Path) -> Inputs:
         "pretrain", "--shards", labelled_root, "--output", folder / "run", *PRETRAINING, "--epochs", 1, *CPU
     )
     assert run.exit_code == 0, run.output
-    for name, words in {"export": ("--format", "torchvision"), "hub": ("--format", "hub")}.items():
+    for name, words in {"export": ("--format", "torchvision", "--with-patients"), "hub": ("--format", "hub")}.items():
         assert run_train("export", folder / "run", folder / name, *words).exit_code == 0
     shutil.copytree(probed, folder / "model")
     weights = backbone_weights(build_backbone("resnet18", seed=3), "resnet18")

@@ -32,9 +32,13 @@ TOLERANCE = 1e-4
 _CHECKED_BATCHES = (1, 3)  # neither is the two that the graph is traced with
 
 
-def export_backbone(backbone: Backbone, folder: Path, formats: Collection[str]) -> float | None:
-    """Write the formats, patients.parquet and, last, preprocessing.json into a new folder.
+def export_backbone(
+    backbone: Backbone, folder: Path, formats: Collection[str], *, with_patients: bool = False
+) -> float | None:
+    """Write the formats and, last, preprocessing.json into a new folder.
 
+    with_patients: also the lists of patients and images that the weights have seen, by which later commands find
+    leakage; without them no patient is named in the folder.
     Returns the largest difference that was found between ONNX and torch; None where no ONNX was asked for. Raises
     RunError for a folder that holds something, WeightsError where the difference is more than TOLERANCE.
     """
@@ -54,7 +58,8 @@ def export_backbone(backbone: Backbone, folder: Path, formats: Collection[str]) 
     for name, content in contents.items():
         with write_atomically(folder / name) as file:
             file.write(content)
-    write_seen(folder, backbone.seen)
+    if with_patients:
+        write_seen(folder, backbone.seen)
     write_json_atomically(folder / PREPROCESSING, preprocessing(backbone, difference))
     return difference
 

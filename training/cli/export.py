@@ -41,6 +41,11 @@ class ExportOptions:
     license: str = option(
         "other", metavar="SPDX", help="Licence of the weights, for the front matter of the model card."
     )
+    with_patients: bool = option(
+        False,
+        help="Also write patients.parquet and images.parquet, the lists of what the weights have seen: for further "
+        "training and testing with this project, not for publishing.",
+    )
     allow_unfinished: bool = option(False, help="Take the newest checkpoint of an unfinished run.")
 
 
@@ -51,9 +56,9 @@ def export(options: ExportOptions) -> None:
 
     Reads RUN: a finished run of `cxr-train pretrain`, what `cxr-train import` wrote, or the backbone.safetensors in
     one of these. Writes into the new folder OUT: backbone.safetensors (torchvision's names, no head), backbone.onnx
-    (any batch size; kept only if onnxruntime's features are torch's to 1e-4), patients.parquet and images.parquet (what
-    the weights have seen) and preprocessing.json (size, resize, mean, std, channels). docs/weights.md has snippets for
-    each.
+    (any batch size; kept only if onnxruntime's features are torch's to 1e-4) and preprocessing.json (size, resize,
+    mean, std, channels). docs/weights.md has snippets for each. No patient is named, unless --with-patients asks for
+    patients.parquet and images.parquet (what the weights have seen), by which `probe` and others find leakage.
 
     --format hub writes model.safetensors, config.json and README.md, a model card with lines that load the weights in
     torchvision and timm. No patient is named in them, so a folder of it is to be published, and not for further runs.
@@ -66,6 +71,8 @@ def export(options: ExportOptions) -> None:
     for_card = (options.study is not None, bool(options.shards), options.license != "other")
     if options.format != "hub" and any(for_card):
         raise click.UsageError("--study, --shards and --license are for the model card of --format hub")
+    if options.format == "hub" and options.with_patients:
+        raise click.UsageError("--format hub is for publishing and names no patient: leave --with-patients out")
     path = Path(options.run)
     if not path.is_dir() and not (path.name == BACKBONE_WEIGHTS and path.with_name(BACKBONE).is_file()):
         raise RunError(
@@ -78,7 +85,8 @@ def export(options: ExportOptions) -> None:
         _export_hub(backbone, path if path.is_dir() else path.parent, options)
         click.echo(f"{options.out}: {backbone.architecture} at {backbone.image_size} pixels, for a model hub.")
         return
-    difference = export_backbone(backbone, options.out, FORMATS if options.format is None else (options.format,))
+    formats = FORMATS if options.format is None else (options.format,)
+    difference = export_backbone(backbone, options.out, formats, with_patients=options.with_patients)
     checked = "" if difference is None else f"; onnxruntime and torch differ by at most {difference:.1e}"
     click.echo(f"{options.out}: {backbone.architecture} at {backbone.image_size} pixels{checked}.")
 

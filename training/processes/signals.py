@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from shards.terminal.interruption import ends_command
+
 PREEMPTED_STATUS = 75
 """Exit status of a run that stopped after a checkpoint: run the same command again (EX_TEMPFAIL of sysexits.h)."""
 
@@ -55,5 +57,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if heard and callable(before[heard[0]]) and before[heard[0]] is not signal.default_int_handler:
+        if heard and _hears_more(before[heard[0]]):
             signal.raise_signal(heard[0])
+
+
+def _hears_more(handler: object) -> bool:
+    """Whether a handler is of a program around the run; not one that would end the command instead of its status."""
+    return callable(handler) and handler is not signal.default_int_handler and not ends_command(handler)

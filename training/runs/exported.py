@@ -11,7 +11,7 @@ from training.backbones.weight_files import fill, read_weights, weights_digest
 from training.errors import WeightsError
 from training.provenance import read_provenance
 from training.runs.files import BACKBONE_WEIGHTS
-from training.seen_patients import read_seen
+from training.seen_patients import PATIENTS, Seen, read_seen
 
 FORMAT_VERSION = 1
 
@@ -43,8 +43,16 @@ def exported_backbone(folder: Path, architecture: str | None, image_size: int | 
         initial="moco" if description.provenance.get("method") != "none" else "file",
         provenance=description.provenance,
         digest=description.digest,
-        seen=read_seen(folder, provenance=description.provenance),
+        seen=_seen(folder, description),
     )
+
+
+def _seen(folder: Path, description: BackboneDescription) -> Seen:
+    """What the weights have seen; unknown, with what to do, where the export names no patients."""
+    if (folder / PATIENTS).is_file():
+        return read_seen(folder, provenance=description.provenance)
+    why = f"the export {folder} names no patients: name the run itself, or export it again with --with-patients"
+    return Seen(unknown=(why,), images_unknown=True)
 
 
 def check_asked(

@@ -31,7 +31,7 @@ def exported(tmp_path: Path) -> Path:
     save_backbone(run, backbone_weights(network, "resnet18"), described)
     write_seen(run, Seen(patients=pd.DataFrame({"dataset": ["tiny"], "patient_id": ["p1"]})))
     write_last(run, 20, 2, finished=True)
-    export_backbone(load_backbone(str(run)), tmp_path / "out", ("torchvision",))
+    export_backbone(load_backbone(str(run)), tmp_path / "out", ("torchvision",), with_patients=True)
     return tmp_path / "out"
 
 
