@@ -43,7 +43,9 @@ def judged(swept: Path, small_study: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_every_cell_is_predicted_and_every_comparison_made(judged: Path) -> None:
     assert len(list(judged.glob("cells/*/test.csv"))) == 12
-    assert sorted(path.stem for path in (judged / "results").iterdir()) == sorted(RESULTS)
+    assert sorted(path.stem for path in (judged / "results").iterdir()) == sorted(
+        [*RESULTS, *(f"{name}-curves" for name in RESULTS)]
+    )
     result = json.loads((judged / "results" / f"{RESULTS[0]}.json").read_text())
     assert result["reference"] == "start"
     assert result["replicates"] == 400
