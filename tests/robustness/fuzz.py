@@ -41,6 +41,7 @@ from shards.disk_errors import said_plainly
 from shards.errors import CxrError
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
+from shards.input_files import read_regular
 from shards.terminal.options import from_recipe
 from tests.robustness.commands import run_ingest
 from tests.robustness.fuzz_damage import damage
@@ -102,7 +103,7 @@ def _dataset_as_recorded(folder: Path) -> None:
     """Another samples.parquet whose SHA-256 is recorded: nothing but its content is wrong."""
     with contextlib.suppress(ValueError, OSError, KeyError, TypeError):
         content = json.loads((folder / "dataset.json").read_bytes())
-        content["samples"]["sha256"] = hashlib.sha256((folder / "samples.parquet").read_bytes()).hexdigest()
+        content["samples"]["sha256"] = hashlib.sha256(read_regular(folder / "samples.parquet")).hexdigest()
         (folder / "dataset.json").unlink()  # the same file as the undamaged one's
         (folder / "dataset.json").write_text(json.dumps(content))
     _dataset(folder)
