@@ -48,9 +48,9 @@ def ended_by_signals(command: str) -> Iterator[None]:
     with _watched(command, out_of_block):
         try:
             yield
-        except Interrupted as interrupted:
-            _end(command, interrupted.number)
         finally:
+            if _heard:  # also where a library made another exception of it, or caught it
+                _end(command, _heard[0])
             out_of_block.set()
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -61,7 +61,12 @@ def ends_command(handler: object) -> bool:
     return handler is _raise
 
 
+_heard: list[int] = []
+"""The signals that have come; the first one ends the process."""
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
+    _heard.append(number)
     raise Interrupted(number)
 
 

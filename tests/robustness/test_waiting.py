@@ -219,3 +219,25 @@ def test_a_library_that_never_comes_back_does_not_keep_a_command() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(IN_TIME) == -signal.SIGTERM
         assert process.stderr.read().startswith(b"cxr count: ended by SIGTERM")
+
+
+def test_a_library_that_makes_an_error_of_its_own_of_the_signal_shows_no_traceback() -> None:
+    code = (
+        "import click, time\n"
+        "from shards.terminal.group import Group\n"
+        "@click.group(cls=Group)\n"
+        "def main(): pass\n"
+        "@main.command()\n"
+        "def load():\n"
+        "    print('waits', flush=True)\n"
+        "    try: time.sleep(60)\n"
+        "    except BaseException: raise ImportError('numpy could not be imported')\n"
+        "main(['load'], prog_name='cxr')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"waits\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(IN_TIME) == -signal.SIGTERM
+        assert process.stderr.read() == b"cxr load: ended by SIGTERM; no file stands half-written under its name.\n"
