@@ -75,7 +75,7 @@ def test_an_export_has_no_start(exported: Path) -> None:
 )
 def test_a_damaged_description_is_an_error_in_words(exported: Path, content: bytes) -> None:
     (exported / "preprocessing.json").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"preprocessing\.json .*Export the run again"):
+    with pytest.raises(WeightsError, match=r"preprocessing\.json .*[Ee]xport the run again"):
         load_backbone(str(exported))
 
 
