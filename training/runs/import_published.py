@@ -12,7 +12,7 @@ from shards.format.dataset import Dataset
 from training.backbones.backbone import with_declared
 from training.backbones.description import BackboneDescription
 from training.backbones.published_checkpoint import IMAGE_SIZE, MEAN, STD, Published, published_backbone
-from training.folders import refuse_filled
+from training.folders import emptied_on_failure, refuse_filled
 from training.runs.backbone_from import save_backbone
 from training.seen_patients import Seen, seen_by_training, write_seen
 
@@ -38,7 +38,6 @@ def import_backbone(
             folder,
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_seen(folder, seen)
     description = BackboneDescription(
         architecture=published.architecture,
         image_size=IMAGE_SIZE,
@@ -55,7 +54,9 @@ def import_backbone(
             "imported_sha256": hashlib.sha256(published.path.read_bytes()).hexdigest(),
         },
     )
-    save_backbone(folder, weights, description)
+    with emptied_on_failure(folder):
+        write_seen(folder, seen)
+        save_backbone(folder, weights, description)
 
 
 def _seen(published: Published, datasets: Sequence[Dataset]) -> Seen:
