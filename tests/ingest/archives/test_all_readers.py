@@ -89,7 +89,7 @@ def test_every_archive_can_be_planned_with_and_without_names(archive: Archive, t
         digest = None if salt is None else hashlib.sha256(salt).hexdigest()
         options = Options(archive.variant, 32, 5, 0, reader.valid_fraction, 0.0, hash_identifiers=digest)
         plan = write_plan(tmp_path / str(digest), reader, options, plan_header(reader, options), salt=salt)
-        rows = [one for shard in plan.shards for one in plan.rows(shard)]
+        rows = [one for shard in plan.shards for one in plan.rows(shard, salt)]
         assert len(rows) == len(archive.read().samples)
         assert {one["source_path"] is None for one in rows} == {salt is not None}
 
