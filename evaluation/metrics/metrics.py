@@ -55,6 +55,9 @@ METRICS: dict[str, Metric] = {
     "f1": WeightedF1,
 }
 
+LESS_IS_BETTER = frozenset({"brier"})
+"""Metrics of error: of two values the lower one is better."""
+
 PROPORTIONS = frozenset({"sensitivity", "specificity", "ppv", "npv"})
 """Fractions of a number of rows, which have Wilson's interval."""
 AT_THRESHOLD = PROPORTIONS | {"f1"}

@@ -6,13 +6,14 @@ Safe at any time: what is finished is judged, what is missing is listed, and not
 import dataclasses
 import hashlib
 import logging
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.compare_files import bootstrap
-from evaluation.metrics.metrics import METRICS
+from evaluation.metrics.metrics import LESS_IS_BETTER, METRICS
 from evaluation.report.gains import gain_tables
 from evaluation.report.page.render import write_report
 from evaluation.report.study import Result
@@ -116,7 +117,7 @@ def _compare(judged: Judged, comparison: Comparison) -> None:
         name: [cell for cell in cells if _is_predicted(judged, cell)] for name, cells in comparison.arms.items()
     }
     files = _shared({name: cells for name, cells in predicted.items() if cells})
-    if judged.folder.study.reference not in files or len(files) < 2:
+    if not set(judged.folder.study.references) <= set(files) or len(files) < 2:
         judged.open_comparisons.append(comparison.name)
         return
     for number, metric in enumerate(judged.folder.study.evaluation.metrics):
@@ -163,14 +164,17 @@ def _is_predicted(judged: Judged, cell: Cell) -> bool:
 def _result(
     folder: StudyFolder, name: str, comparison: Comparison, metric: str, files: dict[str, tuple[Cell, ...]]
 ) -> BootstrapResult:
-    """Compare, unless a result of the same predictions and options is there."""
-    evaluation = folder.study.evaluation
+    """Compare, unless a result of the same predictions and options is there.
+
+    Of several references the better one is taken, by the mean over labels: a gain is claimed over that.
+    """
+    evaluation, references = folder.study.evaluation, folder.study.references
     options = BootstrapOptions(
         labels=folder.data / folder.study.datasets[comparison.target.dataset].shards,
         arm=tuple(
             ArmFiles(arm, tuple(predictions_path(folder, cell) for cell in cells)) for arm, cells in files.items()
         ),
-        reference=folder.study.reference,
+        reference=references[0],
         output=folder.output / RESULTS / f"{name}.json",
         curves=folder.output / RESULTS / f"{name}-curves.json" if metric == evaluation.metrics[0] else None,
         metric=(metric,),
@@ -180,7 +184,17 @@ def _result(
         seed=evaluation.statistics_seed,
         allow_different=evaluation.allow_different,
     )
-    return _existing(options) or bootstrap(options)
+    over_each = (dataclasses.replace(options, reference=reference) for reference in references)
+    found = next((one for one in map(_existing, over_each) if one is not None), None) or bootstrap(options)
+    better = _better(found, references)
+    return found if better == found.reference else bootstrap(dataclasses.replace(options, reference=better))
+
+
+def _better(result: BootstrapResult, references: tuple[str, ...]) -> str:
+    """The reference of the higher mean over labels, of the lower one where less is better; the first of equals."""
+    sign = -1 if result.metric in LESS_IS_BETTER else 1
+    values = {name: result.mean.arms[name].value for name in references}
+    return max(references, key=lambda name: -math.inf if values[name] is None else sign * (values[name] or 0.0))
 
 
 def _existing(options: BootstrapOptions) -> BootstrapResult | None:

@@ -59,6 +59,7 @@ def test_the_sidecar_cites_model_and_data(labelled_root: Path, tuned: Path, tmp_
     described = json.loads((tuned / "model.json").read_text())
     found = sidecar(tmp_path / "p.csv")
     assert found == {
+        "left_out": {"excluded": 0, "quarantined": 0},
         "format_version": 1,
         "id": "key",
         "labels": ["Edema"],

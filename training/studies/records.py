@@ -169,7 +169,7 @@ def resolved(study: Study) -> dict[str, object]:
             )
             for arm in study.arms
         },
-        "reference": study.reference,
+        "reference": study.references[0] if len(study.references) == 1 else list(study.references),
         "methods": {name: explicit(METHODS[name], settings, OF_THE_CELL) for name, settings in study.methods.items()},
         "variants": {
             name: _given({"methods": one.methods}) | _plain(one.settings) for name, one in study.variants.items()

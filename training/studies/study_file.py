@@ -5,7 +5,7 @@ The file is the only place where a protocol is written. Every key and value is c
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 
@@ -127,7 +127,8 @@ class Evaluation:
 class Study:
     """A study file. methods: the settings of each method. run: variants that are trained. seed: of heads, order.
 
-    rates: images/s by kind of work and architecture, for `--dry-run` where nothing has been measured.
+    references: gains are over the better of these arms. rates: images/s by kind of work and architecture, for
+    `--dry-run` where nothing has been measured.
     """
 
     path: Path
@@ -135,7 +136,7 @@ class Study:
     datasets: Mapping[str, StudyDataset]
     pretraining: tuple[Pretraining, ...]
     arms: tuple[Arm, ...]
-    reference: str
+    references: tuple[str, ...]
     methods: Mapping[str, Settings]
     variants: Mapping[str, Variant]
     run: tuple[str, ...]
@@ -171,7 +172,7 @@ def read_study(path: Path) -> Study:
         datasets=datasets,
         pretraining=pretraining,
         arms=arms,
-        reference=_reference(found["reference"], arms),
+        references=_references(found["reference"], arms),
         methods=methods,
         variants=variants,
         run=run,
@@ -262,11 +263,12 @@ def _arm(name: str, entry: Entry, pretraining: list[str]) -> Arm:
     )
 
 
-def _reference(entry: Entry, arms: tuple[Arm, ...]) -> str:
-    name = entry.choice([arm.name for arm in arms])
-    if next(arm for arm in arms if arm.name == name).pretraining is not None:
-        raise entry.error(f"the arm {name} is not one of all pretraining runs: gains are over an arm of every run")
-    return name
+def _references(entry: Entry, arms: tuple[Arm, ...]) -> tuple[str, ...]:
+    of_all = {arm.name: arm.pretraining is None for arm in arms}
+    chosen = entry.choices(of_all) if isinstance(entry.value, list) else (entry.choice(of_all),)
+    if odd := [name for name in chosen if not of_all[name]]:
+        raise entry.error(f"the arm {odd[0]} is not one of all pretraining runs: gains are over an arm of every run")
+    return chosen
 
 
 def _variants(entry: Entry | None, methods: Mapping[str, Settings]) -> dict[str, Variant]:
@@ -320,8 +322,7 @@ def _draws(entry: Entry | None, fractions: list[float]) -> dict[float, int]:
 
 
 def _evaluation(entry: Entry) -> Evaluation:
-    optional = ("split", "metrics", "replicates", "level", "over", "family", "statistics_seed", "allow_different")
-    found = entry.fields(optional=optional)
+    found = entry.fields(optional=tuple(field.name for field in fields(Evaluation)))
     level = found["level"].number(0.0, 1.0) if "level" in found else 0.95
     if level == 1:
         raise found["level"].error("a level below 1 is needed")
@@ -343,8 +344,8 @@ def _evaluation(entry: Entry) -> Evaluation:
 
 
 def _rates(entry: Entry) -> dict[tuple[str, str], float]:
-    rates = {}
-    for kind, of_kind in entry.fields(optional=KINDS).items():
-        for architecture, rate in of_kind.fields(optional=ARCHITECTURES).items():
-            rates[kind, architecture] = rate.number(0.0, 1e9)
-    return rates
+    return {
+        (kind, architecture): rate.number(0.0, 1e9)
+        for kind, of_kind in entry.fields(optional=KINDS).items()
+        for architecture, rate in of_kind.fields(optional=ARCHITECTURES).items()
+    }

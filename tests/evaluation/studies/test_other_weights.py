@@ -77,7 +77,7 @@ def test_a_network_of_timm_is_an_arm_of_a_study_where_the_differences_are_allowe
     gains = list(csv.DictReader((folder / "out/tables/gains.csv").read_text().splitlines()))
     assert [row["arm"] for row in gains] == ["moco", "timm", "imagenet"]
     report = (folder / "out/report.html").read_text()
-    for heading in (f"timm:{NAME}", "File (start)", "File (imagenet)"):
+    for heading in (f"timm:{NAME}", "start (file)", "imagenet (file)"):
         assert heading in report
 
     again = judge(folder / "out", folder)
@@ -97,3 +97,24 @@ def test_what_the_study_no_longer_allows_is_judged_again_and_refused(folder: Pat
     write_study(folder / "study.yaml", content)
     sweep(folder / "study.yaml", folder / "out")
     assert "the arms differ in more than their weights: preprocessing" in judge(folder / "out", folder).output
+
+
+def test_a_gain_is_claimed_over_the_better_of_two_starts(folder: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load((folder / "out/study.yaml").read_text(encoding="utf-8"))
+    content["evaluation"] |= {"allow_different": DIFFERENT, "metrics": ["brier"]}  # AUROCs are 1 here
+    results = {}
+    for reference in ("start", "imagenet", ["start", "imagenet"], ["imagenet", "start"]):
+        content["reference"] = reference
+        (folder / "out/study.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        done = judge(folder / "out", folder)
+        assert done.exit_code == 0, done.output
+        (path,) = (path for path in (folder / "out/results").glob("*.json") if "curves" not in path.name)
+        results[str(reference)] = json.loads(path.read_text(encoding="utf-8"))
+    values = {arm: results["start"]["mean"]["arms"][arm]["value"] for arm in ("start", "imagenet")}
+    better = min(values, key=lambda arm: values[arm])
+    assert values["start"] != values["imagenet"]
+    for both in ("['start', 'imagenet']", "['imagenet', 'start']"):
+        assert results[both]["reference"] == better
+        assert results[both]["mean"] == results[better]["mean"]
+    other = ({*values} - {better}).pop()
+    assert results[other]["reference"] == other

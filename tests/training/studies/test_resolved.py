@@ -26,7 +26,12 @@ def assert_same(one: Study, other: Study) -> None:
     ]
     assert plans[0] == plans[1]
     assert [cell_record(one, cell) for cell in cells_of(one)] == [cell_record(other, cell) for cell in cells_of(other)]
-    assert (one.datasets, one.arms, one.reference, one.run) == (other.datasets, other.arms, other.reference, other.run)
+    assert (one.datasets, one.arms, one.references, one.run) == (
+        other.datasets,
+        other.arms,
+        other.references,
+        other.run,
+    )
     assert (one.evaluation, one.rates, one.seed, one.name) == (other.evaluation, other.rates, other.seed, other.name)
 
 

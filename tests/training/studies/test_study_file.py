@@ -75,6 +75,8 @@ TARGET = CONTENT["targets"][0]
         (("arms", "moco"), {"backbone_from": "timm:x"}, "arms.moco: backbone_from and seen_patients belong together"),
         (("arms", "moco"), {"at": "end", "preprocessing": "imagenet"}, "arms.moco.preprocessing: an arm of a run"),
         (("reference",), "imagenet", "reference: 'imagenet' is not one of start, moco"),
+        (("reference",), ["start", "imagenet"], "reference[1]: 'imagenet' is not one of start, moco"),
+        (("reference",), [], "reference: [] is not a list of at least one value"),
         (("methods",), {"distil": {}}, "methods.distil: there is no such key"),
         (("methods", "finetune", "lr"), "1e-3x", "methods.finetune.lr: "),
         (("methods", "finetune", "lr"), True, "finetune.lr: 'true' (true or false) is not a value"),
