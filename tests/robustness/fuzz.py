@@ -130,7 +130,7 @@ def _recipes(folder: Path) -> None:
 
 def _tables(folder: Path) -> None:
     read_predictions(folder / "predictions.csv")
-    read_truth(folder / "predictions.csv", read_predictions(folder / "predictions.csv"))
+    read_truth(folder / "truth.csv", read_predictions(folder / "predictions.csv"))
     read_thresholds(folder / "thresholds.json")
 
 
@@ -176,9 +176,11 @@ TARGETS: dict[str, Target] = {
     "scores": Target("scores", ("**/*",), lambda folder: read_zarr_scores(folder / "scores.zarr"), 2),
     "study files": Target("study", ("*.yaml",), _study, 3),
     "recipes": Target("recipe", ("*.yaml",), _recipes, 3),
-    "tables": Target("tables", ("predictions.csv", "predictions.csv.json", "thresholds.json"), _tables, 2),
+    "tables": Target("tables", ("predictions.csv*", "truth.csv", "thresholds.json"), _tables, 2),
     "report of results": Target("tables", ("result.json", "calibration.json"), collect),
 }
+NEVER_REFUSED = {name for name, target in TARGETS.items() if target.read is collect}
+"""The report names what it cannot read."""
 _TURNS = [name for name, target in TARGETS.items() for _ in range(target.share)]
 
 

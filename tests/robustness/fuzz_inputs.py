@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 import zarr
@@ -43,6 +44,9 @@ def make_inputs(folder: Path) -> None:
     (folder / "tables").mkdir()
     predict = ("predict", "--shards", shards, "--model", folder / "model", *CPU)
     _done(run_eval(*predict, "--output", folder / "tables" / "predictions.csv"))
+    table = pd.read_csv(folder / "tables" / "predictions.csv")
+    truth = table.assign(**{name: (table[name] > 0.5).astype(int) for name in table.columns[1:]})
+    truth.to_csv(folder / "tables" / "truth.csv", index=False)
     _done(run_eval(*predict, "--split", "valid", "--output", folder / "tables" / "valid.csv"))
     arms = ("--labels", shards, "--arm", f"a={folder / 'tables' / 'predictions.csv'}")
     _done(run_eval("bootstrap", *arms, "--replicates", 400, "--output", folder / "tables" / "result.json"))

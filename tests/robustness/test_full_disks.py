@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,10 +109,10 @@ COMMANDS: dict[str, Callable[[Inputs, Path], Result]] = {
     ),
     "sweep": lambda i, disk: sweep(i.swept.parent / "study.yaml", disk / "study", "--only", "runs/*"),
     "export": lambda i, disk: run_train(
-        "export", next((i.swept / "runs").iterdir()), disk / "out", "--format", "torchvision"
+        "export", i.swept / "runs" / "tiny-seed0", disk / "out", "--format", "torchvision"
     ),
     "export --format hub": lambda i, disk: run_train(
-        "export", next((i.swept / "runs").iterdir()), disk / "out", "--format", "hub"
+        "export", i.swept / "runs" / "tiny-seed0", disk / "out", "--format", "hub"
     ),
     "import": lambda i, disk: run_train("import", i.folder / "published.pth", disk / "out", "--seen-patients", "none"),
     "bench-loader": lambda i, disk: run_train(
@@ -140,7 +141,7 @@ COMMANDS: dict[str, Callable[[Inputs, Path], Result]] = {
     ),
     "report": lambda i, disk: run_eval("report", i.swept, "--output", disk / "report.html"),
     "compare-runs": lambda i, disk: run_eval(
-        "compare-runs", next((i.swept / "runs").iterdir()), "--output", disk / "curves.png"
+        "compare-runs", i.swept / "runs" / "tiny-seed0", "--output", disk / "curves.png"
     ),
     "study": lambda i, disk: run_eval("study", _as_links(i.swept, disk / "study"), "--data", i.swept.parent, *CPU),
 }
@@ -167,6 +168,8 @@ def whole(path: Path) -> bool:
         [json.loads(line) for line in content.splitlines()]
     elif path.suffix == ".yaml":
         assert isinstance(yaml.safe_load(content), dict)
+    elif path.suffix == ".pt":
+        assert zipfile.ZipFile(path).testzip() is None
     elif path.suffix == ".parquet":
         pq.read_table(path)
     elif path.suffix == ".safetensors":

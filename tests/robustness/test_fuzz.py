@@ -25,7 +25,7 @@ def test_damaged_files_are_read_or_refused_with_a_sentence(folder: Path) -> None
     assert found["failed"] == {}
     assert found["slowest_s"] < fuzz.HANGS_S
     for name, counts in found["counts"].items():
-        assert counts.get("a sentence", 0) > 0, name
+        assert counts.get("a sentence", 0) > 0 or name in fuzz.NEVER_REFUSED, name
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.training.labelled_shards import BACKBONE
 
 SECOND = 1.0
 IN_TIME = 4 * SECOND
-"""By the clock of a machine that runs other tests too; a quiet one is held to a second by the figures in the docs."""
+"""By the clock of a machine that runs other tests too."""
 
 ENTRY = {
     "cxr-ingest": "from ingest.cli.main import main",
@@ -86,6 +87,7 @@ def started(words: tuple[str, ...], **variables: str) -> Iterator["subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **variables},
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores Ctrl-C
     )
     try:
         yield process

@@ -20,7 +20,7 @@ from training.backbones.backbone import PREPROCESSING, Backbone
 from training.backbones.networks import backbone_weights, feature_dimension, per_channel
 from training.backbones.weight_files import safetensors_bytes
 from training.errors import WeightsError
-from training.folders import refuse_filled
+from training.folders import emptied_on_failure, refuse_filled
 from training.seen_patients import write_seen
 
 FORMATS = ("torchvision", "onnx")
@@ -54,13 +54,14 @@ def export_backbone(
                 f"onnxruntime {onnxruntime.__version__} gives features that differ from torch's by {difference:.1e}, "
                 f"more than {TOLERANCE:.0e}: nothing is written. --format torchvision writes the weights alone."
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        with write_atomically(folder / name) as file:
-            file.write(content)
-    if with_patients:
-        write_seen(folder, backbone.seen)
-    write_json_atomically(folder / PREPROCESSING, preprocessing(backbone, difference))
+    with emptied_on_failure(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            with write_atomically(folder / name) as file:
+                file.write(content)
+        if with_patients:
+            write_seen(folder, backbone.seen)
+        write_json_atomically(folder / PREPROCESSING, preprocessing(backbone, difference))
     return difference
 
 

@@ -11,7 +11,7 @@ from training.backbones.backbone import Backbone
 from training.backbones.export import preprocessing
 from training.backbones.networks import backbone_weights, feature_dimension
 from training.backbones.weight_files import safetensors_bytes
-from training.folders import refuse_filled
+from training.folders import emptied_on_failure, refuse_filled
 from training.options import Config
 from training.publishing.model_card import TrainedOn, model_card
 from training.publishing.study_results import gains_of
@@ -45,28 +45,28 @@ def export_hub(
         licence=licence,
     )
     entry = TABLE[backbone.architecture]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in {
-        WEIGHTS: safetensors_bytes(backbone_weights(backbone.network, backbone.architecture)),
-        CARD: card.encode(),
-    }.items():
-        with write_atomically(folder / name) as file:
-            file.write(content)
     described = dict(preprocessing(backbone, None))
     provenance, digest = described.pop("provenance"), described.pop("digest")
     described.pop("onnx_difference")
-    write_json_atomically(
-        folder / CONFIG,
-        {
-            "architecture": backbone.architecture,
-            "timm_architecture": entry.timm,
-            "num_classes": 0,
-            "num_features": feature_dimension(backbone.architecture),
-            "preprocessing": described,
-            "provenance": provenance,
-            "digest": digest,
-        },
-    )
+    config_json = {
+        "architecture": backbone.architecture,
+        "timm_architecture": entry.timm,
+        "num_classes": 0,
+        "num_features": feature_dimension(backbone.architecture),
+        "preprocessing": described,
+        "provenance": provenance,
+        "digest": digest,
+    }
+    contents = {
+        WEIGHTS: safetensors_bytes(backbone_weights(backbone.network, backbone.architecture)),
+        CARD: card.encode(),
+    }
+    with emptied_on_failure(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            with write_atomically(folder / name) as file:
+                file.write(content)
+        write_json_atomically(folder / CONFIG, config_json)
 
 
 def trained_on(backbone: Backbone, shards: Sequence[Path]) -> list[TrainedOn]:

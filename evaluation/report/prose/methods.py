@@ -142,6 +142,9 @@ def _architecture(backbone: str, citations: Citations) -> str:
     return citations.cite(backbone.rstrip("0123456789"))
 
 
+_STARTS_OF_ARMS = {"File": "a file's"}
+
+
 def _start(init: str) -> str:
     """The weights before pretraining; a file's name without its folders."""
     return _STARTS.get(
@@ -153,7 +156,8 @@ def _training(models: Sequence[ModelRecord], citations: Citations) -> list[str]:
     """Probes and fine-tunings, starts, label policies, fractions and draws."""
     if not models:
         return []
-    sentences = [f"Arms began from {listed(sorted({arm_name(one.initial) for one in models}))} weights."]
+    starts = [_STARTS_OF_ARMS.get(start, start) for start in sorted({arm_name(one.initial) for one in models})]
+    sentences = [f"Arms began from {listed(starts)} weights."]
     for method, describe in (("probe", _probe), ("finetune", _finetune)):
         of_method = [one for one in models if one.method == method]
         if of_method:
