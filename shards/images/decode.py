@@ -70,7 +70,8 @@ def jpeg_structure(content: bytes, max_pixels: int) -> JpegStructure:
 def _decode_jpeg(content: bytes, short_side: int | None, max_pixels: int) -> Decoded:
     found = jpeg_structure(content, max_pixels)
     try:
-        check_scans(content)
+        if not found.one_scan:
+            check_scans(content)
     except JpegStructureError as error:
         raise UnusableImage(Fault.UNREADABLE, f"not a whole JPEG: {error}") from error
     height, width = found.height, found.width

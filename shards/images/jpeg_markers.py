@@ -20,6 +20,7 @@ _SCAN = -1  # no marker: what lies between SOS and the next one
 _NEEDED = {_SOS, _SCAN, _EOI}
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and restarts: markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame; not DHT, JPG, DAC
+_ONE_PASS = {0xC0, 0xC1}  # baseline and extended
 _COMMON_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive, with Huffman codes: every decoder has them
 _SCAN_BEGINS = 0xDAFF  # FF DA as a little-endian number
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
@@ -34,7 +35,8 @@ class JpegStructureError(ValueError):
 class JpegStructure:
     """components: 1 for gray, 3, or 4. orientation: Exif's 1..8, 1 where nothing is said.
 
-    common: 8 bits a sample in a process that every decoder knows, those of GPUs included.
+    common: 8 bits a sample in a process that every decoder knows, those of GPUs included. one_scan: a decoder reads one
+    scan and no other, since the first one holds all components of an image that is not progressive.
     """
 
     height: int
@@ -42,11 +44,12 @@ class JpegStructure:
     components: int
     common: bool
     orientation: int
+    one_scan: bool
 
 
 def read_structure(content: bytes) -> JpegStructure:
     """The frame's header, and Exif's orientation; reads nothing beyond them. Raises JpegStructureError."""
-    orientation, frame = 1, None
+    orientation, frame, in_first_scan = 1, None, 0
     for marker, begin, end in _segments(content):
         payload = content[begin + 4 : end]
         if marker == _APP1 and payload.startswith(b"Exif\0\0"):
@@ -54,11 +57,16 @@ def read_structure(content: bytes) -> JpegStructure:
         elif marker in _FRAMES and len(payload) >= 6:
             frame = marker, *struct.unpack_from(">BHHB", payload)
         elif marker == _SOS:
+            in_first_scan = payload[0] if payload else 0
             break
     if frame is None:
         raise JpegStructureError("it has no frame")
     process, precision, height, width, components = frame
-    return JpegStructure(height, width, components, process in _COMMON_FRAMES and precision == 8, orientation)
+    common, one_scan = (
+        process in _COMMON_FRAMES and precision == 8,
+        process in _ONE_PASS and in_first_scan >= components,
+    )
+    return JpegStructure(height, width, components, common, orientation, one_scan)
 
 
 def check_scans(content: bytes) -> None:

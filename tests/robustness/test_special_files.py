@@ -245,3 +245,14 @@ def test_a_progressive_jpeg_of_thousands_of_scans_is_refused_before_it_is_decode
     with pytest.raises(UnusableImage, match=f"it has more than {MOST_SCANS} scans"):
         read_gray(bomb, None)
     assert time.process_time() - began < 1
+
+
+def test_a_decoder_itself_refuses_a_second_scan_of_a_baseline_jpeg() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(smooth_image(640, 640, 1)).save(stream, "JPEG", quality=50)
+    content = stream.getvalue()
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    began = time.process_time()
+    with pytest.raises(UnusableImage, match="more than one scan"):
+        read_gray(content[:-2] + scan * 5000 + content[-2:], None)
+    assert time.process_time() - began < 1
