@@ -24,7 +24,7 @@ ARCHITECTURE, PREPROCESSING = "architecture", "preprocessing"
 _Key = TypeVar("_Key")
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
 _GENERAL_ROLES = {"model", "baseline"}
-"""Names that `bootstrap` gives to arms by itself: they say nothing of what an arm is."""
+"""Names that `bootstrap` gives to arms by itself, which do not describe an arm."""
 
 
 @dataclass(frozen=True, order=True)

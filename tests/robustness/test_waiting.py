@@ -201,6 +201,17 @@ def test_every_command_is_ended_by_a_signal_with_a_sentence(command: str) -> Non
     assert said == f"{command}: ended by {NAMES[number]}; no file stands half-written under its name.\n"
 
 
+def said_when_terminated(code: str) -> bytes:
+    """Send SIGTERM to a program once it says that it waits; what it says on stderr."""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"waits\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(IN_TIME) == -signal.SIGTERM
+        return process.stderr.read()
+
+
 def test_a_library_that_never_comes_back_does_not_keep_a_command() -> None:
     """A handler in Python waits for the end of a call in C; the thread that hears of the signal does not."""
     code = (
@@ -214,13 +225,7 @@ def test_a_library_that_never_comes_back_does_not_keep_a_command() -> None:
         "    hashlib.pbkdf2_hmac('sha256', b'', b'', 2_000_000_000)\n"
         "main(['count'], prog_name='cxr')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == b"waits\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(IN_TIME) == -signal.SIGTERM
-        assert process.stderr.read().startswith(b"cxr count: ended by SIGTERM")
+    assert said_when_terminated(code).startswith(b"cxr count: ended by SIGTERM")
 
 
 def test_a_library_that_makes_an_error_of_its_own_of_the_signal_shows_no_traceback() -> None:
@@ -236,10 +241,4 @@ def test_a_library_that_makes_an_error_of_its_own_of_the_signal_shows_no_traceba
         "    except BaseException: raise ImportError('numpy could not be imported')\n"
         "main(['load'], prog_name='cxr')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == b"waits\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(IN_TIME) == -signal.SIGTERM
-        assert process.stderr.read() == b"cxr load: ended by SIGTERM; no file stands half-written under its name.\n"
+    assert said_when_terminated(code) == b"cxr load: ended by SIGTERM; no file stands half-written under its name.\n"

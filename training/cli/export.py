@@ -43,7 +43,7 @@ class ExportOptions:
     )
     with_patients: bool = option(
         False,
-        help="Also write patients.parquet and images.parquet, the lists of what the weights have seen: for further "
+        help="Also write patients.parquet and images.parquet, which list all that the weights have seen: for further "
         "training and testing with this project, not for publishing.",
     )
     allow_unfinished: bool = option(False, help="Take the newest checkpoint of an unfinished run.")

@@ -1,5 +1,6 @@
 """Read a YAML file value by value, so that an error names the file and the path of the key."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from training.errors import StudyError
 
 _Value = TypeVar("_Value")
 _LARGEST = 1 << 20
+_NAME = re.compile(r"[a-z0-9_.][a-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,24 @@ class Entry:
     def choices(self, choices: Collection[str]) -> tuple[str, ...]:
         """Read a list of different words, each one of a few."""
         return self.distinct([entry.choice(choices) for entry in self.items()])
+
+    def name(self) -> str:
+        """Read a text that is part of a folder's name."""
+        return self._checked_name(self.text())
+
+    def named(self) -> dict[str, "Entry"]:
+        """Read a mapping of such names, at least one, to values of any kind."""
+        found = self.fields(optional=None)
+        if not found:
+            raise self.error("at least one is needed")
+        for name, value in found.items():
+            value._checked_name(name)
+        return found
+
+    def _checked_name(self, name: str) -> str:
+        if not _NAME.fullmatch(name) or name in (".", ".."):
+            raise self.error(f"{name!r} is no name: it is part of a folder's, of a-z, 0-9, _, . and -")
+        return name
 
     def distinct(self, values: list[_Value]) -> tuple[_Value, ...]:
         """Check that no value occurs twice."""

@@ -3,7 +3,6 @@
 The file is the only place where a protocol is written. Every key and value is checked; an error names file and key.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -34,8 +33,6 @@ MOST_DRAWS = 10_000
 TAIL = 20
 """Replicates outside of an interval, at least, as `cxr-eval bootstrap` wants them."""
 FAMILY = ("target", "method", "backbone", "arm", "variant", "fraction")
-
-_NAME = re.compile(r"[a-z0-9_.][a-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -154,9 +151,9 @@ def read_study(path: Path) -> Study:
     version = found["study_version"]
     if version.value != STUDY_VERSION or isinstance(version.value, bool):
         raise version.error(f"this release reads study files of version {STUDY_VERSION}, not {version.value!r}")
-    datasets = {name: _dataset(name, entry) for name, entry in _named(found["datasets"]).items()}
-    pretraining = tuple(_pretraining(name, entry, datasets) for name, entry in _named(found["pretraining"]).items())
-    arms = tuple(_arm(name, entry, [p.name for p in pretraining]) for name, entry in _named(found["arms"]).items())
+    datasets = {name: _dataset(name, entry) for name, entry in found["datasets"].named().items()}
+    pretraining = tuple(_pretraining(name, entry, datasets) for name, entry in found["pretraining"].named().items())
+    arms = tuple(_arm(name, entry, [p.name for p in pretraining]) for name, entry in found["arms"].named().items())
     methods = {
         name: method_settings(entry, name) for name, entry in found["methods"].fields(optional=tuple(METHODS)).items()
     }
@@ -168,7 +165,7 @@ def read_study(path: Path) -> Study:
     run = found["run"].choices(variants) if "run" in found else tuple(variants)
     return Study(
         path=path,
-        name=_name(found["name"]),
+        name=found["name"].name(),
         datasets=datasets,
         pretraining=pretraining,
         arms=arms,
@@ -186,26 +183,6 @@ def read_study(path: Path) -> Study:
 def fraction_text(fraction: float) -> str:
     """A fraction as folders name it: 0.001, 0.0625, 1.0; never with an exponent."""
     return format(Decimal(repr(fraction)), "f")
-
-
-def _named(entry: Entry) -> dict[str, Entry]:
-    """A mapping of names, at least one, to entries."""
-    found = entry.fields(optional=None)
-    if not found:
-        raise entry.error("at least one is needed")
-    for name, value in found.items():
-        _check_name(name, value)
-    return found
-
-
-def _name(entry: Entry) -> str:
-    return _check_name(entry.text(), entry)
-
-
-def _check_name(name: str, entry: Entry) -> str:
-    if not _NAME.fullmatch(name) or name in (".", ".."):
-        raise entry.error(f"{name!r} is no name: it is part of a folder's, of a-z, 0-9, _, . and -")
-    return name
 
 
 def _dataset(name: str, entry: Entry) -> StudyDataset:
@@ -275,7 +252,7 @@ def _variants(entry: Entry | None, methods: Mapping[str, Settings]) -> dict[str,
     if entry is None:
         return {"default": Variant("default", None, Settings())}
     variants = {}
-    for name, variant in _named(entry).items():
+    for name, variant in entry.named().items():
         found = variant.fields(optional=None)
         of = found.pop("methods", None)
         chosen = None if of is None else of.choices(methods)
@@ -290,7 +267,7 @@ def _target(entry: Entry, datasets: Mapping[str, StudyDataset], methods: Mapping
     found["fractions"].distinct(fractions)
     labels = found["labels"]
     return Target(
-        name=_name(found["name"]),
+        name=found["name"].name(),
         dataset=found["dataset"].choice(datasets),
         labels=("all",) if labels.value == "all" else labels.texts(),
         fractions=tuple(fractions),
