@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of
 from shards.json_value import JsonValue
+from training.backbones.description import read_description
 
 SPLITS = ("train", "valid", "test")
 
@@ -27,15 +28,6 @@ class RunConfig:
         """The value of an option; None where it is not set."""
         values = self.options.get(option)
         return ", ".join(values) if values else None
-
-
-@dataclass(frozen=True)
-class LastCheckpoint:
-    """last.json: how far a run is."""
-
-    step: int
-    epoch: int
-    finished: bool
 
 
 @dataclass(frozen=True)
@@ -132,23 +124,14 @@ class DatasetRecord:
 
 
 def run_config(content: JsonValue) -> RunConfig:
-    """Read config.yaml as YAML gives it; an empty file has no options."""
-    if content.value is None:
-        return RunConfig({})
+    """Write the options of config.yaml, or of a model, as text."""
     return RunConfig({name: tuple(_texts(value)) for name, value in content.fields().items()})
 
 
-def last_checkpoint(content: JsonValue) -> LastCheckpoint:
-    """Read last.json. Raises JsonError for another content, as all readers here."""
-    return LastCheckpoint(
-        content.at("step").whole(), content.at("epoch").whole(), content.optional("finished", JsonValue.flag) or False
-    )
-
-
 def backbone_record(content: JsonValue) -> BackboneRecord:
-    """Read backbone.json."""
-    found = _provenance(content)
-    return BackboneRecord(found.datasets, content.optional("digest", JsonValue.text), found.row_filter)
+    """Read backbone.json. Raises JsonError for another content, as all readers here."""
+    digest, found = read_description(content).digest, _provenance(content)
+    return BackboneRecord(found.datasets, digest, found.row_filter)
 
 
 def model_record(content: JsonValue) -> ModelRecord:

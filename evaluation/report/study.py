@@ -17,12 +17,10 @@ from evaluation.report.calibrations import CalibrationRow, calibration_rows
 from evaluation.report.records import (
     BackboneRecord,
     DatasetRecord,
-    LastCheckpoint,
     ModelRecord,
     RunConfig,
     backbone_record,
     dataset_record,
-    last_checkpoint,
     model_record,
     run_config,
     seconds_of_cell,
@@ -30,7 +28,7 @@ from evaluation.report.records import (
 from evaluation.results.reading import result_from_json
 from evaluation.statistics.result import BootstrapResult
 from shards.errors import CxrError
-from shards.input_files import load_json, load_yaml, read_regular, read_text
+from shards.input_files import read_regular, read_text
 from shards.json_value import JsonValue, parse_json
 from training.runs.files import (
     BACKBONE,
@@ -43,7 +41,11 @@ from training.runs.files import (
     PATIENTS,
     TENSORBOARD,
     TWO_VIEWS,
+    Last,
+    last_of,
+    options_of,
 )
+from training.runs.metrics_lines import metrics_lines
 
 DATASET = "dataset.json"
 _NOT_ENTERED = frozenset({CHECKPOINTS, TENSORBOARD, "__pycache__"})
@@ -67,7 +69,7 @@ class Run:
     name: str
     config: RunConfig
     remarks: tuple[str, ...]
-    last: LastCheckpoint | None
+    last: Last | None
     backbone: BackboneRecord | None
     metrics: tuple[Mapping[str, float], ...]
     two_views: Path | None
@@ -223,7 +225,7 @@ def _run(study: Study, folder: Path, name: str, files: set[str]) -> Run:
         name=name,
         config=config,
         remarks=remarks,
-        last=_read(study, folder / LAST, last_checkpoint) if LAST in files else None,
+        last=_read(study, folder / LAST, last_of) if LAST in files else None,
         backbone=_read(study, folder / BACKBONE, backbone_record) if BACKBONE in files else None,
         metrics=_read_metrics(study, folder),
         two_views=folder / TWO_VIEWS if TWO_VIEWS in files else None,
@@ -242,7 +244,7 @@ def _read(study: Study, path: Path, record: Callable[[JsonValue], _Read]) -> _Re
 def _read_config(study: Study, path: Path) -> tuple[RunConfig, tuple[str, ...]]:
     try:
         text = read_text(path, _LARGEST_RESULT)
-        config = run_config(JsonValue(load_yaml(text)))
+        config = run_config(JsonValue(options_of(text)))
     except (yaml.YAMLError, ValueError, OSError, RecursionError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return RunConfig({}), ()
@@ -252,22 +254,10 @@ def _read_config(study: Study, path: Path) -> tuple[RunConfig, tuple[str, ...]]:
 
 def _read_metrics(study: Study, folder: Path) -> tuple[Mapping[str, float], ...]:
     """The lines of metrics.jsonl that are whole; a run that is being written may end in the middle of one."""
-    path = folder / METRICS
-    if not path.is_file():
-        return ()
-    lines = []
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        try:
-            figures = load_json(line)
-        except ValueError:
-            spoiled = path.relative_to(study.root).as_posix()
-            study.unreadable += [] if spoiled in study.unreadable else [spoiled]
-            continue
-        if isinstance(figures, dict):
-            lines.append({key: float(value) for key, value in figures.items() if _is_number(value)})
+    try:
+        lines, spoiled = metrics_lines(folder)
+    except OSError:
+        lines, spoiled = [], [b""]
+    if spoiled:
+        study.unreadable.append((folder / METRICS).relative_to(study.root).as_posix())
     return tuple(lines)
-
-
-def _is_number(value: object) -> bool:
-    """Whether it is a number that a curve can show: neither text, nor a boolean, nor beyond a float."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

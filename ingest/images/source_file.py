@@ -11,7 +11,7 @@ from pathlib import Path
 from ingest.images.links import LinkRule, resolve
 from shards.errors import DatasetError
 from shards.images.unusable_image import Fault, UnusableImage
-from shards.stalls import Reading
+from shards.input_files import Reading
 
 STRICT = LinkRule(follow=False)
 """No link that leads out of the root is followed."""

@@ -10,7 +10,7 @@ from shards.contact_sheet import contact_sheet
 from shards.errors import DatasetError
 from shards.format.dataset import Dataset
 from shards.format.schema import Row, records, text, whole
-from shards.stalls import open_watched
+from shards.input_files import open_watched
 
 _COLUMNS = 8
 

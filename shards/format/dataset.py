@@ -31,8 +31,8 @@ from shards.format.description import (
 from shards.format.quarantine import Quarantined, read_quarantine
 from shards.format.schema import FORMAT_VERSION, SPLITS, schema
 from shards.format.well_formed import check_names, check_rows
+from shards.input_files import Reading, read_watched
 from shards.json_value import JsonError, parse_json
-from shards.stalls import Reading, read_watched
 
 DESCRIPTION = "dataset.json"
 SAMPLES = "samples.parquet"

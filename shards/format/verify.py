@@ -22,7 +22,7 @@ from shards.format.description import ShardSummary
 from shards.format.identity import sample_id
 from shards.format.sample import BLOCK, pack_sample, row_json
 from shards.format.schema import Row, records, text, whole
-from shards.stalls import open_watched
+from shards.input_files import open_watched
 
 _CHUNK = 1 << 22
 _LONGEST_JSON = 1 << 20

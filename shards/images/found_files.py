@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shards.images.unusable_image import Fault, UnusableImage
-from shards.stalls import Reading, open_watched
+from shards.input_files import Reading, open_watched
 
 _HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _DICOM, _DICOM_AT = b"DICM", 128

@@ -15,7 +15,7 @@ from shards.images.decode import decode
 from shards.images.png_chunks import SIGNATURE
 from shards.images.ranges import FILE, PNG_BITS
 from shards.images.unusable_image import UnusableImage, most_bytes
-from shards.stalls import open_watched
+from shards.input_files import open_watched
 
 SAMPLED = 200
 

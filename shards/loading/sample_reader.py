@@ -16,7 +16,7 @@ import pandas as pd
 
 from shards.errors import CorruptShardError
 from shards.format.dataset import Dataset
-from shards.stalls import Reading
+from shards.input_files import Reading
 
 MAX_OPEN_FILES = 256
 

@@ -20,8 +20,8 @@ from shards.errors import CorruptShardError, DatasetError
 from shards.file_lock import lock_file
 from shards.format.dataset import Dataset
 from shards.format.description import ShardSummary
+from shards.input_files import Reading, open_watched
 from shards.own_files import leftovers
-from shards.stalls import Reading, open_watched
 from shards.terminal.progress import BYTES, progress
 
 SMALL_SHARE = 0.1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.stalls import STALL_VARIABLE
+from shards.input_files import STALL_VARIABLE
 from tests.robustness.hanging_files import HANG, unmount
 from tests.robustness.matrix import commands
 from tests.shards.small_datasets import jpeg_of, smooth_image
@@ -134,7 +134,7 @@ def test_a_file_that_answers_again_is_said_to_and_is_read(tmp_path: Path) -> Non
     program = (
         "import os, threading, time, logging, sys\n"
         "from pathlib import Path\n"
-        "from shards.stalls import read_watched\n"
+        "from shards.input_files import read_watched\n"
         "from shards.terminal.logs import log_to_terminal\n"
         "path = Path(sys.argv[1])\n"
         "def answer():\n"

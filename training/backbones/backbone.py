@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from shards.json_value import JsonError, parse_json
-from training.backbones.description import BackboneDescription
-from training.backbones.networks import GrayLevels, Preprocessing, build_backbone, images_to_input
+from training.backbones.description import BackboneDescription, GrayLevels
+from training.backbones.networks import Preprocessing, build_backbone, images_to_input
 from training.backbones.weight_files import fill, is_official_file, read_imagenet, read_weights_given
 from training.errors import WeightsError
 from training.provenance import Provenance, read_provenance

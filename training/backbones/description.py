@@ -1,4 +1,4 @@
-"""Describe a backbone as backbone.json does: architecture, preprocessing, and where its weights come from."""
+"""Describe a backbone as backbone.json does: architecture, preprocessing, and where its weights come from. No torch."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from typing import NotRequired, TypedDict
 
 from shards.json_value import JsonValue
 from training.backbones.architectures import ARCHITECTURES
-from training.backbones.networks import GrayLevels
 from training.provenance import Provenance, read_provenance
 
+GrayLevels = float | tuple[float, float, float]
+"""Mean or standard deviation of pixels, 0..255: one for all three input channels, or one a channel."""
 FORMAT_VERSION = 1
 LARGEST_SIDE = 65535
 """Of an image, in pixels."""

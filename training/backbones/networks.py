@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from training.backbones import timm_networks
 from training.backbones.architectures import TABLE, is_timm
-
-GrayLevels = float | tuple[float, float, float]
-"""Mean or standard deviation of pixels, 0..255: one for all three input channels, or one a channel."""
+from training.backbones.description import GrayLevels
 
 
 @dataclass(frozen=True)

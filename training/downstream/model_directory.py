@@ -21,8 +21,8 @@ from shards.input_files import read_regular
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.own_files import stranger
 from training.backbones.architectures import ARCHITECTURES, is_timm
-from training.backbones.description import read_gray_levels, read_image_size, read_std
-from training.backbones.networks import GrayLevels, attach_head, build_backbone, feature_dimension
+from training.backbones.description import GrayLevels, read_gray_levels, read_image_size, read_std
+from training.backbones.networks import attach_head, build_backbone, feature_dimension
 from training.backbones.weight_files import fill_encoder, read_weights, safetensors_bytes
 from training.downstream.options import ALL, EARLIER_VALUES, FinetuneOptions, SupervisedOptions
 from training.downstream.start import Start, recorded_options

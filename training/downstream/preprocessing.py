@@ -10,7 +10,7 @@ from pathlib import Path
 from shards.format.dataset import Dataset
 from training.backbones.architectures import is_timm
 from training.backbones.backbone import Backbone
-from training.backbones.networks import GrayLevels
+from training.backbones.description import GrayLevels
 from training.backbones.timm_networks import has_fixed_size, timm_input
 from training.errors import WeightsError
 from training.runs.backbone_from import run_preprocessing

@@ -16,7 +16,6 @@ from training.processes.ranks import Ranks, joined
 from training.processes.signals import stop_on_signals
 from training.processes.time_limit import TimeLimit
 from training.runs.directory import read_config
-from training.runs.full_disk import told_plainly
 from training.runs.lock import RunLock
 
 __all__ = ["Outcome", "pretrain", "start_run_at"]
@@ -29,7 +28,7 @@ def pretrain(options: PretrainOptions) -> Outcome:
     or the run directory do not allow it.
     """
     limit, lock, device = TimeLimit(options.time_limit, os.environ), RunLock(), choose_device(options.device)
-    with stop_on_signals() as stop, told_plainly(options.output), joined(device) as ranks, closing(lock):
+    with stop_on_signals() as stop, joined(device) as ranks, closing(lock):
         found = ranks.of_leader(lambda: find_run(options, device, lock))
         if found.finished is not None:
             ranks.say(f"{options.output} is finished: {found.finished}. Nothing is left to do.")
@@ -49,7 +48,7 @@ def start_run_at(options: PretrainOptions, place: Callable[[Trainer, TwoViewLoad
     """
     if read_config(options.output) is not None:
         raise RunError(f"{options.output} holds a run already. Give another folder.")
-    with told_plainly(options.output), closing(RunLock()) as lock:
+    with closing(RunLock()) as lock:
         found = find_run(options, choose_device(options.device), lock)
         with Run(found.options, Ranks.alone(), imported=True) as run:
             start_or_resume(run, found, lock)

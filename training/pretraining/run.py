@@ -27,6 +27,7 @@ from training.processes.signals import StopRequest
 from training.processes.time_limit import TimeLimit
 from training.runs.checkpoints import state_of
 from training.runs.files import BACKBONE_WEIGHTS
+from training.runs.full_disk import told_plainly
 from training.runs.start import start_digest
 from training.runs.throughput import Stopwatch
 
@@ -109,7 +110,7 @@ class Run:
         if self._sets_statistics:
             self._set_statistics()
         shown = progress(total, "pretraining", "steps", initial=trainer.steps, shown=ranks.leads)
-        with self._recorder() as recorder, shown as bar:
+        with told_plainly(self.options.output), self._recorder() as recorder, shown as bar:
             watch = Stopwatch()
             for batch in recorder.clock.batches(self._batches_left()):
                 self._show_first(batch)
@@ -136,7 +137,7 @@ class Run:
 
     def checkpoint(self) -> Path:
         """Write a checkpoint of the run as it stands, without training."""
-        with self._recorder() as recorder:
+        with told_plainly(self.options.output), self._recorder() as recorder:
             path = recorder.write_checkpoint(insist=True)
         assert path is not None
         return path

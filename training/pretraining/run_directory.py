@@ -14,9 +14,10 @@ from training.pretraining.refusals import refuse_long_queue, refuse_long_warmup,
 from training.pretraining.run import Run
 from training.processes.devices import available_threads
 from training.processes.ranks import Ranks
-from training.runs.checkpoints import checkpoint_steps, newest_whole, prune_checkpoints
+from training.runs.checkpoints import newest_whole, prune_checkpoints
 from training.runs.directory import read_config, read_run, write_config, write_last
-from training.runs.files import CONFIG, START_PATIENTS
+from training.runs.files import CHECKPOINTS, CONFIG, START_PATIENTS
+from training.runs.full_disk import told_plainly
 from training.runs.lock import RunLock
 from training.runs.start import write_start
 from training.seen_patients import IMAGES, PATIENTS, Seen, read_seen, seen_by_training, write_seen
@@ -54,7 +55,8 @@ def find_run(options: PretrainOptions, device: Device, lock: RunLock) -> Found:
     more = last is not None and last.finished and last.epoch < options.epochs
     differences = options.differences(recorded.config, free={"epochs"} if more else ())
     if differences:
-        way_out = "" if checkpoint_steps(options.output) else " It has no checkpoint yet: the folder may be removed."
+        saved = (options.output / CHECKPOINTS).exists()
+        way_out = "" if saved else " It has no checkpoint yet: the folder may be removed."
         raise ResumeError(
             f"{options.output} holds a run with other options, which this command cannot resume. "
             f"{differences}. Give the run's own options (they are in {CONFIG}) or another --output.{way_out}"
@@ -68,12 +70,14 @@ def find_run(options: PretrainOptions, device: Device, lock: RunLock) -> Found:
 def start_or_resume(run: Run, found: Found, lock: RunLock) -> None:
     """Take the run directory: write what a new run begins with, or go back to the checkpoint found. On rank 0.
 
-    Raises RunError where another process has started the run just now, TrainingError where its plan makes no sense.
+    Raises RunError where another process has started the run just now or the disk does not take it, TrainingError where
+    its plan makes no sense.
     """
-    if found.step is None:
-        _start(run, found, lock)
-    else:
-        _resume(run, found)
+    with told_plainly(run.options.output):
+        if found.step is None:
+            _start(run, found, lock)
+        else:
+            _resume(run, found)
 
 
 def _start(run: Run, found: Found, lock: RunLock) -> None:

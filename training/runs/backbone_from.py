@@ -20,8 +20,8 @@ from training.backbones.backbone import (
     initial_seen,
     untrained_provenance,
 )
-from training.backbones.description import BackboneDescription, read_description
-from training.backbones.networks import GrayLevels, Preprocessing, backbone_weights, build_backbone, head_name
+from training.backbones.description import BackboneDescription, GrayLevels, read_description
+from training.backbones.networks import Preprocessing, backbone_weights, build_backbone, head_name
 from training.backbones.timm_backbone import timm_backbone
 from training.backbones.weight_files import fill, read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError

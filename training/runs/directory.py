@@ -5,17 +5,16 @@ From them a command tells whether it starts a run, resumes one, or finds it fini
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import yaml
 
 from shards.durable import write_atomically, write_json_atomically
-from shards.input_files import load_yaml, read_regular, read_text
+from shards.input_files import read_regular, read_text
 from shards.json_value import JsonError, parse_json
 from training.errors import RunError
 from training.options import THREADS, Config, PlainValue
 from training.runs.checkpoints import checkpoint_path
-from training.runs.files import CONFIG, LAST
+from training.runs.files import CONFIG, LAST, Last, last_of, options_of
 from training.runs.lock import LOCK
 
 MOST_THREADS = THREADS.max or 1
@@ -24,21 +23,16 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True)
-class Last:
-    """last.json: the newest checkpoint (relative to the run), its step and epoch, and whether the run is finished."""
-
-    checkpoint: str
-    step: int
-    epoch: int
-    finished: bool
-
-
-@dataclass(frozen=True)
 class RecordedRun:
     """A run that was started before, as its directory records it. config: its options under their names."""
 
+    run: Path
     config: Config
-    last: Last | None
+
+    @property
+    def last(self) -> Last | None:
+        """What last.json says, or None before the first checkpoint. Raises RunError as `read_last` does."""
+        return read_last(self.run)
 
     @property
     def threads(self) -> int | None:
@@ -55,9 +49,9 @@ class RecordedRun:
 
 
 def read_run(run: Path) -> RecordedRun | None:
-    """Read what a run directory records, or None where no run was started. Raises RunError as the parts do."""
+    """Read what a run directory records, or None where no run was started. Raises RunError as `read_config` does."""
     config = read_config(run)
-    return None if config is None else RecordedRun(config, read_last(run))
+    return None if config is None else RecordedRun(run, config)
 
 
 def read_last(run: Path) -> Last | None:
@@ -66,21 +60,12 @@ def read_last(run: Path) -> Last | None:
     if not path.is_file():
         return None
     try:
-        content = parse_json(read_regular(path))
-        last = Last(
-            checkpoint=content.at("checkpoint").text(),
-            step=content.at("step").whole(),
-            epoch=content.at("epoch").whole(),
-            finished=content.at("finished").flag(),
-        )
-        if min(last.step, last.epoch) < 0:
-            raise JsonError("a step or epoch is below 0")
+        return last_of(parse_json(read_regular(path)))
     except (JsonError, OSError) as error:
         raise RunError(
             f"{path} is not the record of a run's newest checkpoint: {error}. Copy it again, or remove it: the same "
             "command then resumes from the newest checkpoint."
         ) from error
-    return last
 
 
 def write_last(run: Path, step: int, epoch: int, *, finished: bool) -> None:
@@ -97,14 +82,13 @@ def read_config(run: Path) -> Config | None:
     path = run / CONFIG
     if path.is_file():
         try:
-            config: object = load_yaml(read_text(path))
+            return options_of(read_text(path))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise RunError(
                 f"{path} is no YAML that can be read ({error}). Copy it again, or give another --output."
             ) from error
-        if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
-            raise RunError(f"{path} does not hold a run's options. Copy it again, or give another --output.")
-        return cast(Config, config)
+        except ValueError as error:
+            raise RunError(f"{path} does not hold a run's options. Copy it again, or give another --output.") from error
     if run.exists() and (not run.is_dir() or not all(_is_of_a_killed_beginning(entry) for entry in run.iterdir())):
         raise RunError(f"{run} is there and holds no {CONFIG}: it is not a run. Give another --output.")
     return None

@@ -5,8 +5,8 @@ from pathlib import Path
 from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import PREPROCESSING, Backbone
-from training.backbones.description import BackboneDescription, read_image_size, three_levels
-from training.backbones.networks import GrayLevels, build_backbone
+from training.backbones.description import BackboneDescription, GrayLevels, read_image_size, three_levels
+from training.backbones.networks import build_backbone
 from training.backbones.weight_files import fill, read_weights, weights_digest
 from training.errors import WeightsError
 from training.provenance import read_provenance

@@ -10,8 +10,8 @@ from torch import nn
 
 from tests.training.plain_torchvision import headless, last_linear
 from training.backbones.architectures import ARCHITECTURES, TABLE
+from training.backbones.description import GrayLevels
 from training.backbones.networks import (
-    GrayLevels,
     backbone_weights,
     build_backbone,
     feature_dimension,

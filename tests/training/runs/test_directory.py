@@ -7,7 +7,6 @@ import yaml
 from training.errors import RunError
 from training.pretraining.options import PretrainOptions
 from training.runs.directory import (
-    Last,
     RecordedRun,
     read_config,
     read_last,
@@ -16,6 +15,7 @@ from training.runs.directory import (
     write_config,
     write_last,
 )
+from training.runs.files import Last
 from training.seen_patients import Seen, read_seen, write_seen
 
 CONFIG = PretrainOptions(shards=(Path("data/a"),), output=Path("runs/x"), threads=2, device="cpu").as_config()
@@ -58,7 +58,8 @@ def test_the_config_survives_yaml_as_plain_values() -> None:
 def test_a_run_is_read_with_its_options_and_its_newest_checkpoint(tmp_path: Path) -> None:
     assert read_run(tmp_path) is None
     write_config(tmp_path, CONFIG, [])
-    assert read_run(tmp_path) == RecordedRun(CONFIG, None)
+    assert read_run(tmp_path) == RecordedRun(tmp_path, CONFIG)
+    assert read_last(tmp_path) is None
     write_last(tmp_path, 12, 3, finished=True)
     recorded = read_run(tmp_path)
     assert recorded is not None
