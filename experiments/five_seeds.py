@@ -87,7 +87,10 @@ def seed_study(out: Path, shards: dict[str, Path], seed: int, threads: int) -> S
 
 def pretrain_both(study: Study, seed: int, epochs: int | None, threads: int) -> None:
     """Train our run from the random start, then lightly's, with the same epochs, batch size and image size."""
-    from experiments.lightly_run import pretrain_with_lightly  # here, so that ingest's workers do not load torch
+    from experiments.lightly_run import (  # here, so that ingest's workers do not load torch
+        LightlyRun,
+        pretrain_with_lightly,
+    )
     from training.runs.directory import read_config, whole_option
 
     roots = [study.shards[name] for name in PRETRAINED_ON]
@@ -103,12 +106,14 @@ def pretrain_both(study: Study, seed: int, epochs: int | None, threads: int) -> 
         pretrain_with_lightly(
             open_datasets(roots),
             Path(study.backbones[LIGHTLY]),
-            settings=replace(LIGHTLY_SETTINGS, memory_bank=whole_option(ours, config, "queue_size")),
-            seed=seed,
-            epochs=whole_option(ours, config, "epochs"),
-            batch_size=whole_option(ours, config, "batch_size"),
-            image_size=whole_option(ours, config, "image_size"),
-            threads=threads,
+            LightlyRun(
+                replace(LIGHTLY_SETTINGS, memory_bank=whole_option(ours, config, "queue_size")),
+                seed=seed,
+                epochs=whole_option(ours, config, "epochs"),
+                batch_size=whole_option(ours, config, "batch_size"),
+                image_size=whole_option(ours, config, "image_size"),
+                threads=threads,
+            ),
         )
 
 

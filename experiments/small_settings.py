@@ -105,18 +105,13 @@ def pretrain(name: str, shards: dict[str, Path], output: Path, threads: int) -> 
             *options, "--seed", SEED, "--device", "cpu", "--threads", threads,
         )  # fmt: skip
         return
-    from experiments.lightly_run import pretrain_with_lightly
+    from experiments.lightly_run import LightlyRun, pretrain_with_lightly
 
     settings, batch_size = LIGHTLY[name]
     pretrain_with_lightly(
         open_datasets(roots),
         output,
-        settings=settings,
-        seed=SEED,
-        epochs=EPOCHS,
-        batch_size=batch_size,
-        image_size=64,
-        threads=threads,
+        LightlyRun(settings, seed=SEED, epochs=EPOCHS, batch_size=batch_size, image_size=64, threads=threads),
     )
 
 

@@ -1,8 +1,10 @@
 """The parts of the study of five seeds, on images of 32 pixels. The study itself takes the better part of an hour."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 import yaml
 from click import ClickException
 from PIL import Image
+from safetensors.torch import save_file
 
 from benchmarks import lightly_moco
 from benchmarks.lightly_moco import (
@@ -20,7 +23,7 @@ from benchmarks.lightly_moco import (
     lightly_optimizer,
     lightly_transform,
 )
-from experiments import five_seeds, small_settings
+from experiments import five_seeds, lightly_run, small_settings
 from experiments.commands import LIGHTLY, MOCO, RANDOM, Study, Task
 from experiments.five_seeds import (
     IMAGE_SIZE,
@@ -31,6 +34,7 @@ from experiments.five_seeds import (
     seed_gain,
     seed_study,
 )
+from experiments.lightly_run import LightlyRun, pretrain_with_lightly
 from recipes import shipped_recipes
 from tests.training.labelled_shards import write_labelled_dataset
 from training.backbones.description import BackboneDescription
@@ -145,3 +149,29 @@ def test_both_sides_pretrain_from_the_same_start_with_the_same_budget(
     assert (ours.image_size, ours.mean, ours.std) == (lightly.image_size, lightly.mean, lightly.std)
     assert ours.patients.equals(lightly.patients)
     assert ours.digest != lightly.digest
+
+
+@needs_lightly
+def test_lightly_trains_other_backbones_from_a_file_and_resumes_after_a_whole_epoch_to_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    weights = tmp_path / "start.safetensors"
+    save_file(backbone_weights(build_backbone("mobilenet_v2", seed=4), "mobilenet_v2"), weights)
+    datasets = [write_labelled_dataset(tmp_path / "shards")]
+    run = LightlyRun(LightlySettings(memory_bank=16), 3, 2, 8, 32, backbone="mobilenet_v2", init=str(weights))
+    pretrain_with_lightly(datasets, tmp_path / "whole", run)
+
+    def killed(*_: object) -> Never:
+        raise KeyboardInterrupt
+
+    epochs: list[Callable[..., float]] = [lightly_epoch, killed]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lightly_run, "lightly_epoch", lambda *given: epochs.pop(0)(*given))
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_with_lightly(datasets, tmp_path / "resumed", run)
+    with pytest.raises(ClickException, match="other options"):
+        pretrain_with_lightly(datasets, tmp_path / "resumed", replace(run, seed=5))
+    pretrain_with_lightly(datasets, tmp_path / "resumed", run)
+    whole, resumed = (load_backbone(str(tmp_path / name), mean=0.0, std=1.0) for name in ("whole", "resumed"))
+    assert (whole.architecture, whole.provenance["init"]) == ("mobilenet_v2", "start.safetensors")
+    assert whole.digest == resumed.digest
