@@ -39,12 +39,12 @@ def open_regular(path: Path) -> io.BufferedReader:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file (a folder, a pipe or a device)", str(path))
-    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, which the caller closes
+    return io.BufferedReader(WatchedFile(path, descriptor))
 
 
 def read_regular(path: Path, most: int = LARGEST_FILE) -> bytes:
     """Read a regular file of at most `most` bytes. Raises OSError for anything else."""
-    with open_regular(path) as file, Reading(path):
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"it has {size:,} bytes, more than {most:,}", str(path))
@@ -166,11 +166,11 @@ class Reading:
 
 
 class WatchedFile(io.FileIO):
-    """A file each of whose reads is a `Reading`."""
+    """A file each of whose reads is a `Reading`. descriptor: of the file, where it is open already."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptor: int | None = None) -> None:
         with Reading(path):
-            super().__init__(path, "rb")
+            super().__init__(path if descriptor is None else descriptor, "rb")
         self._path = path
 
     def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]

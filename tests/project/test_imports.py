@@ -104,8 +104,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("shards", "evaluation.statistics", "evaluation.calibration", "evaluation.curves"),
     },
     "evaluation.report": {
-        *("shards", "shards.terminal", "training.runs", "evaluation.statistics", "evaluation.tables"),
-        *("evaluation.calibration", "evaluation.results", "evaluation.curves", "evaluation.report.figures"),
+        *("shards", "shards.terminal", "training.backbones", "training.runs", "evaluation.statistics"),
+        *("evaluation.tables", "evaluation.calibration", "evaluation.results", "evaluation.curves"),
+        "evaluation.report.figures",
     },
     "evaluation.report.tables": {"evaluation.statistics", "evaluation.report", "evaluation.report.figures"},
     "evaluation.report.page": {

@@ -10,11 +10,13 @@ The messages are those of Linux' include/uapi/linux/fuse.h, version 7.31.
 import ctypes
 import errno
 import os
+import signal
 import struct
 import sys
 from pathlib import Path
 
 HANG = ".hang"
+_PARENT_DEATH_SIGNAL = 1
 _HEADER, _ENTRY, _ATTRIBUTES = "<IIQQIIII", "<QQQQII", "<6Q10I"
 _DIRECT = 1  # no page cache: every read comes here
 _LOOKUP, _FORGET, _GETATTR, _OPEN, _READ, _RELEASE, _FLUSH, _INIT = 1, 2, 3, 14, 15, 18, 25, 26
@@ -31,6 +33,17 @@ def mount(folder: Path) -> int:
         os.close(device)
         raise OSError(number, os.strerror(number))
     return device
+
+
+def unmounted_with_the_parent(folder: Path) -> None:
+    """Unmount and end as soon as the parent process has ended, be it by SIGKILL."""
+
+    def end(*_: object) -> None:
+        unmount(folder)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def unmount(folder: Path) -> None:
@@ -118,5 +131,6 @@ def _attributes(status: os.stat_result) -> bytes:
 if __name__ == "__main__":
     mounted = Path(sys.argv[2])
     asked = mount(mounted)
+    unmounted_with_the_parent(mounted)
     print("mounted", flush=True)
     Server(Path(sys.argv[1]), asked).serve()

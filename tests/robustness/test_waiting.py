@@ -16,6 +16,7 @@ import pytest
 from shards.input_files import STALL_VARIABLE
 from tests.robustness.hanging_files import HANG, unmount
 from tests.robustness.matrix import commands
+from tests.robustness.weight_inputs import Inputs as Weights
 from tests.shards.small_datasets import jpeg_of, smooth_image
 from tests.training.labelled_shards import BACKBONE
 
@@ -51,18 +52,35 @@ WAITING: dict[str, Callable[[Inputs, Path], tuple[str, ...]]] = {
         *("cxr-ingest", "build-shards", str(i["shards"]), str(out / "built"), "--dataset", "folder", "--name", "x"),
         *("--workers", "1", "--patient-from", "folder"),
     ),
+    "embed, weights": lambda i, out: (
+        *("cxr-eval", "embed", "--shards", str(i["labelled"]), "--device", "cpu", "--output", str(out / "x.zarr")),
+        *("--backbone-from", str(i["shards"] / "weights.safetensors"), "--backbone", "resnet18"),
+        *("--seen-patients", "none"),
+    ),
+    "export, a checkpoint": lambda i, out: (
+        *("cxr-train", "export", str(i["shards"] / "run"), str(out / "exported"), "--allow-unfinished"),
+    ),
+    "report, a run": lambda i, out: ("cxr-eval", "report", str(i["shards"] / "run"), "--output", str(out / "r.html")),
 }
-"""The commands that read for long. Each has its files on the file system that hangs."""
-HANGING = dict.fromkeys(WAITING, ".tar") | {"info": "samples.parquet", "build-shards": ".jpg"}
+"""The commands that read for long, and files of weights and of runs; each has them on the file system that hangs."""
+HANGING = dict.fromkeys(WAITING, ".tar") | {
+    **{"info": "samples.parquet", "build-shards": ".jpg", "embed, weights": "weights.safetensors"},
+    **{"export, a checkpoint": ".pt", "report, a run": "config.yaml"},
+}
 
 
 @pytest.fixture(scope="module")
-def hanging(labelled_root: Path, probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
-    """The dataset, and an image, on a file system of our own; a test makes it hang by the file `.hang`."""
+def hanging(
+    labelled_root: Path, probed: Path, inputs: Weights, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Inputs]:
+    """A dataset, an image, weights and a run on a file system of our own; a test makes it hang by the file `.hang`."""
     source, mounted = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("mounted")
     shutil.copytree(labelled_root, source, dirs_exist_ok=True)
     (source / "patient1").mkdir()
     (source / "patient1" / "a.jpg").write_bytes(jpeg_of(smooth_image(50, 60, 1)))
+    shutil.copytree(inputs.folder / "run", source / "run")
+    shutil.copy(inputs.folder / "run" / "start.safetensors", source / "weights.safetensors")
+    (source / "run" / "backbone.json").unlink()  # as in a run that is not finished
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.robustness.hanging_files", source, mounted],
         stdout=subprocess.PIPE,
@@ -72,7 +90,7 @@ def hanging(labelled_root: Path, probed: Path, tmp_path_factory: pytest.TempPath
     assert process.stdout is not None
     if process.stdout.readline() != "mounted\n":
         pytest.skip("this user must not mount a file system")
-    yield {"shards": mounted, "source": source, "probed": probed}
+    yield {"shards": mounted, "source": source, "probed": probed, "labelled": labelled_root}
     unmount(mounted)
     process.kill()
     process.wait()
@@ -123,7 +141,7 @@ def test_a_command_whose_file_hangs_names_it_and_ends_within_a_second_of_a_signa
     finally:
         (hanging["source"] / HANG).unlink()
     assert process.returncode == -number, said
-    assert f"{WAITING[command](hanging, tmp_path)[0]} {command}: ended by {NAMES[number]}" in said
+    assert f"{WAITING[command](hanging, tmp_path)[0]} {command.split(',')[0]}: ended by {NAMES[number]}" in said
     assert "Traceback" not in said
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert not [path for path in written if not any(part.startswith(".") for part in path.parts)]

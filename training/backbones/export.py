@@ -20,11 +20,12 @@ from training.backbones.backbone import PREPROCESSING, Backbone
 from training.backbones.networks import backbone_weights, feature_dimension, per_channel
 from training.backbones.weight_files import safetensors_bytes
 from training.errors import WeightsError
-from training.folders import emptied_on_failure, refuse_filled
-from training.seen_patients import write_seen
+from training.folders import refuse_filled, written_whole
+from training.seen_patients import IMAGES, PATIENTS, write_seen
 
 FORMATS = ("torchvision", "onnx")
 SAFETENSORS, ONNX = "backbone.safetensors", "backbone.onnx"
+FILES = (SAFETENSORS, ONNX, PATIENTS, IMAGES, PREPROCESSING)
 FORMAT_VERSION = 1
 TOLERANCE = 1e-4
 """Largest difference of a feature between onnxruntime and torch, both in float32 on the CPU."""
@@ -42,7 +43,7 @@ def export_backbone(
     Returns the largest difference that was found between ONNX and torch; None where no ONNX was asked for. Raises
     RunError for a folder that holds something, WeightsError where the difference is more than TOLERANCE.
     """
-    refuse_filled(folder)
+    refuse_filled(folder, FILES)
     contents, difference = {}, None
     if "torchvision" in formats:
         contents[SAFETENSORS] = safetensors_bytes(backbone_weights(backbone.network, backbone.architecture))
@@ -54,8 +55,7 @@ def export_backbone(
                 f"onnxruntime {onnxruntime.__version__} gives features that differ from torch's by {difference:.1e}, "
                 f"more than {TOLERANCE:.0e}: nothing is written. --format torchvision writes the weights alone."
             )
-    with emptied_on_failure(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder, FILES):
         for name, content in contents.items():
             with write_atomically(folder / name) as file:
                 file.write(content)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from shards.input_files import open_regular
+from shards.input_files import Reading, open_regular
 from training.errors import WeightsError
 
 _ZIP, _PICKLE, _TAR = b"PK\x03\x04", b"\x80", b"ustar"
@@ -48,7 +48,8 @@ def read_torch_file(path: Path, what: str = "weights") -> Any:  # noqa: ANN401 -
         damage = damage_of(path)
         if damage is not None:
             raise WeightsError(f"{path} cannot be read as {what}: {damage}. Copy or fetch it again.")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with Reading(path):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read as {what}: {error.strerror or error}.") from error
     except WeightsError:

@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from shards.input_files import read_regular
+from shards.input_files import Reading, read_regular
 from shards.json_value import JsonError, parse_json
 from training.backbones.adaptation import adapted, unwrapped
 from training.backbones.architectures import ARCHITECTURES, is_timm
@@ -83,7 +83,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"There is no file of weights at {path}.")
     if path.suffix == ".safetensors":
         try:
-            return safetensors.torch.load_file(path)
+            with Reading(path):
+                return safetensors.torch.load_file(path)
         except (OSError, KeyError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise WeightsError(f"{path} cannot be read as weights: {reason}") from error

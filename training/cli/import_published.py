@@ -65,13 +65,13 @@ def import_published(options: ImportOptions) -> None:
     from training.backbones.published_checkpoint import read_published
     from training.folders import refuse_filled
     from training.pretraining.options import PretrainOptions
-    from training.runs.import_published import import_backbone
+    from training.runs.import_published import FILES, import_backbone
 
     run = options.run
     if (run is not None and not options.shards) or (options.config is not None and run is None):
         raise click.UsageError("--run needs --shards DIR, the dataset to resume with; --config is a recipe of --run")
     published = read_published(options.checkpoint)
-    refuse_filled(options.out)
+    refuse_filled(options.out, FILES)
     if run is not None:
         from training.pretraining.continue_published import import_run
 

@@ -11,12 +11,13 @@ from training.backbones.backbone import Backbone
 from training.backbones.export import preprocessing
 from training.backbones.networks import backbone_weights, feature_dimension
 from training.backbones.weight_files import safetensors_bytes
-from training.folders import emptied_on_failure, refuse_filled
+from training.folders import refuse_filled, written_whole
 from training.options import Config
 from training.publishing.model_card import TrainedOn, model_card
 from training.publishing.study_results import gains_of
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+FILES = (WEIGHTS, CARD, CONFIG)
 
 
 def export_hub(
@@ -34,7 +35,7 @@ def export_hub(
     on, as far as they are at hand. study: a judged study that the run is of. licence: of the weights. Raises RunError
     for a folder that holds something, StudyError for a study that is not the backbone's.
     """
-    refuse_filled(folder)
+    refuse_filled(folder, FILES)
     gains = gains_of(study, backbone.digest) if study is not None else []
     card = model_card(
         backbone,
@@ -61,8 +62,7 @@ def export_hub(
         WEIGHTS: safetensors_bytes(backbone_weights(backbone.network, backbone.architecture)),
         CARD: card.encode(),
     }
-    with emptied_on_failure(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder, FILES):
         for name, content in contents.items():
             with write_atomically(folder / name) as file:
                 file.write(content)

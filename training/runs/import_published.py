@@ -12,9 +12,13 @@ from shards.format.dataset import Dataset
 from training.backbones.backbone import with_declared
 from training.backbones.description import BackboneDescription
 from training.backbones.published_checkpoint import IMAGE_SIZE, MEAN, STD, Published, published_backbone
-from training.folders import emptied_on_failure, refuse_filled
+from training.folders import refuse_filled, written_whole
 from training.runs.backbone_from import save_backbone
-from training.seen_patients import Seen, seen_by_training, write_seen
+from training.runs.files import BACKBONE, BACKBONE_WEIGHTS
+from training.seen_patients import IMAGES, PATIENTS, Seen, seen_by_training, write_seen
+
+FILES = (PATIENTS, IMAGES, BACKBONE_WEIGHTS, BACKBONE)
+"""What an import writes into its folder."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ def import_backbone(
     warning says. Raises RunError for a folder that holds something, WeightsError where the weights are not the
     architecture's.
     """
-    refuse_filled(folder)
+    refuse_filled(folder, FILES)
     weights = published_backbone(published)
     seen = with_declared(_seen(published, datasets), seen_patients)
     if seen.unknown:
@@ -37,7 +41,6 @@ def import_backbone(
             "Name the datasets by --shards, or declare their patients by --seen-patients.",
             folder,
         )
-    folder.mkdir(parents=True, exist_ok=True)
     description = BackboneDescription(
         architecture=published.architecture,
         image_size=IMAGE_SIZE,
@@ -54,7 +57,7 @@ def import_backbone(
             "imported_sha256": hashlib.sha256(published.path.read_bytes()).hexdigest(),
         },
     )
-    with emptied_on_failure(folder):
+    with written_whole(folder, FILES):
         write_seen(folder, seen)
         save_backbone(folder, weights, description)
 
