@@ -60,8 +60,8 @@ def gains(table: Path) -> list[str]:
     """Lines of a table of gains, for a terminal."""
     lines = [f"{'method':9} {'target':15} {'label':18} {'fraction':>8}  gain (95 % interval)"]
     for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
-        interval = f" ({float(row['gain_low']):+.3f}, {float(row['gain_high']):+.3f})" if row["gain_low"] else ""
-        gain = f"{float(row['gain']):+.3f}{interval}" if row["gain"] else "undefined"
+        interval = f" ({float(row['ci_low']):+.3f}, {float(row['ci_high']):+.3f})" if row["ci_low"] else ""
+        gain = f"{float(row['value']):+.3f}{interval}" if row["value"] else "undefined"
         lines.append(f"{row['method']:9} {row['target']:15} {row['label']:18} {row['fraction']:>8}  {gain}")
     return lines
 

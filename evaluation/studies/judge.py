@@ -5,10 +5,11 @@ Safe at any time: what is finished is judged, what is missing is listed, and not
 
 import dataclasses
 import hashlib
+import itertools
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,16 +20,16 @@ from evaluation.report.page.render import write_report
 from evaluation.report.study import Result
 from evaluation.report.tables.gain_table import gain_view
 from evaluation.results.reading import result_from_json
-from evaluation.statistics.holm import holm
 from evaluation.statistics.options import BootstrapOptions
 from evaluation.statistics.remarks import missing_thresholds
-from evaluation.statistics.result import BootstrapResult, Difference
+from evaluation.statistics.result import BootstrapResult
 from evaluation.studies.cell_predictions import predict_cell, predictions_path
+from evaluation.studies.families import RESULTS, JudgedResult, correct
 from evaluation.studies.options import StudyOptions
 from evaluation.studies.tables import write_cells, write_gains
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles
-from shards.durable import write_atomically, write_json_atomically
+from shards.durable import write_atomically
 from shards.errors import CxrError
 from shards.json_value import parse_json
 from training.errors import StudyError
@@ -37,7 +38,7 @@ from training.studies.records import FINISHED, STUDY_FILE, CellState, cell_recor
 from training.studies.shared_inputs import SharedInputs
 from training.studies.study_file import read_study
 
-RESULTS, REPORT, FIGURES = "results", "report.html", "figures"
+REPORT, FIGURES = "report.html", "figures"
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ Advance = Callable[[int], None]
 
 @dataclass
 class Judged:
-    """What was judged. states: of each cell, by path. results: by comparison and metric, in the order of the study.
+    """What was judged. states: of each cell, by path. results: by comparison, reference and metric, as in the study.
 
     failed: path -> error.
     """
@@ -54,7 +55,7 @@ class Judged:
     folder: StudyFolder
     states: dict[str, CellState] = field(default_factory=dict)
     predicted: int = 0
-    results: list[tuple[Comparison, str, BootstrapResult]] = field(default_factory=list)
+    results: list[JudgedResult] = field(default_factory=list)
     open_comparisons: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -91,7 +92,7 @@ def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judge
     _predict(judged, [cell for cell in cells if judged.states[cell.path].state == FINISHED], options, advance)
     for comparison in comparisons_of(folder.study):
         _compare(judged, comparison)
-    _correct(judged)
+    correct(folder, judged.results)
     write_cells(folder.output, cells, judged.states)
     write_gains(folder.output, judged.results)
     write_report(folder.output, folder.output / REPORT, with_images=options.with_images, missing=judged.missing)
@@ -120,10 +121,13 @@ def _compare(judged: Judged, comparison: Comparison) -> None:
     if not set(judged.folder.study.references) <= set(files) or len(files) < 2:
         judged.open_comparisons.append(comparison.name)
         return
-    for number, metric in enumerate(judged.folder.study.evaluation.metrics):
-        name = comparison.name if number == 0 else f"{comparison.name}-{metric}"
+    evaluation = judged.folder.study.evaluation
+    over = [None, *(reference for reference in evaluation.also_over if reference in files)]
+    for number, (metric, other) in enumerate(itertools.product(evaluation.metrics, over)):
+        name = "-".join([comparison.name, *([] if metric == evaluation.metrics[0] else [metric]), *_over(other)])
         try:
-            judged.results.append((comparison, metric, _result(judged.folder, name, comparison, metric, files)))
+            result = _result(judged.folder, name, comparison, metric, files, other, with_curves=number == 0)
+            judged.results.append(JudgedResult(name, comparison, metric, other, result))
         except (CxrError, ValueError) as error:
             told = str(error)
             if "--allow-different" in told:
@@ -157,18 +161,30 @@ def _shared(arms: dict[str, list[Cell]]) -> dict[str, tuple[Cell, ...]]:
     }
 
 
+def _over(reference: str | None) -> list[str]:
+    return [] if reference is None else ["over", reference]
+
+
 def _is_predicted(judged: Judged, cell: Cell) -> bool:
     return judged.states[cell.path].state == FINISHED and cell.path not in judged.failed
 
 
 def _result(
-    folder: StudyFolder, name: str, comparison: Comparison, metric: str, files: dict[str, tuple[Cell, ...]]
+    folder: StudyFolder,
+    name: str,
+    comparison: Comparison,
+    metric: str,
+    files: dict[str, tuple[Cell, ...]],
+    other: str | None,
+    *,
+    with_curves: bool,
 ) -> BootstrapResult:
-    """Compare, unless a result of the same predictions and options is there.
+    """Compare with the study's reference, or another arm, unless a result of the same predictions and options is there.
 
     Of several references the better one is taken, by the mean over labels: a gain is claimed over that.
     """
-    evaluation, references = folder.study.evaluation, folder.study.references
+    evaluation = folder.study.evaluation
+    references = folder.study.references if other is None else (other,)
     options = BootstrapOptions(
         labels=folder.data / folder.study.datasets[comparison.target.dataset].shards,
         arm=tuple(
@@ -176,7 +192,7 @@ def _result(
         ),
         reference=references[0],
         output=folder.output / RESULTS / f"{name}.json",
-        curves=folder.output / RESULTS / f"{name}-curves.json" if metric == evaluation.metrics[0] else None,
+        curves=folder.output / RESULTS / f"{name}-curves.json" if with_curves else None,
         metric=(metric,),
         replicates=evaluation.replicates,
         level=evaluation.level,
@@ -226,57 +242,10 @@ def _identity(path: Path) -> tuple[str, str]:
     return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _correct(judged: Judged) -> None:
-    """Holm's correction over all comparisons of a family, written into each result with the names of these.
-
-    The names are left out of a result whose differences are in more than one family.
-    """
-    family_of = judged.folder.study.evaluation.family
-    if not family_of:
-        return
-    families: dict[tuple[str, ...], list[tuple[int, str, str]]] = {}
-    of_result: dict[int, set[tuple[str, ...]]] = {}
-    for number, (comparison, metric, result) in enumerate(judged.results):
-        for label, arm, difference in _differences(result):
-            if difference.p_value is not None:
-                key = (metric, *(_of_family(comparison, arm, name) for name in family_of))
-                families.setdefault(key, []).append((number, label, arm))
-                of_result.setdefault(number, set()).add(key)
-    corrected: dict[tuple[int, str, str], float] = {}
-    for members in families.values():
-        p_values = [judged.results[number][2].labels[label].differences[arm].p_value for number, label, arm in members]
-        corrected |= dict(zip(members, holm([p for p in p_values if p is not None]), strict=True))
-    for number, (comparison, metric, result) in enumerate(judged.results):
-        labels = {
-            label: dataclasses.replace(
-                entry,
-                differences={
-                    arm: dataclasses.replace(difference, holm_p_value=corrected.get((number, label, arm)))
-                    for arm, difference in entry.differences.items()
-                },
-            )
-            for label, entry in result.labels.items()
-        }
-        own = of_result.get(number, set())
-        members = families[next(iter(own))] if len(own) == 1 else []
-        family = tuple(f"{_name(judged, other)}: {arm}: {label}" for other, label, arm in members)
-        changed = dataclasses.replace(result, labels=labels, holm_family=family or None)
-        if changed != result:
-            write_json_atomically(judged.folder.output / RESULTS / f"{_name(judged, number)}.json", changed.as_json())
-        judged.results[number] = (comparison, metric, changed)
-
-
-def _name(judged: Judged, number: int) -> str:
-    """The name of a result's file without its ending: that of the comparison, with every metric but the first one."""
-    comparison, metric, _ = judged.results[number]
-    first = judged.folder.study.evaluation.metrics[0]
-    return comparison.name if metric == first else f"{comparison.name}-{metric}"
-
-
 def _draw(judged: Judged) -> None:
     """Write figures/: the figures of the report's results as SVG, AUROC over the label fraction."""
     name = judged.folder.output.name
-    results = [Result(f"{RESULTS}/{one.name}", content) for one, _, content in judged.results]
+    results = [Result(f"{RESULTS}/{one.name}", one.result) for one in judged.results]
     for number, table in enumerate(gain_tables(results)[0]):
         view = gain_view(table, f"{name}{number}", results)
         for panel in (*view.first_figures, *view.figures):
@@ -285,20 +254,3 @@ def _draw(judged: Judged) -> None:
             path.parent.mkdir(exist_ok=True)
             with write_atomically(path) as file:
                 file.write(panel.svg.encode())
-
-
-def _differences(result: BootstrapResult) -> Iterator[tuple[str, str, Difference]]:
-    for label, entry in result.labels.items():
-        for arm, difference in entry.differences.items():
-            yield label, arm, difference
-
-
-def _of_family(comparison: Comparison, arm: str, name: str) -> str:
-    return {
-        "target": comparison.target.name,
-        "method": comparison.method,
-        "backbone": comparison.pretraining,
-        "variant": comparison.variant,
-        "fraction": str(comparison.fraction),
-        "arm": arm,
-    }[name]

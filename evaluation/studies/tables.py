@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from evaluation.report.records import SplitAuroc, model_record
-from evaluation.statistics.result import BootstrapResult, Interval
+from evaluation.statistics.result import Interval
+from evaluation.studies.families import JudgedResult
 from shards.durable import write_atomically
 from shards.json_value import parse_json
 from training.runs.files import MODEL
-from training.studies.cells import Cell, Comparison
+from training.studies.cells import Cell
 from training.studies.records import CellState
 from training.studies.study_file import fraction_text
 
@@ -20,31 +21,37 @@ TABLES = "tables"
 
 @dataclass(frozen=True)
 class _GainRow:
-    """A row of gains.csv, its columns in order. Numbers are text, blank where there is none."""
+    """A row of gains.csv, its columns in order. Numbers are text, blank where there is none.
 
-    backbone: str
+    dataset: its name in the study file. backbone: the pretraining's name there. value: the gain of the arm over the
+    reference, with its interval. draws, seeds: numbers of them that the arm was judged by.
+    """
+
+    dataset: str
+    label: str
     method: str
+    fraction: str
+    backbone: str
+    arm: str
+    reference: str
+    value: str
+    ci_low: str
+    ci_high: str
+    p_value: str
+    draws: int
+    seeds: int
+    holm_p_value: str
     variant: str
     target: str
-    fraction: str
-    label: str
     metric: str
     n: int
     positives: int
-    draws: int
-    arm: str
-    value: str
-    low: str
-    high: str
-    reference: str
+    arm_value: str
+    arm_ci_low: str
+    arm_ci_high: str
     reference_value: str
-    reference_low: str
-    reference_high: str
-    gain: str
-    gain_low: str
-    gain_high: str
-    p_value: str
-    holm_p_value: str
+    reference_ci_low: str
+    reference_ci_high: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,9 @@ class _CellRow:
     error: str
 
 
-def write_gains(folder: Path, results: Sequence[tuple[Comparison, str, BootstrapResult]]) -> None:
-    """Write tables/gains.csv: every arm but the reference, beside the reference, with the gain and its p-values."""
-    _write(folder / TABLES / "gains.csv", _GainRow, [row for one in results for row in _gains(*one)])
+def write_gains(folder: Path, results: Sequence[JudgedResult]) -> None:
+    """Write tables/gains.csv: every arm but the reference, with its gain over the reference, and beside it."""
+    _write(folder / TABLES / "gains.csv", _GainRow, [row for one in results for row in _gains(one)])
 
 
 def write_cells(folder: Path, cells: Sequence[Cell], states: Mapping[str, CellState]) -> None:
@@ -79,40 +86,45 @@ def write_cells(folder: Path, cells: Sequence[Cell], states: Mapping[str, CellSt
     _write(folder / TABLES / "cells.csv", _CellRow, rows)
 
 
-def _gains(comparison: Comparison, metric: str, result: BootstrapResult) -> list[_GainRow]:
+def _gains(judged: JudgedResult) -> list[_GainRow]:
     rows: list[_GainRow] = []
+    comparison, result = judged.comparison, judged.result
     reference = str(result.reference)
     for label, entry in result.labels.items():
         for arm, difference in entry.differences.items():
-            value, other = entry.arms[arm], entry.arms[reference]
-            low, high = _bounds(value.ci)
+            own, other = entry.arms[arm], entry.arms[reference]
+            files = {file.path for file in result.inputs.arms[arm]}
+            cells = [cell for cell in comparison.arms[arm] if any(f"/{cell.path}/" in f"/{path}" for path in files)]
+            low, high = _bounds(difference.ci)
+            arm_low, arm_high = _bounds(own.ci)
             reference_low, reference_high = _bounds(other.ci)
-            gain_low, gain_high = _bounds(difference.ci)
             rows.append(
                 _GainRow(
-                    backbone=comparison.pretraining,
+                    dataset=comparison.target.dataset,
+                    label=label,
                     method=comparison.method,
+                    fraction=fraction_text(comparison.fraction),
+                    backbone=comparison.pretraining,
+                    arm=arm,
+                    reference=reference,
+                    value=_number(difference.value),
+                    ci_low=low,
+                    ci_high=high,
+                    p_value=_number(difference.p_value),
+                    draws=len({cell.draw for cell in cells}),
+                    seeds=len({cell.run.seed for cell in cells}),
+                    holm_p_value=_number(difference.holm_p_value),
                     variant=comparison.variant,
                     target=comparison.target.name,
-                    fraction=fraction_text(comparison.fraction),
-                    label=label,
-                    metric=metric,
+                    metric=judged.metric,
                     n=entry.n,
                     positives=entry.positives,
-                    draws=len(result.inputs.arms[arm]),
-                    arm=arm,
-                    value=_number(value.value),
-                    low=low,
-                    high=high,
-                    reference=reference,
+                    arm_value=_number(own.value),
+                    arm_ci_low=arm_low,
+                    arm_ci_high=arm_high,
                     reference_value=_number(other.value),
-                    reference_low=reference_low,
-                    reference_high=reference_high,
-                    gain=_number(difference.value),
-                    gain_low=gain_low,
-                    gain_high=gain_high,
-                    p_value=_number(difference.p_value),
-                    holm_p_value=_number(difference.holm_p_value),
+                    reference_ci_low=reference_low,
+                    reference_ci_high=reference_high,
                 )
             )
     return rows

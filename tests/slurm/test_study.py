@@ -116,7 +116,7 @@ def test_usr1_requeues_a_fine_tuning(submitted: Submitted) -> None:
 def test_the_study_ends_in_gains_and_a_report(submitted: Submitted) -> None:
     rows = list(csv.DictReader((submitted.output / "tables" / "gains.csv").read_text().splitlines()))
     assert [row["method"] for row in rows] == ["probe", "finetune"]
-    assert all(row["gain"] for row in rows)
+    assert all(row["value"] for row in rows)
     assert "Pleural Effusion" in (submitted.output / "report.html").read_text(encoding="utf-8")
 
 

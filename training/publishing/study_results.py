@@ -56,7 +56,12 @@ def gains_of(study: Path, digest: str) -> list[Gain]:
         raise StudyError(f"{path} is not there: run `cxr-eval study {study}` first.")
     ends = {arm.name for arm in read_study(study / STUDY).arms if arm.at == "end"}
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["backbone"] == name and row["metric"] == "auroc"]
+        table = csv.DictReader(file)
+        if missing := {"arm_value", "ci_low"} - set(table.fieldnames or ()):
+            raise StudyError(
+                f"{path} has no column {min(missing)}: an earlier release wrote it. Run `cxr-eval study {study}` again."
+            )
+        rows = [row for row in table if row["backbone"] == name and row["metric"] == "auroc"]
     return [
         Gain(
             target=row["target"],
@@ -64,10 +69,10 @@ def gains_of(study: Path, digest: str) -> list[Gain]:
             fraction=row["fraction"],
             method=row["method"],
             draws=int(row["draws"]),
-            value=Estimate(row["value"], row["low"], row["high"]),
+            value=Estimate(row["arm_value"], row["arm_ci_low"], row["arm_ci_high"]),
             reference=row["reference"],
-            reference_value=Estimate(row["reference_value"], row["reference_low"], row["reference_high"]),
-            gain=Estimate(row["gain"], row["gain_low"], row["gain_high"]),
+            reference_value=Estimate(row["reference_value"], row["reference_ci_low"], row["reference_ci_high"]),
+            gain=Estimate(row["value"], row["ci_low"], row["ci_high"]),
         )
         for row in rows
         if row["arm"] in ends

@@ -3,7 +3,7 @@
 The file is the only place where a protocol is written. Every key and value is checked; an error names file and key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
@@ -108,6 +108,7 @@ class Evaluation:
     """How the cells are judged. family: what Holm's correction goes over: one family for each value of these.
 
     allow_different: in what arms may differ beside their weights, as `cxr-eval bootstrap --allow-different` names it.
+    also_over: arms that each comparison is judged over once more, beside the study's reference.
     """
 
     split: str
@@ -118,6 +119,7 @@ class Evaluation:
     family: tuple[str, ...]
     statistics_seed: int
     allow_different: tuple[str, ...] = ()
+    also_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,19 +165,21 @@ def read_study(path: Path) -> Study:
     targets = tuple(_target(entry, datasets, methods) for entry in found["targets"].items())
     found["targets"].distinct([target.name for target in targets])
     run = found["run"].choices(variants) if "run" in found else tuple(variants)
+    references = _references(found["reference"], arms)
+    others = [arm.name for arm in arms if arm.name not in references]
     return Study(
         path=path,
         name=found["name"].name(),
         datasets=datasets,
         pretraining=pretraining,
         arms=arms,
-        references=_references(found["reference"], arms),
+        references=references,
         methods=methods,
         variants=variants,
         run=run,
         targets=targets,
         seed=found["seed"].seed() if "seed" in found else 0,
-        evaluation=_evaluation(found.get("evaluation", Entry({}, path, "evaluation"))),
+        evaluation=_evaluation(found.get("evaluation", Entry({}, path, "evaluation")), others),
         rates=_rates(found.get("rates", Entry({}, path, "rates"))),
     )
 
@@ -298,7 +302,8 @@ def _draws(entry: Entry | None, fractions: list[float]) -> dict[float, int]:
     return {fraction: 1 if fraction == 1 else draws[fraction] for fraction in fractions}
 
 
-def _evaluation(entry: Entry) -> Evaluation:
+def _evaluation(entry: Entry, others: Sequence[str]) -> Evaluation:
+    """others: the arms that are no reference."""
     found = entry.fields(optional=tuple(field.name for field in fields(Evaluation)))
     level = found["level"].number(0.0, 1.0) if "level" in found else 0.95
     if level == 1:
@@ -317,6 +322,7 @@ def _evaluation(entry: Entry) -> Evaluation:
         family=found["family"].choices(FAMILY) if "family" in found else (),
         statistics_seed=found["statistics_seed"].seed() if "statistics_seed" in found else 0,
         allow_different=found["allow_different"].texts() if "allow_different" in found else (),
+        also_over=found["also_over"].choices(others) if "also_over" in found else (),
     )
 
 

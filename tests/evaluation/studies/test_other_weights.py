@@ -62,12 +62,12 @@ def test_a_network_of_timm_is_an_arm_of_a_study_where_the_differences_are_allowe
     assert not list((folder / "out/results").glob("*.json"))
 
     content = yaml.safe_load((folder / "study.yaml").read_text())
-    content["evaluation"]["allow_different"] = DIFFERENT
+    content["evaluation"] |= {"allow_different": DIFFERENT, "also_over": ["imagenet"]}
     study = write_study(folder / "study.yaml", content)
     assert "8 of 8 cells are done." in sweep(study, folder / "out").output  # writes study.yaml again, trains nothing
     allowed = judge(folder / "out", folder)
     assert allowed.exit_code == 0, allowed.output
-    assert "1 results" in allowed.output
+    assert "2 results" in allowed.output
 
     result = json.loads((folder / "out/results/tiny-probe-plain-edema-1.0.json").read_text())
     assert result["allowed_different"] == DIFFERENT
@@ -75,7 +75,20 @@ def test_a_network_of_timm_is_an_arm_of_a_study_where_the_differences_are_allowe
     assert files == {"start": 2, "moco": 2, "timm": 1, "imagenet": 2}  # weights from elsewhere count once a draw
     assert set(result["labels"]["Edema"]["differences"]) == {"moco", "timm", "imagenet"}
     gains = list(csv.DictReader((folder / "out/tables/gains.csv").read_text().splitlines()))
-    assert [row["arm"] for row in gains] == ["moco", "timm", "imagenet"]
+    pairs = [(row["arm"], row["reference"]) for row in gains]
+    assert pairs[:3] == [("moco", "start"), ("timm", "start"), ("imagenet", "start")]
+    assert sorted(pairs[3:]) == [("moco", "imagenet"), ("start", "imagenet"), ("timm", "imagenet")]
+    over_it = json.loads((folder / "out/results/tiny-probe-plain-edema-1.0-over-imagenet.json").read_text())
+    assert over_it["reference"] == "imagenet"
+    for row in gains:
+        found = over_it if row["reference"] == "imagenet" else result
+        difference = found["labels"]["Edema"]["differences"][row["arm"]]
+        assert float(row["value"]) == pytest.approx(difference["value"], abs=1e-6)
+        bounds = ["", ""] if difference["ci"] is None else [f"{bound:.6f}" for bound in difference["ci"]]
+        assert [row["ci_low"], row["ci_high"]] == bounds
+        assert (row["dataset"], row["draws"], row["seeds"]) == ("labelled", "1", "1" if row["arm"] == "timm" else "2")
+    opposite = {pair: float(row["value"]) for pair, row in zip(pairs, gains, strict=True)}
+    assert opposite["start", "imagenet"] == pytest.approx(-opposite["imagenet", "start"], abs=1e-6)
     report = (folder / "out/report.html").read_text()
     for heading in (f"timm:{NAME}", "start (file)", "imagenet (file)"):
         assert heading in report
@@ -102,13 +115,14 @@ def test_what_the_study_no_longer_allows_is_judged_again_and_refused(folder: Pat
 def test_a_gain_is_claimed_over_the_better_of_two_starts(folder: Path, tmp_path: Path) -> None:
     content = yaml.safe_load((folder / "out/study.yaml").read_text(encoding="utf-8"))
     content["evaluation"] |= {"allow_different": DIFFERENT, "metrics": ["brier"]}  # AUROCs are 1 here
+    del content["evaluation"]["also_over"]
     results = {}
     for reference in ("start", "imagenet", ["start", "imagenet"], ["imagenet", "start"]):
         content["reference"] = reference
         (folder / "out/study.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
         done = judge(folder / "out", folder)
         assert done.exit_code == 0, done.output
-        (path,) = (path for path in (folder / "out/results").glob("*.json") if "curves" not in path.name)
+        (path,) = (folder / "out/results").glob("*-1.0.json")
         results[str(reference)] = json.loads(path.read_text(encoding="utf-8"))
     values = {arm: results["start"]["mean"]["arms"][arm]["value"] for arm in ("start", "imagenet")}
     better = min(values, key=lambda arm: values[arm])
