@@ -87,6 +87,7 @@ def _run_files(folder: Path) -> None:
     found = read_run(folder)
     if found is not None:
         assert found.threads is None or found.threads > 0
+        assert found.last is None or found.last.step >= 0
         with contextlib.suppress(CxrError):
             PretrainOptions(shards=(folder,), output=folder).differences(found.config)
     read_seen(folder)
