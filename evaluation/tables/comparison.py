@@ -104,13 +104,7 @@ def compare(
     agreed = agreement(arms, truth.origin, allowed)
     leaked = leaks(arms, leakage)
     labels = tuple(str(name) for name in truth.labels)
-    unit_name, names = _units(truth, cluster)
-    units, unit = np.unique(np.array(names, object), return_inverse=True)
-    if len(units) < FEWEST_UNITS:
-        raise TableError(
-            f"{truth.source}: all {len(names)} rows are of one {unit_name} ({units[0]!r}): there is nothing to "
-            "resample. Name another --cluster, or give more rows"
-        )
+    unit_name, unit = _numbered_units(truth, cluster)
     order = np.lexsort((np.array(truth.ids, object).astype(str), unit))
     values = truth.labels.to_numpy(np.float64)[order]
     ids = [truth.ids[row] for row in order]
@@ -136,6 +130,18 @@ def compare(
         truth_origin=truth.origin,
         ids=tuple(ids),
     )
+
+
+def _numbered_units(truth: Truth, cluster: str | None) -> tuple[str, NDArray[np.intp]]:
+    """Name of the unit that is resampled, and its number for each row. Raises TableError for fewer than two."""
+    unit_name, names = _units(truth, cluster)
+    units, unit = np.unique(np.array(names, object), return_inverse=True)
+    if len(units) < FEWEST_UNITS:
+        raise TableError(
+            f"{truth.source}: all {len(names)} rows are of one {unit_name} ({units[0]!r}): there is nothing to "
+            "resample. Name another --cluster, or give more rows"
+        )
+    return unit_name, unit
 
 
 def _arm(arm: ArmTables, scores: NDArray[np.float64], draws: tuple[Draw, ...]) -> Arm:

@@ -162,18 +162,24 @@ def write_plan(
     schema = schema.with_metadata({"plan": json.dumps(metadata)})
     planned = pa.Table.from_pandas(samples.assign(kind=None, detail=None), schema=schema, preserve_index=False)
     refused = found.rejected.rename(columns={"path": "source_path"}).reindex(columns=schema.names)
-    plan_path(out).parent.mkdir(parents=True, exist_ok=True)
-    with write_atomically(plan_path(out)) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        start = 0
-        for size in samples.groupby("shard", sort=False).size():
-            writer.write_table(planned.slice(start, size))
-            start += size
-        if rejected:
-            writer.write_table(pa.Table.from_pandas(refused, schema=schema, preserve_index=False))
+    sizes = samples.groupby("shard", sort=False).size()
+    _write_groups(plan_path(out), planned, sizes, pa.Table.from_pandas(refused, schema=schema, preserve_index=False))
     plan = read_plan(out)
     if plan is None:
         raise DatasetError(f"{plan_path(out)} vanished while it was written: is another command deleting {out}?")
     return plan
+
+
+def _write_groups(path: Path, planned: pa.Table, sizes: "pd.Series[int]", refused: pa.Table) -> None:
+    """Write a group of rows a shard, `sizes` rows each, and those that are refused as the last one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as file, pq.ParquetWriter(file, planned.schema, compression="zstd") as writer:
+        start = 0
+        for size in sizes:
+            writer.write_table(planned.slice(start, size))
+            start += size
+        if len(refused):
+            writer.write_table(refused)
 
 
 def place(samples: pd.DataFrame, source: Source, options: Options) -> pd.DataFrame:
