@@ -139,6 +139,9 @@ def from_recipe(options: type[Made], recipe: str, **given: object) -> Made:
         name: None if value is None else _plain(known[name].process_value(context, value))
         for name, value in recipe_values(context, recipe).items()
     }
+    lacking = [name for name, parameter in known.items() if parameter.required and name not in {**filled, **given}]
+    if lacking:
+        raise click.BadParameter(f"{recipe} has no {', '.join(map(str, lacking))}, which must be given")
     return options(**{**filled, **given})
 
 
@@ -208,7 +211,10 @@ class Number(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
         """Parse and check the number."""
-        number = click.FLOAT.convert(value, param, ctx)
+        try:
+            number = click.FLOAT.convert(value, param, ctx)
+        except OverflowError:  # a whole number of hundreds of digits, which YAML can bring
+            number = math.inf
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
         return float(super().convert(number, param, ctx))

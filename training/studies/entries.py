@@ -86,7 +86,7 @@ class Entry:
 
     def choice(self, choices: Collection[str]) -> str:
         """Read one of a few words."""
-        if self.value not in choices or not isinstance(self.value, str):
+        if not isinstance(self.value, str) or self.value not in choices:
             raise self.wrong(f"one of {', '.join(choices)}")
         return self.value
 

@@ -123,7 +123,7 @@ def test_options_that_change_no_weight_are_known() -> None:
 
 # Recipes: values that only YAML can bring.
 
-NO_NUMBER = ["true", "yes", "[1]", "{a: 1}", "2026-01-01", "{}", "[]"]
+NO_NUMBER = [f"1{'0' * 400}", "true", "yes", "[1]", "{a: 1}", "2026-01-01", "{}", "[]"]
 REFUSED = {
     "epochs": [*NO_NUMBER, "1.9", "2.0", "x", "0", "null", ".nan"],
     "lr": [*NO_NUMBER, "x", "0", "null", ".nan", ".inf", "-.inf"],
@@ -197,3 +197,6 @@ def test_a_dataclass_is_filled_from_a_recipe_without_a_command_line(tmp_path: Pa
     recipe.write_text("epochs: 1.9\n")
     with pytest.raises(click.BadParameter, match=r"mine.yaml: epochs: 1.9 is not a whole number"):
         from_recipe(Everything, str(recipe), out=Path("o"), name="n")
+    recipe.write_text("epochs: 3\n")
+    with pytest.raises(click.BadParameter, match=r"mine.yaml has no out, name, which must be given"):
+        from_recipe(Everything, str(recipe))

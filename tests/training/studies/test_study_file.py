@@ -1,6 +1,13 @@
 """A study file is read strictly: what is wrong is named by file and key."""
 
+import contextlib
+import copy
+import datetime
+import functools
+import operator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +15,7 @@ import yaml
 from recipes import shipped_recipes
 from tests.training.studies.small_study import CONTENT, changed, write_study
 from training.errors import StudyError
+from training.studies.cells import cells_of
 from training.studies.option_values import Settings
 from training.studies.study_file import read_study
 
@@ -110,6 +118,35 @@ def test_what_is_wrong_is_named_by_file_and_key(
         read_study(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert said in str(caught.value)
+
+
+def _places(content: object, keys: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place of the small study, branches and leaves."""
+    below = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in below:
+        yield (*keys, key)
+        yield from _places(value, (*keys, key))
+
+
+ODD: list[object] = [
+    *(None, True, {}, [], {"a": 1}, {"a": {"b": [1]}}, [[1]], [{"a": 1}], [None], "", "x", "../x", "a\0b"),
+    *(-1, 0, 2.5, 10**400, float("nan"), float("inf"), datetime.date(2026, 1, 1), [0.5, [0.5]], {0.5: [2]}, {1: 2}),
+]
+
+
+@pytest.mark.parametrize("keys", list(_places(CONTENT | {"rates": {"embed": {"resnet18": 50.0}}})), ids=str)
+def test_whatever_stands_at_a_place_is_taken_or_refused_in_words(tmp_path: Path, keys: tuple[str | int, ...]) -> None:
+    whole = CONTENT | {
+        "rates": {"embed": {"resnet18": 50.0}},
+        "evaluation": CONTENT["evaluation"] | {"also_over": ["moco"], "allow_different": ["preprocessing"]},
+    }
+    for odd in ODD:
+        content: Any = copy.deepcopy(whole)
+        place = functools.reduce(operator.getitem, keys[:-1], content)
+        place[keys[-1]] = odd
+        path = write_study(tmp_path / "study.yaml", content)
+        with contextlib.suppress(StudyError):
+            cells_of(read_study(path))
 
 
 @pytest.mark.parametrize(
