@@ -4,8 +4,8 @@
 
 Builds phantoms and trains a small study twice below OUT. The second time `cxr-train sweep` is stopped by SIGKILL,
 SIGTERM or SIGINT at random moments: in pretraining, in a fine-tuning, and while a cell is written; the same command is
-run after each until nothing is left to do. Then `cxr-eval study` judges both, and tables/ is compared
-byte for byte, the weights of each cell by their digest.
+run after each until nothing is left to do, and a sweep that is finished before the last kill is followed by another.
+Then `cxr-eval study` judges them, and tables/ is compared byte for byte, the weights of each cell by their digest.
 
 OUT/campaign.json keeps what is done: the same command resumes a campaign that was interrupted.
 """
@@ -13,6 +13,7 @@ OUT/campaign.json keeps what is done: the same command resumes a campaign that w
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from training.runs.files import METRICS, MODEL
 
 PRETRAINING, TUNING, WRITING = "in pretraining", "in a fine-tuning", "while a cell is written"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-PATIENCE_S = 600
+PATIENCE_S = 1800
 RUN = "tiny-seed0"
 
 STUDY = {
@@ -112,7 +113,7 @@ class Campaign:
 
     def _tuned(self) -> bool:
         return any(
-            not (path.parent / MODEL).is_file() and time.time() - path.stat().st_mtime < 5
+            not (path.parent / MODEL).is_file() and time.time() - path.stat().st_mtime < 60
             for path in self.output.glob(f"cells/*finetune*/{METRICS}")
         )
 
@@ -207,19 +208,26 @@ def main(out: Path, kills: int, seed: int, patients: int, fine_tunings: int, dra
     finished(out, out / "undisturbed")
     click.echo(f"undisturbed: {time.monotonic() - start:.0f} s")
     campaign = Campaign(out, random.Random(f"{seed}/{done.total()}" if done else seed), done)
-    while campaign.kills.total() < kills and campaign.kill():
-        save(out, options, campaign.kills, {})
-    finished(out, campaign.output)
-    for name in ("undisturbed", "killed"):
-        run("cxr-eval", "study", out / name, "--data", out, "--device", "cpu")
-    wrong = differences(out / "undisturbed", campaign.output)
-    if wrong:
-        raise click.ClickException(f"these differ: {', '.join(wrong)}")
+    run("cxr-eval", "study", out / "undisturbed", "--data", out, "--device", "cpu")
+    sweeps = 0
+    while campaign.kills.total() < kills:
+        if sweeps:
+            shutil.rmtree(campaign.output)
+        before, sweeps = campaign.kills.total(), sweeps + 1
+        while campaign.kills.total() < kills and campaign.kill():
+            save(out, options, campaign.kills, {})
+        finished(out, campaign.output)
+        run("cxr-eval", "study", campaign.output, "--data", out, "--device", "cpu")
+        wrong = differences(out / "undisturbed", campaign.output)
+        if wrong:
+            raise click.ClickException(f"these differ: {', '.join(wrong)}")
+        if campaign.kills.total() == before:
+            raise click.ClickException("a whole sweep met no moment to be killed at")
     for moment, count in sorted(campaign.kills.items()):
         click.echo(f"{count:5}  {moment}")
     click.echo(
-        f"{campaign.kills.total()} kills (seed {seed}) in {time.monotonic() - start:.0f} s; tables byte for byte those "
-        "of the undisturbed study, the models of all cells too"
+        f"{campaign.kills.total()} kills (seed {seed}) of {sweeps} sweeps in {time.monotonic() - start:.0f} s; tables "
+        "byte for byte those of the undisturbed study, the models of all cells too"
     )
 
 

@@ -68,14 +68,14 @@ def start_seen(run: Path, description: BackboneDescription) -> Seen:
 
 def start_provenance(description: BackboneDescription) -> Provenance:
     """Describe the start of a run: initial weights without any pretraining, and of which run they are the start."""
-    seed = description.provenance["seed"]
-    initial = untrained_provenance(str(description.provenance["init"]), seed or 0)
+    seed = description.provenance.get("seed")
+    initial = untrained_provenance(str(description.provenance.get("init")), seed or 0)
     return {**initial, "start_of": {"digest": description.digest, "seed": seed}}
 
 
 def start_initial(description: BackboneDescription) -> str:
     """Name the kind of initial weights: random, imagenet or file."""
-    name = init_name(str(description.provenance["init"]))
+    name = init_name(str(description.provenance.get("init")))
     return name if name in ("random", "imagenet") else "file"
 
 

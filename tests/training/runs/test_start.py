@@ -1,5 +1,6 @@
 """The start of a run as an arm: the weights it began with, under its own preprocessing, and nobody it has seen."""
 
+import contextlib
 import json
 import shutil
 from dataclasses import replace
@@ -174,3 +175,16 @@ def test_a_model_of_an_end_has_no_patients_of_a_run_beside_it(
     model = probed(labelled_root, finished, tmp_path / "end", tmp_path / "c")
     assert not (model / RUN_PATIENTS).exists()
     assert load_model(model).run_patients.empty
+
+
+@pytest.mark.parametrize("lost", ["init", "seed", "datasets", "steps", "epochs", "method"])
+def test_a_backbone_json_that_lacks_a_part_of_its_provenance_is_read_or_refused_in_words(
+    finished: Path, tmp_path: Path, lost: str
+) -> None:
+    of_run = copied(finished, tmp_path)
+    content = json.loads((of_run / "backbone.json").read_text())
+    del content["provenance"][lost]
+    (of_run / "backbone.json").write_text(json.dumps(content))
+    for at in ("end", "start"):
+        with contextlib.suppress(RunError, WeightsError):
+            load_backbone(str(of_run), mean=1.0, std=1.0, at=at)
