@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from shards.input_files import read_watched
 from shards.json_value import JsonError, parse_json
 from training.backbones.description import BackboneDescription, GrayLevels
 from training.backbones.networks import Preprocessing, build_backbone, images_to_input
@@ -109,7 +110,7 @@ def _provenance_beside(file: Path) -> Provenance:
     """Provenance of the run or export that a file of weights belongs to; empty where there is none."""
     for name in ("backbone.json", PREPROCESSING):
         with contextlib.suppress(OSError, JsonError):
-            return read_provenance(parse_json((file.parent / name).read_bytes()).at("provenance"))
+            return read_provenance(parse_json(read_watched(file.parent / name)).at("provenance"))
     return {}
 
 

@@ -15,7 +15,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from shards.input_files import Reading, read_regular
+from shards.input_files import read_regular, read_watched
 from shards.json_value import JsonError, parse_json
 from training.backbones.adaptation import adapted, unwrapped
 from training.backbones.architectures import ARCHITECTURES, is_timm
@@ -57,7 +57,7 @@ def read_imagenet(architecture: str) -> dict[str, Tensor]:
             "TORCH_HOME moves the cache. --init random needs no file."
         )
     expected = path.stem.rsplit("-", 1)[-1]
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = hashlib.sha256(read_watched(path)).hexdigest()
     if not found.startswith(expected):
         raise WeightsError(
             f"{path} is damaged: its SHA-256 begins with {found[: len(expected)]}, the official "
@@ -70,7 +70,7 @@ def is_official_file(path: Path) -> bool:
     """Whether a file is torchvision's own ImageNet file of some architecture, under whatever name: by its SHA-256."""
     if not path.is_file():
         return False
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = hashlib.sha256(read_watched(path)).hexdigest()
     return any(found.startswith(imagenet_path(name).stem.rsplit("-", 1)[-1]) for name in ARCHITECTURES)
 
 
@@ -83,8 +83,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"There is no file of weights at {path}.")
     if path.suffix == ".safetensors":
         try:
-            with Reading(path):
-                return safetensors.torch.load_file(path)
+            # Not mapped into memory: a page that does not come would keep the whole program, its watch too.
+            return safetensors.torch.load(read_watched(path))
         except (OSError, KeyError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise WeightsError(f"{path} cannot be read as weights: {reason}") from error
@@ -106,7 +106,7 @@ def read_weights_given(path: Path) -> dict[str, Tensor]:
     weights = read_weights(path)
     for name, key in _RECORDED.get(path.name, ()):
         recorded = _recorded_digest(path.with_name(name), key)
-        if recorded is None or recorded == hashlib.sha256(path.read_bytes()).hexdigest():
+        if recorded is None or recorded == hashlib.sha256(read_watched(path)).hexdigest():
             continue
         if weights_digest(weights) != recorded:
             raise WeightsError(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from shards.durable import write_atomically, write_json_atomically
 from shards.errors import ResumeError
-from shards.input_files import read_regular
+from shards.input_files import read_regular, read_watched
 from shards.json_value import JsonError, JsonValue, parse_json
 from shards.own_files import stranger
 from training.backbones.architectures import ARCHITECTURES, is_timm
@@ -194,7 +194,7 @@ def load_model(folder: Path) -> Model:
 def _model(folder: Path, description: JsonValue) -> Model:
     weights_path = folder / MODEL_WEIGHTS
     weights = read_weights(weights_path)
-    if hashlib.sha256(weights_path.read_bytes()).hexdigest() != description.at("digest").text():
+    if hashlib.sha256(read_watched(weights_path)).hexdigest() != description.at("digest").text():
         raise WeightsError(f"{weights_path} is not the file that {MODEL} records. Copy both again.")
     architecture, labels = description.at("architecture").text(), _labels(folder / MODEL, description)
     if architecture not in ARCHITECTURES and not is_timm(architecture):

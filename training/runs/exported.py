@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from shards.input_files import read_watched
 from shards.json_value import JsonError, JsonValue, parse_json
 from training.backbones.architectures import ARCHITECTURES
 from training.backbones.backbone import PREPROCESSING, Backbone
@@ -74,7 +75,7 @@ def check_asked(
 def _described(path: Path) -> BackboneDescription:
     """Read preprocessing.json. Raises WeightsError naming the file and the key."""
     try:
-        content = parse_json(path.read_bytes())
+        content = parse_json(read_watched(path))
         if content.at("format_version").value != FORMAT_VERSION:
             raise WeightsError(f"{path} is not of format version {FORMAT_VERSION}. Export the run again.")
         if content.at("architecture").value not in ARCHITECTURES:
