@@ -97,7 +97,8 @@ class Campaign:
         """A moment that the sweep can still reach, and how it is recognised."""
         metrics = self.output / "runs" / RUN / METRICS
         if not (metrics.parent / "backbone.safetensors").is_file():
-            after = _lines(metrics) + self.dice.randint(1, 6)
+            last = _lines(self.folder / "undisturbed" / "runs" / RUN / METRICS)
+            after = min(_lines(metrics) + self.dice.randint(1, 6), last)  # or a sweep would go on to its end from here
             return PRETRAINING, lambda: _lines(metrics) >= after
         if self.dice.random() < 0.5:
             delay, began = self.dice.random() * 2, time.monotonic() + 3600
