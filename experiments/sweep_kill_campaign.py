@@ -85,7 +85,8 @@ class Campaign:
         if not reached or status == 0:
             _expect(status, {0}, self.folder)
             return False
-        _expect(status, {75} if number != signal.SIGKILL else {-signal.SIGKILL}, self.folder)
+        # by the signal itself where it comes while the program still loads: a cell may stand half-done from before
+        _expect(status, {-number} if number == signal.SIGKILL else {75, -number}, self.folder)
         self.kills[f"{number.name:8} {moment[0]}"] += 1
         done = len(list(self.output.glob("cells/*/done.json")))
         click.echo(
