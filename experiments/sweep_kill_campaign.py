@@ -10,6 +10,7 @@ Then `cxr-eval study` judges them, and tables/ is compared byte for byte, the we
 OUT/campaign.json keeps what is done: the same command resumes a campaign that was interrupted.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -120,11 +121,14 @@ class Campaign:
         )
 
     def _is_written(self) -> bool:
-        """Whether a file of a cell is being written, or the model is there and its done-record is not."""
+        """Whether a file of a cell is being written just now, or the model is there and its done-record is not."""
         for folder in self.output.glob("cells/*"):
-            written = [path.name for path in folder.glob(".model*.tmp")]
-            if written or ((folder / "model.safetensors").is_file() and not (folder / "done.json").is_file()):
-                return True
+            if (folder / "done.json").is_file():
+                continue
+            for path in (*folder.glob(".model*.tmp"), folder / "model.safetensors"):
+                with contextlib.suppress(OSError):  # what an earlier kill left is older
+                    if time.time() - path.stat().st_mtime < 1:
+                        return True
         return False
 
 
