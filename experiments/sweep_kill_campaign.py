@@ -29,7 +29,7 @@ import yaml
 
 from experiments.campaign_record import begin_or_resume, kills_of, save
 from experiments.commands import run
-from training.runs.files import METRICS, MODEL
+from training.runs.files import CONFIG, METRICS, MODEL
 
 PRETRAINING, TUNING, WRITING = "in pretraining", "in a fine-tuning", "while a cell is written"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -76,9 +76,10 @@ class Campaign:
     def kill(self) -> bool:
         """Start the sweep and stop it at a moment that is still to come; False where the study is finished first."""
         number = self.dice.choice(SIGNALS)
-        workers = self.dice.choice((1, 1, 2))
+        begun = (self.output / "runs" / RUN / CONFIG).is_file()  # a pretraining keeps the threads that it began with
+        workers = self.dice.choice((1, 1, 2)) if begun else 1
         moment = self._moment()
-        process = sweep_process(self.folder, self.output, "--workers", workers, "--checkpoint-minutes", 0.02)
+        process = sweep_process(self.folder, self.output, workers, "--checkpoint-minutes", 0.02)
         reached = _watch(process, moment[1])
         if reached:
             process.send_signal(number)
@@ -132,9 +133,13 @@ class Campaign:
         return False
 
 
-def sweep_process(folder: Path, output: Path, *words: object) -> "subprocess.Popen[bytes]":
-    """`cxr-train sweep` in a process of its own; what it says goes to OUT/sweep.log."""
-    shared = ("sweep", folder / "study.yaml", "--output", output, "--data", folder, "--device", "cpu", "--threads", 2)
+def sweep_process(folder: Path, output: Path, workers: int = 1, *words: object) -> "subprocess.Popen[bytes]":
+    """`cxr-train sweep` in a process of its own; what it says goes to OUT/sweep.log.
+
+    Each worker has one thread: sums of another number of threads are rounded otherwise.
+    """
+    shared = ("sweep", folder / "study.yaml", "--output", output, "--data", folder, "--device", "cpu")
+    words = ("--threads", workers, "--workers", workers, *words)
     program = "from training.cli.main import main; main()"
     with (folder / "sweep.log").open("ab") as log:
         return subprocess.Popen(
