@@ -54,6 +54,8 @@ class LightlyRun:
     """What to train. backbone: architecture. init: random, imagenet or a file of weights.
 
     seed: of the backbone, as in `--init random --seed`, and of the random state: head, memory bank, order, views.
+    workers: processes that make the views; 0: this one, so that this side has `threads` threads in all, like ours.
+    device: torch's name. On a GPU a resumed run has another shuffling of the keys than an undisturbed one.
     """
 
     settings: LightlySettings
@@ -64,6 +66,8 @@ class LightlyRun:
     backbone: str = "resnet18"
     init: str = "random"
     threads: int = 1
+    workers: int = 0
+    device: str = "cpu"
 
 
 def pretrain_with_lightly(datasets: Sequence[Dataset], output: Path, run: LightlyRun) -> None:
@@ -81,7 +85,8 @@ def pretrain_with_lightly(datasets: Sequence[Dataset], output: Path, run: Lightl
         loss, rate = training.train_epoch()
         click.echo(f"lightly, epoch {training.epoch} of {run.epochs}: loss {loss:.3f}, images/s {rate:.0f}")
     write_seen(output, seen_by_training(datasets))
-    save_backbone(output, backbone_weights(training.model.backbone, run.backbone), training.description(datasets))
+    backbone = training.model.backbone.cpu()
+    save_backbone(output, backbone_weights(backbone, run.backbone), training.description(datasets))
     (output / STATE).unlink(missing_ok=True)
 
 
@@ -92,12 +97,11 @@ class _Training:
         self.run, self.path = run, output / STATE
         self.mean, self.std = pooled_statistics(datasets)
         images = RgbViews(datasets, lightly_transform(run.image_size, self.mean / 255, self.std / 255))
-        # No worker processes: both sides have `threads` threads in all.
         self.loader: DataLoader[list[Tensor]] = DataLoader(
-            images, batch_size=run.batch_size, shuffle=True, drop_last=True
+            images, batch_size=run.batch_size, shuffle=True, drop_last=True, num_workers=run.workers
         )
         backbone = initial_backbone(run.init, run.backbone, run.seed)
-        self.model = LightlyMoCo(backbone, run.settings, feature_dimension(run.backbone))
+        self.model = LightlyMoCo(backbone, run.settings, feature_dimension(run.backbone)).to(run.device)
         self.optimizer = lightly_optimizer(self.model)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, run.epochs)
         self.epoch, self.seconds = 0, 0.0
@@ -105,7 +109,9 @@ class _Training:
     def train_epoch(self) -> tuple[float, float]:
         """Train for an epoch, and write what the next begins with. Returns mean loss and images a second."""
         began = time.monotonic()
-        loss = lightly_epoch(self.model, self.optimizer, self.loader)
+        device = self.run.device
+        batches = ((query.to(device), key.to(device)) for query, key in self.loader)
+        loss = lightly_epoch(self.model, self.optimizer, batches)
         self.schedule.step()
         self.epoch += 1
         seconds = time.monotonic() - began
@@ -118,7 +124,7 @@ class _Training:
         """Take up the state of the last whole epoch, if there is one."""
         if not self.path.is_file():
             return
-        state = torch.load(self.path, weights_only=True)
+        state = torch.load(self.path, map_location=self.run.device, weights_only=True)
         if state["run"] != _plain(self.run):
             raise click.ClickException(f"{self.path} is of a run with other options: {state['run']}.")
         for name, part in self._parts().items():
@@ -126,7 +132,7 @@ class _Training:
         bank = self.model.criterion.memory_bank
         bank.bank, bank.bank_ptr = state["bank"], state["bank_ptr"]  # lightly keeps them out of the model's state
         self.epoch, self.seconds = state["epoch"], state["seconds"]
-        torch.set_rng_state(state["torch"])
+        torch.set_rng_state(state["torch"].cpu())
         version, numbers, gauss = state["python"]
         random.setstate((version, tuple(numbers), gauss))
         click.echo(f"lightly resumes after epoch {self.epoch}")
@@ -186,6 +192,8 @@ def _plain(run: LightlyRun) -> dict[str, Any]:
 @click.option("--memory-bank", default=LightlySettings.memory_bank, show_default=True, help="Number of keys.")
 @click.option("--momentum", default=LightlySettings.momentum, show_default=True, help="Of the key encoder.")
 @click.option("--threads", default=1, show_default=True)
+@click.option("--workers", default=0, show_default=True, help="Number of processes that make the views.")
+@click.option("--device", default="cpu", show_default=True, help="torch's name of it: cpu, cuda.")
 def main(shards: tuple[Path, ...], output: Path, **options: Any) -> None:  # noqa: ANN401 - as click gives them
     """Pretrain with lightly's MoCo; the same command resumes a run that was stopped."""
     settings = LightlySettings(**{name: options.pop(name) for name in ("lr", "temperature", "memory_bank", "momentum")})
