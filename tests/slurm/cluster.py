@@ -19,6 +19,8 @@ from pathlib import Path
 
 NODES = ("n1", "n2")
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+PATIENCE_S = 1200.0
+"""Seconds after which a wait is given up as a hang, far more than a loaded machine needs."""
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=256000 Gres=gpu:4\n"
 
 
@@ -52,7 +54,7 @@ class Cluster:
     def run(self, *command: str, env: Mapping[str, str] | None = None) -> str:
         """Standard output of a Slurm command; an AssertionError with its standard error if it fails."""
         environment = {**self.environment, **(env or {})}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, f"{' '.join(command)} exited {done.returncode}: {done.stderr}{done.stdout}"
         return done.stdout
 
@@ -82,6 +84,21 @@ class Cluster:
                 if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
                     found.append(int(folder.name))
         return found
+
+    @contextlib.contextmanager
+    def slurmd_timeout(self, seconds: int) -> Iterator[None]:
+        """Take a node that does not answer for so many seconds as down, for a while."""
+        path = self.root / "slurm.conf"
+        before = path.read_text()
+        after = re.sub("^SlurmdTimeout=.*$", f"SlurmdTimeout={seconds}", before, flags=re.MULTILINE)
+        try:
+            path.write_text(after)
+            self.run("scontrol", "reconfigure")
+            assert re.search(rf"SlurmdTimeout += {seconds} sec", self.run("scontrol", "show", "config"))
+            yield
+        finally:
+            path.write_text(before)
+            self.run("scontrol", "reconfigure")
 
     def kill_node(self, node: str) -> None:
         """Kill a node's slurmd and all that it has started, batch shells and slurmstepd too, as a power cut does."""
@@ -168,7 +185,7 @@ def daemon(cluster: Cluster, command: list[str]) -> "subprocess.Popen[bytes]":
         )
 
 
-def wait_until(ready: Callable[[], bool], otherwise: Callable[[], str], seconds: float = 60) -> None:
+def wait_until(ready: Callable[[], bool], otherwise: Callable[[], str], seconds: float = PATIENCE_S) -> None:
     """Wait until `ready()`; TimeoutError with `otherwise()` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not ready():
@@ -186,21 +203,23 @@ def logs(root: Path) -> str:
 def node_states(cluster: Cluster, *nodes: str) -> set[str]:
     """The states of some or all nodes, such as "idle"; nothing while slurmctld does not answer."""
     command = ["sinfo", "-h", "-N", "-o", "%T", *(["-n", ",".join(nodes)] if nodes else [])]
-    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=PATIENCE_S)
     return set(done.stdout.split())
 
 
 def stop(cluster: Cluster, daemons: list[subprocess.Popen[bytes]]) -> None:
     """End the jobs while slurmctld can still do it, then the daemons, munged last."""
     try:
-        subprocess.run(["scancel", "--partition=test"], env=cluster.environment, capture_output=True, timeout=60)
+        subprocess.run(
+            ["scancel", "--partition=test"], env=cluster.environment, capture_output=True, timeout=PATIENCE_S
+        )
         # No states: slurmctld has ended by itself.
         wait_until(lambda: node_states(cluster) <= {"idle"}, lambda: f"jobs still run: {node_states(cluster)}")
     finally:
         for one in (*cluster.slurmds.values(), *reversed(daemons)):
             one.terminate()
             try:
-                one.wait(timeout=30)
+                one.wait(timeout=PATIENCE_S)
             except subprocess.TimeoutExpired:
                 one.kill()
                 raise

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.slurm.cluster import Cluster
+from tests.slurm.cluster import PATIENCE_S, Cluster
 
 ROOT = Path(__file__).parents[2]
 BUILD = (
@@ -24,7 +24,6 @@ BUILD = (
     "0.3",
 )
 EPOCHS, BATCH = 4, 4
-PATIENCE_S = 600
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
 
 STUDY: dict[str, Any] = {
@@ -47,10 +46,11 @@ STUDY: dict[str, Any] = {
 
 # Slurm counts processors that are not there; two of these run at once on the two cores of a small machine. Fields that
 # need care on their way: a list of several lines, a path with a space, an asterisk.
+# The time limit is far away: USR1 comes five minutes before it.
 SITE = """\
 flags=(
   --mem=2G
-  --time=10
+  --time=120
   --comment='all of * and "this"'
 )
 cpu_flags=(--cpus-per-task=1)
@@ -79,7 +79,9 @@ def write_files(folder: Path, source: Path) -> tuple[Path, Path]:
 def submit_study(cluster: Cluster, study: Path, site: Path, output: Path, *words: str) -> str:
     """`slurm/submit-study.sh` as a user calls it, from the repository's root; what it says."""
     command = ["slurm/submit-study.sh", str(study), "--output", str(output), "--site", str(site), *words]
-    done = subprocess.run(command, cwd=ROOT, env=cluster.environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, env=cluster.environment, capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -91,4 +93,4 @@ def jobs_of(said: str) -> dict[str, str]:
 
 def logs(output: Path) -> str:
     """The ends of all logs."""
-    return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted((output / "logs").iterdir()))
+    return "\n".join(f"== {path.name}\n{path.read_text()[-20000:]}" for path in sorted((output / "logs").iterdir()))

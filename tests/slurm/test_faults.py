@@ -4,14 +4,13 @@ import contextlib
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.slurm.cluster import Cluster, step_daemons, wait_until
-from tests.slurm.site import ENDED, PATIENCE_S, STUDY, jobs_of, logs, submit_study, write_files
+from tests.slurm.cluster import PATIENCE_S, Cluster, step_daemons, wait_until
+from tests.slurm.site import ENDED, ROOT, STUDY, jobs_of, logs, submit_study, write_files
 from tests.slurm.test_several_nodes import OPTIONS, study_of_two_nodes, submit_on_nodes, undisturbed_of_two_nodes
 from tests.training.labelled_shards import write_labelled_dataset
 from tests.training.pretraining.test_pretrain import assert_equal, final_state
@@ -20,9 +19,11 @@ from training.runs.metrics_log import read_metrics
 
 pytestmark = pytest.mark.slurm
 
-MINUTES = 180.0
-"""Seconds in which a step must end that has lost a process, slurmstepd or its node: srun waits 60 for the others, and a
-node that does not answer for 60 (SlurmdTimeout of slurm.conf.in) is down."""
+MINUTES = 600.0
+"""Seconds in which a step must end that has lost a process, slurmstepd or its node, on a loaded machine too: srun waits
+60 for the others, and a node that does not answer for 60 (SlurmdTimeout of slurm.conf.in) is down."""
+SLURMS_DEFAULT = 300
+"""SlurmdTimeout where slurm.conf has none."""
 
 STOPPED, RESUMED = r"Stopped by SIGTERM after step (\d+) of", r"resumes after step (\d+) of"
 
@@ -73,7 +74,7 @@ def test_a_pretraining_and_a_fine_tuning_whose_processes_are_killed_are_repaired
     wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
     kill_processes(cluster, task_of(cluster, first["pretrain"]), 0)
     assert cluster.wait(first["pretrain"], MINUTES, lambda states: states <= ENDED) == {"FAILED"}, logs(output)
-    assert cluster.wait(first["study"], 60, lambda states: states <= ENDED) == {"CANCELLED"}
+    assert cluster.wait(first["study"], PATIENCE_S, lambda states: states <= ENDED) == {"CANCELLED"}
     assert cluster.states(first["sweep"]) == {"CANCELLED"}
 
     second = jobs_of(submit_study(cluster, study, site, output))
@@ -101,11 +102,9 @@ def test_a_node_that_loses_its_processes_ends_the_step_of_both_within_minutes(cl
     run = output / "runs" / "tiny-seed0"
     job = submit_on_nodes(cluster, tmp_path)
     wait_until(lambda: bool(checkpoint_steps(run)), lambda: logs(output), PATIENCE_S)
-    began = time.monotonic()
     kill_processes(cluster, job, 1)
-    states = cluster.wait(job, MINUTES, lambda states: states <= ENDED)
-    assert states <= {"FAILED", "NODE_FAIL"}, logs(output)
-    assert time.monotonic() - began < MINUTES
+    assert cluster.wait(job, MINUTES, lambda states: states <= ENDED) == {"FAILED"}, logs(output)
+    assert restarts(cluster, job) == "0"  # both nodes live: another start would fail again
     assert not processes_of(cluster, job, 0)
     step = checkpoint_steps(run)[-1]
     again = submit_on_nodes(cluster, tmp_path)
@@ -159,18 +158,60 @@ def test_a_step_of_one_process_that_loses_its_slurmstepd_ends_within_minutes(clu
     assert f"resumes after step {step} of" in logs(tmp_path / "study")
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_a_node_that_dies_ends_its_step_within_minutes_and_slurm_starts_the_job_again(
-    cluster: Cluster, tmp_path: Path, nodes: int
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--ntasks-per-node=1"],
+        ["--ntasks-per-node=4", "--cpus-per-task=2", "--gres=gpu:4"],
+        ["--ntasks-per-node=2", "--gpus-per-node=2"],
+        ["--gpus=4", "--ntasks-per-gpu=1"],
+        ["--ntasks=4", "--gpus-per-task=1"],
+    ],
+    ids=" ".join,
+)
+def test_a_step_that_fails_on_two_living_nodes_fails_at_once_and_is_not_requeued(
+    cluster: Cluster, tmp_path: Path, flags: list[str]
 ) -> None:
-    run, job = long_run(cluster, tmp_path, nodes)
+    _, site = write_files(tmp_path, tmp_path)
+    log = tmp_path / "log"
+    job = cluster.run(
+        *("sbatch", "--parsable", "--nodes=2", *flags, "--mem=2G", "--time=120", f"--output={log}"),
+        *(str(ROOT / "slurm/stage.sbatch"), str(site), "0", "bash", "-c", "exit 3"),
+    ).strip()
+    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"FAILED"}
+    (fields,) = cluster.jobs(job)
+    assert (fields["ExitCode"], fields["Restarts"]) == ("3:0", "0")
+    assert "requeue" not in log.read_text()  # nor asked slurmctld for minutes because a node had not started a process
+
+
+def log_of_a_run_that_lost_a_node(cluster: Cluster, folder: Path, nodes: int) -> str:
+    """Kill a node of a long run, wait until its job is requeued, start the node again, and wait for the end; the log.
+
+    The node is that of the batch shell where the job has no other.
+    """
+    run, job = long_run(cluster, folder, nodes)
     (fields,) = cluster.jobs(job)
     node = fields["BatchHost"] if nodes == 1 else next(n for n in ("n1", "n2") if n != fields["BatchHost"])
     step = checkpoint_steps(run)[-1]
     cluster.kill_node(node)
     try:
-        wait_until(lambda: restarts(cluster, job) == "1", lambda: logs(tmp_path / "study"), MINUTES)
+        wait_until(lambda: restarts(cluster, job) == "1", lambda: logs(folder / "study"), MINUTES)
     finally:
         cluster.start_node(node)
-    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(tmp_path / "study")
-    assert [int(one) >= step for one in re.findall(RESUMED, logs(tmp_path / "study"))] == [True]
+    assert cluster.wait(job, PATIENCE_S, lambda states: states <= ENDED) == {"COMPLETED"}, logs(folder / "study")
+    assert restarts(cluster, job) == "1"
+    said = logs(folder / "study")
+    assert [int(one) >= step for one in re.findall(RESUMED, said)] == [True]
+    return said.replace(node, "NODE")
+
+
+def test_a_job_whose_node_dies_is_requeued_by_slurm_and_resumes(cluster: Cluster, tmp_path: Path) -> None:
+    assert "back into the queue" not in log_of_a_run_that_lost_a_node(cluster, tmp_path, 1)
+
+
+def test_a_job_that_loses_one_of_two_nodes_is_requeued_before_slurm_knows_and_resumes(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with cluster.slurmd_timeout(SLURMS_DEFAULT):  # Slurm itself would requeue it long after srun has given up the step
+        said = log_of_a_run_that_lost_a_node(cluster, tmp_path, 2)
+    assert said.count("NODE no longer answers: back into the queue (restart 0 so far)") == 1, said

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.slurm.cluster import Cluster
-from tests.slurm.site import ENDED, PATIENCE_S, ROOT, STUDY, logs, write_files
+from tests.slurm.cluster import PATIENCE_S, Cluster
+from tests.slurm.site import ENDED, ROOT, STUDY, logs, write_files
 from tests.slurm.test_study import wait_for
 from tests.training.pretraining.test_pretrain import assert_equal, final_state
 from tests.training.rank_processes import as_rank, free_port
@@ -43,7 +43,7 @@ def pretraining(folder: Path, output: Path) -> list[str]:
 
 def submit_on_nodes(cluster: Cluster, folder: Path, nodes: int = 2) -> str:
     """Submit it with a process on each of one or two nodes; the job's id."""
-    flags = [f"--nodes={nodes}", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=10", "--gres=none"]
+    flags = [f"--nodes={nodes}", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=2G", "--time=120", "--gres=none"]
     output = folder / "study"
     return cluster.run(
         *("sbatch", "--parsable", *flags, f"--output={output}/logs/pretrain-%j.out"),

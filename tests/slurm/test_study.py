@@ -14,8 +14,8 @@ import pytest
 
 from shards.format.dataset import open_dataset
 from shards.format.subsets import select
-from tests.slurm.cluster import Cluster
-from tests.slurm.site import BATCH, BUILD, ENDED, EPOCHS, PATIENCE_S, ROOT, jobs_of, logs, submit_study, write_files
+from tests.slurm.cluster import PATIENCE_S, Cluster
+from tests.slurm.site import BATCH, BUILD, ENDED, EPOCHS, ROOT, jobs_of, logs, submit_study, write_files
 
 pytestmark = pytest.mark.slurm
 BIN = Path(sys.executable).parent
@@ -47,7 +47,7 @@ def wait_for(path: Path, lines: int, output: Path) -> None:
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("raw data") / "phantom"
     words = ("make-phantom", folder, "--chexpert-patients", 30, "--shenzhen-images", 0)
-    subprocess.run([BIN / "cxr-ingest", *map(str, words)], check=True, capture_output=True, timeout=120)
+    subprocess.run([BIN / "cxr-ingest", *map(str, words)], check=True, capture_output=True, timeout=PATIENCE_S)
     return folder / "CheXpert-v1.0-small"
 
 
@@ -88,7 +88,7 @@ def test_a_second_submission_while_the_first_runs_submits_nothing(submitted: Sub
 def test_shards_built_by_an_array_equal_those_of_one_process(submitted: Submitted, tmp_path: Path) -> None:
     alone, by_array = tmp_path / "alone", submitted.folder / "shards of phantoms"
     words = ("build-shards", submitted.source, alone, "--dataset", "chexpert", *BUILD)
-    subprocess.run([BIN / "cxr-ingest", *map(str, words)], check=True, capture_output=True, timeout=120)
+    subprocess.run([BIN / "cxr-ingest", *map(str, words)], check=True, capture_output=True, timeout=PATIENCE_S)
     names = sorted(path.name for path in alone.iterdir() if path.is_file())
     assert len([name for name in names if name.endswith(".tar")]) > 2  # or a task of the array had nothing to do
     for name in names:
@@ -151,7 +151,7 @@ def test_stages_behind_a_failed_one_are_cancelled(cluster: Cluster, tmp_path: Pa
     (tmp_path / "empty").mkdir()
     study, site = write_files(tmp_path, tmp_path / "empty")
     jobs = jobs_of(submit_study(cluster, study, site, tmp_path / "out"))
-    assert cluster.wait(jobs["study"], 120, lambda states: states <= ENDED) == {"CANCELLED"}
+    assert cluster.wait(jobs["study"], PATIENCE_S, lambda states: states <= ENDED) == {"CANCELLED"}
     assert cluster.states(jobs["build-chexpert"]) == {"FAILED"}
     assert all(cluster.states(jobs[stage]) == {"CANCELLED"} for stage in ("finalize-chexpert", "pretrain", "sweep"))
 
