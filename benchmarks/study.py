@@ -72,7 +72,7 @@ def labelled_shards(root: Path, splits: dict[str, int], label: str = LABEL, side
 def write_study(path: Path, case: Case) -> None:
     """A study of probes alone; its pretraining is one short run over few images."""
     tiny = {
-        "recipe": "demo",
+        "recipe": "moco_small_cpu",
         "shards": ["few"],
         "image_size": IMAGE_SIZE,
         "epochs": 1,

@@ -42,7 +42,7 @@ STUDY = {
     "datasets": {"phantom": {"shards": "shards", "splits": {"train": None, "valid": None, "test": None}}},
     "pretraining": {
         "tiny": {
-            **{"recipe": "demo", "shards": ["phantom"], "image_size": 48, "epochs": 6, "batch_size": 8},
+            **{"recipe": "moco_small_cpu", "shards": ["phantom"], "image_size": 48, "epochs": 6, "batch_size": 8},
             **{"queue_size": 12, "log_every": 1},
         }
     },

@@ -32,7 +32,13 @@ STUDY: dict[str, Any] = {
     "datasets": {"chexpert": {"shards": "shards of phantoms", "splits": {"train": None, "valid": None, "test": None}}},
     "pretraining": {
         "tiny": {
-            **{"recipe": "demo", "shards": ["chexpert"], "image_size": 64, "epochs": EPOCHS, "batch_size": BATCH},
+            **{
+                "recipe": "moco_small_cpu",
+                "shards": ["chexpert"],
+                "image_size": 64,
+                "epochs": EPOCHS,
+                "batch_size": BATCH,
+            },
             **{"queue_size": 12, "log_every": 1},
         }
     },

@@ -15,7 +15,7 @@ CONTENT: dict[str, Any] = {
     "datasets": {"labelled": {"shards": "labelled", "splits": {"train": 41, "valid": None, "test": 11}}},
     "pretraining": {
         "tiny": {
-            "recipe": "demo",
+            "recipe": "moco_small_cpu",
             "shards": ["labelled"],
             "seeds": [0],
             **{"image_size": 32, "batch_size": 8, "epochs": 1, "queue_size": 16},
