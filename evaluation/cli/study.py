@@ -15,8 +15,8 @@ def study(ctx: click.Context, /, options: StudyOptions) -> None:
 
     Reads DIR (study.yaml, runs/, cells/) and the datasets of shards that the study file names. Predicts what has no
     predictions yet, compares the arms with intervals, corrects p-values within the study's families, and writes
-    results/, tables/gains.csv, tables/cells.csv and report.html into DIR. Cells that are missing are listed; run it
-    again when more of them are done.
+    results/, tables/ (gains.csv, means.csv, cells.csv) and report.html into DIR. Cells that are missing are listed;
+    run it again when more of them are done.
     """
     import torch
 
@@ -30,6 +30,8 @@ def study(ctx: click.Context, /, options: StudyOptions) -> None:
         f"{options.directory}: {len(judged.states) - len(judged.missing)} of {len(judged.states)} cells are done, "
         f"{judged.predicted} were predicted now; {len(judged.results)} results"
     )
+    for mean in judged.means:
+        click.echo(f"  {mean.sentence}")
     for path in judged.missing:
         click.echo(f"  missing: {path}")
     for name in judged.open_comparisons:

@@ -75,25 +75,43 @@ def resampling_weights(arm: Design, replicates: int, seed: int) -> NDArray[np.fl
 def components(arm: Design, values: NDArray[np.float64]) -> list[Component]:
     """Variance of the mean over an arm's files that draws and seeds bring. values: [files]."""
     pairs = ((arm.by_draw, arm.draws), (arm.by_seed, arm.seeds))
-    return [_component(_means(numbers, values)) for used, numbers in pairs if used]
+    return [component_of(_means(numbers, values)) for used, numbers in pairs if used]
 
 
 def difference_components(
     arm: Design, values: NDArray[np.float64], other: Design, other_values: NDArray[np.float64]
 ) -> list[Component]:
     """The same of a difference between two arms; what both have is paired, all else is independent."""
-    found = []
-    for used, other_used, numbers, other_numbers in (
-        (arm.by_draw, other.by_draw, arm.draws, other.draws),
-        (arm.by_seed, other.by_seed, arm.seeds, other.seeds),
-    ):
-        means, other_means = _means(numbers, values), _means(other_numbers, other_values)
-        if used and other_used and np.array_equal(np.unique(numbers), np.unique(other_numbers)):
-            found.append(_component(means - other_means))
-            continue
-        found += [_component(means)] if used else []
-        found += [_component(other_means)] if other_used else []
-    return found
+    by_draw = _varying((arm.by_draw, arm.draws, values), (other.by_draw, other.draws, other_values))
+    by_seed = seed_gains(arm, values, other, other_values)
+    return [component_of(means) for means in [*by_draw.values(), *by_seed.values()]]
+
+
+Source = tuple[str, tuple[int, ...]]
+"""Whose levels vary: those of the arm, of the reference or of both, and their numbers."""
+
+
+def seed_gains(
+    arm: Design, values: NDArray[np.float64], other: Design, other_values: NDArray[np.float64]
+) -> dict[Source, NDArray[np.float64]]:
+    """The part of a difference that each pretraining seed brings, [seeds]; empty where seeds are not estimated.
+
+    Arms that share their seeds have their difference by seed; the values of the other arm alone are negative.
+    """
+    return _varying((arm.by_seed, arm.seeds, values), (other.by_seed, other.seeds, other_values))
+
+
+_Levels = tuple[bool, NDArray[np.int64], NDArray[np.float64]]
+"""Whether the variation between levels is estimated, the level of each file, and its value."""
+
+
+def _varying(arm: _Levels, other: _Levels) -> dict[Source, NDArray[np.float64]]:
+    levels, other_levels = (tuple(map(int, np.unique(numbers))) for _, numbers, _ in (arm, other))
+    means, other_means = _means(*arm[1:]), _means(*other[1:])
+    if arm[0] and other[0] and levels == other_levels:
+        return {("both", levels): means - other_means}
+    found = {("arm", levels): means} if arm[0] else {}
+    return found | ({("reference", other_levels): -other_means} if other[0] else {})
 
 
 def _means(numbers: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,5 +120,6 @@ def _means(numbers: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[n
     return np.asarray(np.bincount(place, weights=values) / count, np.float64)
 
 
-def _component(means: NDArray[np.float64]) -> Component:
+def component_of(means: NDArray[np.float64]) -> Component:
+    """The variance of the mean over levels, from the values of each."""
     return Component(float(means.var(ddof=1)) / len(means), len(means) - 1)

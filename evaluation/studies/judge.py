@@ -25,8 +25,9 @@ from evaluation.statistics.remarks import missing_thresholds
 from evaluation.statistics.result import BootstrapResult
 from evaluation.studies.cell_predictions import predict_cell, predictions_path
 from evaluation.studies.families import RESULTS, JudgedResult, correct
+from evaluation.studies.means import MeanGain, mean_gains
 from evaluation.studies.options import StudyOptions
-from evaluation.studies.tables import write_cells, write_gains
+from evaluation.studies.tables import write_cells, write_gains, write_means
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles
 from shards.durable import write_atomically
@@ -56,6 +57,7 @@ class Judged:
     states: dict[str, CellState] = field(default_factory=dict)
     predicted: int = 0
     results: list[JudgedResult] = field(default_factory=list)
+    means: list[MeanGain] = field(default_factory=list)
     open_comparisons: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -90,11 +92,14 @@ def judge(options: StudyOptions, advance: Advance = lambda cells: None) -> Judge
     for cell in cells:
         judged.states[cell.path] = cell_state(folder.output / cell.path, cell_record(folder.study, cell))
     _predict(judged, [cell for cell in cells if judged.states[cell.path].state == FINISHED], options, advance)
-    for comparison in comparisons_of(folder.study):
+    comparisons = comparisons_of(folder.study)
+    for comparison in comparisons:
         _compare(judged, comparison)
     correct(folder, judged.results)
+    judged.means = mean_gains(comparisons, judged.results)
     write_cells(folder.output, cells, judged.states)
     write_gains(folder.output, judged.results)
+    write_means(folder.output, judged.means)
     write_report(folder.output, folder.output / REPORT, with_images=options.with_images, missing=judged.missing)
     _draw(judged)
     return judged

@@ -1,4 +1,7 @@
-"""Write a study's tables as CSV: gains.csv, a row a comparison, arm and label, and cells.csv, a row a cell."""
+"""Write a study's tables as CSV.
+
+gains.csv has a row a comparison, arm and label, means.csv a row a mean over datasets, cells.csv a row a cell.
+"""
 
 import csv
 import io
@@ -9,6 +12,7 @@ from pathlib import Path
 from evaluation.report.records import SplitAuroc, model_record
 from evaluation.statistics.result import Interval
 from evaluation.studies.families import JudgedResult
+from evaluation.studies.means import MeanGain
 from shards.durable import write_atomically
 from shards.json_value import parse_json
 from training.runs.files import MODEL
@@ -75,6 +79,28 @@ class _CellRow:
     error: str
 
 
+@dataclass(frozen=True)
+class _MeanRow:
+    """A row of means.csv, its columns in order. targets: name and fraction of each, with semicolons between."""
+
+    method: str
+    backbone: str
+    arm: str
+    reference: str
+    value: str
+    ci_low: str
+    ci_high: str
+    p_value: str
+    targets: str
+    variant: str
+    metric: str
+
+
+def write_means(folder: Path, means: Sequence[MeanGain]) -> None:
+    """Write tables/means.csv: the mean gain of each arm over datasets, each at its lowest fraction."""
+    _write(folder / TABLES / "means.csv", _MeanRow, [_mean(one) for one in means])
+
+
 def write_gains(folder: Path, results: Sequence[JudgedResult]) -> None:
     """Write tables/gains.csv: every arm but the reference, with its gain over the reference, and beside it."""
     _write(folder / TABLES / "gains.csv", _GainRow, [row for one in results for row in _gains(one)])
@@ -130,6 +156,23 @@ def _gains(judged: JudgedResult) -> list[_GainRow]:
     return rows
 
 
+def _mean(mean: MeanGain) -> _MeanRow:
+    low, high = _bounds(mean.ci)
+    return _MeanRow(
+        method=mean.method,
+        backbone=mean.backbone,
+        arm=mean.arm,
+        reference=";".join(mean.references),
+        value=_number(mean.value),
+        ci_low=low,
+        ci_high=high,
+        p_value=_number(mean.p_value),
+        targets=";".join(f"{name} {fraction_text(fraction)}" for name, fraction in mean.targets),
+        variant=mean.variant,
+        metric=mean.metric,
+    )
+
+
 def _cell(folder: Path, cell: Cell, state: CellState) -> list[_CellRow]:
     """A row a label of a finished cell; one row without a label of any other."""
     row = _CellRow(
@@ -177,7 +220,10 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _write(path: Path, kind: type[_GainRow | _CellRow], rows: Sequence[_GainRow | _CellRow]) -> None:
+_Row = _GainRow | _CellRow | _MeanRow
+
+
+def _write(path: Path, kind: type[_Row], rows: Sequence[_Row]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, [column.name for column in fields(kind)], lineterminator="\n")
     writer.writeheader()

@@ -208,6 +208,8 @@ def _cells(study: Study) -> Iterator[Cell]:
 
 def _of_targets(study: Study, run: RunPlan, arm: Arm, method: str, variant: Variant) -> Iterator[Cell]:
     for target in study.targets:
+        if target.pretraining is not None and run.pretraining.name not in target.pretraining:
+            continue
         of = variant.methods if target.methods is None else target.methods
         if of is not None and method not in of:
             continue

@@ -89,7 +89,8 @@ class Variant:
 class Target:
     """What is learned and judged. draws: number of training subsets by fraction. settings: stronger than a variant's.
 
-    fraction_of: what a fraction counts. methods: those that it is learned with; None: the variant's.
+    fraction_of: what a fraction counts. methods: those that it is learned with; None: the variant's. pretraining: names
+    of the runs whose arms learn it; None: all.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Target:
     fraction_of: str
     aggregate: str
     methods: tuple[str, ...] | None
+    pretraining: tuple[str, ...] | None
     settings: Settings
 
 
@@ -155,14 +157,15 @@ def read_study(path: Path) -> Study:
         raise version.error(f"this release reads study files of version {STUDY_VERSION}, not {version.value!r}")
     datasets = {name: _dataset(name, entry) for name, entry in found["datasets"].named().items()}
     pretraining = tuple(_pretraining(name, entry, datasets) for name, entry in found["pretraining"].named().items())
-    arms = tuple(_arm(name, entry, [p.name for p in pretraining]) for name, entry in found["arms"].named().items())
+    names = [one.name for one in pretraining]
+    arms = tuple(_arm(name, entry, names) for name, entry in found["arms"].named().items())
     methods = {
         name: method_settings(entry, name) for name, entry in found["methods"].fields(optional=tuple(METHODS)).items()
     }
     if not methods:
         raise found["methods"].error("no method is named: probe, finetune or both")
     variants = _variants(found.get("variants"), methods)
-    targets = tuple(_target(entry, datasets, methods) for entry in found["targets"].items())
+    targets = tuple(_target(entry, datasets, methods, names) for entry in found["targets"].items())
     found["targets"].distinct([target.name for target in targets])
     run = found["run"].choices(variants) if "run" in found else tuple(variants)
     references = _references(found["reference"], arms)
@@ -264,8 +267,10 @@ def _variants(entry: Entry | None, methods: Mapping[str, Settings]) -> dict[str,
     return variants
 
 
-def _target(entry: Entry, datasets: Mapping[str, StudyDataset], methods: Mapping[str, Settings]) -> Target:
-    own = ("name", "dataset", "labels", "fractions", "draws", "fraction_of", "aggregate", "methods")
+def _target(
+    entry: Entry, datasets: Mapping[str, StudyDataset], methods: Mapping[str, Settings], pretraining: list[str]
+) -> Target:
+    own = ("name", "dataset", "labels", "fractions", "draws", "fraction_of", "aggregate", "methods", "pretraining")
     found = entry.fields(own[:4], None)
     fractions = [fraction.number(0.0, 1.0) for fraction in found["fractions"].items()]
     found["fractions"].distinct(fractions)
@@ -279,6 +284,7 @@ def _target(entry: Entry, datasets: Mapping[str, StudyDataset], methods: Mapping
         fraction_of=found["fraction_of"].choice(FRACTION_OF) if "fraction_of" in found else "patients",
         aggregate=found["aggregate"].choice(AGGREGATES) if "aggregate" in found else "image",
         methods=found["methods"].choices(methods) if "methods" in found else None,
+        pretraining=found["pretraining"].choices(pretraining) if "pretraining" in found else None,
         settings=shared_settings([value for key, value in found.items() if key not in own], entry),
     )
 

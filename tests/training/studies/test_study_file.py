@@ -74,6 +74,7 @@ TARGET = CONTENT["targets"][0]
         ),
         (("pretraining", "tiny", "recipe"), "study_moco_cxr", "study_version: there is no such option here"),
         (("pretraining", "tiny", "shards"), ["nih"], "pretraining.tiny.shards[0]: 'nih' is not one of labelled"),
+        (("targets", 0, "pretraining"), ["big"], "targets[0].pretraining[0]: 'big' is not one of tiny"),
         (("pretraining", "tiny", "seeds"), [0, 0], "pretraining.tiny.seeds: 0 stands there twice"),
         (("pretraining", "tiny", "epochs"), 0.5, "pretraining.tiny.epochs: 0.5 is not a whole number"),
         (("pretraining", "tiny", "momentun"), 0.5, "pretraining.tiny.momentun: there is no such option here"),
