@@ -14,6 +14,7 @@ import yaml
 
 from evaluation.curves.content import KIND, Curves, curves_from_json
 from evaluation.report.calibrations import CalibrationRow, calibration_rows
+from evaluation.report.means import MEANS, MeanRow, mean_rows
 from evaluation.report.records import (
     BackboneRecord,
     DatasetRecord,
@@ -131,6 +132,7 @@ class Study:
     datasets: list[ShardsFolder] = field(default_factory=list)
     calibrations: list[CalibrationRow] = field(default_factory=list)
     curves: list[CurvesFile] = field(default_factory=list)
+    means: list[MeanRow] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -173,6 +175,8 @@ def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
         model = _read(study, folder / MODEL, model_record) if MODEL in files else None
         seconds = _read(study, folder / DONE, seconds_of_cell) if DONE in files else None
         study.models.append(Model(name, model, _read_metrics(study, folder), seconds))
+    if MEANS in files:
+        study.means += _read_means(study, folder / MEANS)
     for file in sorted(files - {MODEL, LAST, BACKBONE, DONE}):
         if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
             content = _read(study, folder / file, lambda whole: whole)
@@ -239,6 +243,14 @@ def _read(study: Study, path: Path, record: Callable[[JsonValue], _Read]) -> _Re
     except (ValueError, OSError, RecursionError):
         study.unreadable.append(path.relative_to(study.root).as_posix())
         return None
+
+
+def _read_means(study: Study, path: Path) -> list[MeanRow]:
+    try:
+        return mean_rows(read_text(path, _LARGEST_RESULT))
+    except (ValueError, OSError):
+        study.unreadable.append(path.relative_to(study.root).as_posix())
+        return []
 
 
 def _read_config(study: Study, path: Path) -> tuple[RunConfig, tuple[str, ...]]:

@@ -13,6 +13,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from evaluation.metrics.influence import Component, satterthwaite
+from evaluation.report.weakness import weakness
 from evaluation.statistics.draws import Design, Source, component_of, design, seed_gains
 from evaluation.statistics.intervals import t_interval
 from evaluation.statistics.result import BootstrapResult, Difference, Interval
@@ -25,7 +26,7 @@ from training.studies.cells import Comparison
 class MeanGain:
     """A mean over targets. targets: (name, fraction). references: one, or those of the targets where they differ.
 
-    ci and p_value are None where a target has none.
+    ci and p_value are None where a target has none. weak: why the interval of a target is rough; blank where none is.
     """
 
     method: str
@@ -38,6 +39,7 @@ class MeanGain:
     value: float
     ci: Interval | None
     p_value: float | None
+    weak: str
 
     @property
     def sentence(self) -> str:
@@ -117,6 +119,11 @@ def _mean(arm: str, judged: Sequence[JudgedResult]) -> MeanGain | None:
         value=value,
         ci=interval[0] if interval else None,
         p_value=interval[1] if interval else None,
+        weak="; ".join(
+            f"{one.comparison.target.name}: {reason}"
+            for one in judged
+            if (reason := weakness(one.result, one.result.mean))
+        ),
     )
 
 

@@ -94,6 +94,7 @@ class _MeanRow:
     targets: str
     variant: str
     metric: str
+    weak: str
 
 
 def write_means(folder: Path, means: Sequence[MeanGain]) -> None:
@@ -170,6 +171,7 @@ def _mean(mean: MeanGain) -> _MeanRow:
         targets=";".join(f"{name} {fraction_text(fraction)}" for name, fraction in mean.targets),
         variant=mean.variant,
         metric=mean.metric,
+        weak=mean.weak,
     )
 
 

@@ -78,6 +78,7 @@ def render(study: Study, *, with_images: bool, missing: Sequence[str] = ()) -> s
         cost=cost(study),
         tables=[gain_view(table, f"g{number}", study.results) for number, table in enumerate(tables)],
         forests=[forest_panels(gain_forests(table), f"f{number}") for number, table in enumerate(tables)],
+        means=study.means,
         operating=operating_views(drawn, "o"),
         curves_not_drawn=not_drawn,
         further=further_view(study.results),

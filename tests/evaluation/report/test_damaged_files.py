@@ -44,6 +44,7 @@ CONFIGS = {
     "yaml_binary": "\x00",
     "yaml_tag": "!!python/object:os.x {}",
 }
+MEANS = {"means_words": "method,value\nprobe,much\n", "means_binary": "\x00", "means_torn": 'a,"b'}
 LAST = {"last_list": "[1]", "last_words": '{"step": "x", "epoch": null, "finished": "no"}'}
 
 
@@ -59,6 +60,9 @@ def damage(root: Path) -> list[str]:
     for name, text in JSON.items():
         write(root / "results" / f"{name}.json", text)
         named.append(f"{name}.json")
+    for name, text in MEANS.items():
+        write(root / name / "means.csv", text)
+        named.append(f"{name}/means.csv")
     for name, text in MODELS.items():
         write(root / name / "model.json", text)
         named.append(f"{name}/model.json")

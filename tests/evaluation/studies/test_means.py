@@ -29,7 +29,7 @@ def comparison(target: str, fraction: float, *, dataset: str = "") -> Comparison
 
 
 def judged(
-    target: str, start: Array, moco: Array, by_unit: Array, *, fraction: float = 0.01, dataset: str = ""
+    target: str, start: Array, moco: Array, by_unit: Array, *, fraction: float = 0.01, dataset: str = "", rare: int = 40
 ) -> JudgedResult:
     """A comparison of two arms. start, moco: [files]; by_unit: influence values of their difference."""
     grid = design(FILES)
@@ -40,8 +40,14 @@ def judged(
     result = SimpleNamespace(
         reference="start",
         level=0.95,
+        units=len(by_unit),
+        unit="patient_id",
+        replicates=2000,
+        labels={"Edema": SimpleNamespace(positives=rare, negatives=40)},
         inputs=SimpleNamespace(arms={"start": files, "moco": files}),
         mean=SimpleNamespace(
+            labels=("Edema",),
+            undefined_replicates=0,
             arms={
                 name: Value(value=float(values.mean()), draws=tuple(map(float, values)))
                 for name, values in (("start", start), ("moco", moco))
@@ -139,3 +145,10 @@ def test_a_target_without_an_interval_leaves_the_mean_without_one() -> None:
     assert found.ci is None
     assert found.p_value is None
     assert found.sentence.endswith(f"{found.value:+.3f}")
+
+
+def test_what_is_weak_in_one_dataset_is_said_of_the_mean() -> None:
+    results = simulated(np.random.default_rng(5), targets="ab")
+    few = judged("b", *of_files(results[1]), np.full(80, 0.01), rare=9)
+    assert the_mean(results).weak == ""
+    assert the_mean([results[0], few]).weak == "b: fewer than 10 of a class"
