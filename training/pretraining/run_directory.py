@@ -19,7 +19,7 @@ from training.runs.directory import read_config, read_run, write_config, write_l
 from training.runs.files import CHECKPOINTS, CONFIG, START_PATIENTS
 from training.runs.full_disk import told_plainly
 from training.runs.lock import RunLock
-from training.runs.start import write_start
+from training.runs.start import moved_start, write_start
 from training.seen_patients import IMAGES, PATIENTS, Seen, read_seen, seen_by_training, write_seen
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ def find_run(options: PretrainOptions, device: Device, lock: RunLock) -> Found:
         return Found(options)
     last = recorded.last
     more = last is not None and last.finished and last.epoch < options.epochs
-    differences = options.differences(recorded.config, free={"epochs"} if more else ())
+    free = moved_start(options.output, recorded.config, options.init, options.backbone)
+    differences = options.differences(recorded.config, free | {"epochs"} if more else free)
     if differences:
         saved = (options.output / CHECKPOINTS).exists()
         way_out = "" if saved else " It has no checkpoint yet: the folder may be removed."

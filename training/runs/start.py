@@ -13,6 +13,7 @@ from training.backbones.description import BackboneDescription
 from training.backbones.networks import backbone_weights
 from training.backbones.weight_files import read_weights, safetensors_bytes, weights_digest
 from training.errors import RunError, WeightsError
+from training.options import Config
 from training.provenance import Provenance
 from training.runs.directory import read_config, whole_option
 from training.runs.files import BACKBONE, CONFIG, START_PATIENTS, START_WEIGHTS
@@ -57,6 +58,23 @@ def read_start(run: Path, description: BackboneDescription) -> dict[str, Tensor]
             f"{BACKBONE} records {description.start_digest[:12]}. Copy {START_WEIGHTS} of the run again."
         )
     return weights
+
+
+def moved_start(run: Path, recorded: Config, init: str, architecture: str) -> frozenset[str]:
+    """The option `init`, where a run records another path but began with the very weights that this one names.
+
+    recorded: config.yaml of the run. Weights may be moved, or named from another folder; empty where they are others or
+    cannot be read.
+    """
+    start = run / START_WEIGHTS
+    if recorded.get("init") in (init, None) or not (Path(init).is_file() and start.is_file()):
+        return frozenset()
+    try:
+        began = weights_digest(read_weights(start))
+        same = start_digest(initial_backbone(init, architecture, 0), architecture) == began
+    except (WeightsError, OSError):
+        return frozenset()
+    return frozenset({"init"}) if same else frozenset()
 
 
 def start_seen(run: Path, description: BackboneDescription) -> Seen:

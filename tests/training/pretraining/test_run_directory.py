@@ -2,18 +2,23 @@
 
 import contextlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shards.errors import ResumeError
+from training.backbones.networks import build_backbone
+from training.backbones.weight_files import safetensors_bytes
 from training.errors import RunError
 from training.pretraining.options import EARLIER_VALUES, PretrainOptions
 from training.pretraining.run_directory import Found, find_run
 from training.runs.checkpoints import save_checkpoint
 from training.runs.directory import write_config, write_last
 from training.runs.lock import RunLock
+from training.runs.start import write_start
+from training.seen_patients import Seen
 
 
 def recorded(run: Path, **changes: object) -> PretrainOptions:
@@ -43,6 +48,19 @@ def test_another_config_is_refused_with_each_differing_option_and_both_values(tm
         "nothing, asked for is study; --queue-size: the run has 24576, asked for is 64; --lr: the run has 0.0001, "
         "asked for is 0.03. Give the run's own options (they are in config.yaml) or another --output."
     )
+
+
+def test_initial_weights_may_be_moved_but_not_be_others(tmp_path: Path) -> None:
+    run, moved = tmp_path / "run", tmp_path / "moved.safetensors"
+    options = recorded(run, init=str(tmp_path / "before.safetensors"))
+    write_start(run, build_backbone("resnet18", seed=3), "resnet18", Seen())
+    shutil.copy(run / "start.safetensors", moved)
+    assert find(replace(options, init=str(moved))).begun
+    for other in (build_backbone("resnet18", seed=4), build_backbone("densenet121", seed=3)):
+        moved.write_bytes(safetensors_bytes(other.state_dict()))
+        assert f"--init: the run has {tmp_path}/before" in refusal_of(replace(options, init=str(moved)))
+    assert "--init: the run has" in refusal_of(replace(options, init=str(tmp_path / "gone.safetensors")))
+    assert "--init: the run has" in refusal_of(replace(options, init="random"))
 
 
 def test_a_run_without_a_checkpoint_may_be_removed_the_refusal_says(tmp_path: Path) -> None:
