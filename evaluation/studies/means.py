@@ -21,6 +21,8 @@ from evaluation.studies.families import JudgedResult
 from evaluation.tables.provenance import Draw
 from training.studies.cells import Comparison
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class MeanGain:
@@ -154,4 +156,5 @@ def _own(difference: Difference, by_seed: Sequence[Component], level: float) -> 
     whole = (half / float(scipy.stats.t.ppf((1 + level) / 2, difference.df))) ** 2
     own = whole - sum(part.variance for part in by_seed)
     below = whole**2 / difference.df - sum(part.variance**2 / part.df for part in by_seed)
-    return Component(own, own**2 / below)
+    # What is left by rounding, where patients and draws bring nothing, is no variance.
+    return Component(own, own**2 / below) if own > _ROUNDING * whole and below > 0 else Component(0.0, math.inf)

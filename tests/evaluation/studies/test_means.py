@@ -124,6 +124,14 @@ def test_seeds_that_are_taken_for_independent_in_each_dataset_would_cover_too_li
     assert (doubled.ci[1] - doubled.ci[0]) / 2 > 1.96 * np.sqrt(seeds.var(ddof=1) / 3)
 
 
+def test_seeds_alone_give_the_interval_where_neither_patients_nor_draws_vary() -> None:
+    start = np.full(30, 0.7)
+    gains = np.repeat([0.01, 0.05, 0.06], 10)
+    found = the_mean([judged(name, start, start + gains, np.zeros(80)) for name in "ab"])
+    error = np.sqrt(np.var([0.01, 0.05, 0.06], ddof=1) / 3)
+    assert found.ci == pytest.approx((0.04 - 4.302653 * error, 0.04 + 4.302653 * error), rel=1e-6)
+
+
 def of_files(one: JudgedResult) -> tuple[Array, Array]:
     return np.array(one.result.mean.arms["start"].draws), np.array(one.result.mean.arms["moco"].draws)
 
