@@ -15,8 +15,8 @@ def study(ctx: click.Context, /, options: StudyOptions) -> None:
 
     Reads DIR (study.yaml, runs/, cells/) and the datasets of shards that the study file names. Predicts what has no
     predictions yet, compares the arms with intervals, corrects p-values within the study's families, and writes
-    results/, tables/ (gains.csv, means.csv, cells.csv) and report.html into DIR. Cells that are missing are listed;
-    run it again when more of them are done.
+    results/, tables/ (gains.csv, means.csv, cells.csv), figures/ and report.html into DIR. Cells that are missing are
+    listed; run it again when more of them are done.
     """
     import torch
 
