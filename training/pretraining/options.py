@@ -144,7 +144,7 @@ class _MethodOptions:
         None,
         click.Choice(BATCH_NORMS),
         help="Statistics of BatchNorm. split: of each of several groups of a batch, other groups for the keys than for "
-        "the queries, so that the statistics do not betray which key belongs to which query. ema: keys are normalised "
+        "the queries, so that the statistics do not leak which key belongs to which query. ema: keys are normalised "
         "by running statistics, which follow those of the query encoder by --momentum (EMAN). none: of the whole "
         "batch, as published.",
         group=_METHOD,

@@ -101,7 +101,7 @@ def batch_norm_groups(options: PretrainOptions, batch: int, world_size: int = 1)
                 "Give --batch-norm split, which means the same on any number of processes, or use one process."
             )
         return 1
-    # With ema the groups are of the queries alone: nothing is betrayed by one group for each process.
+    # With ema the groups are of the queries alone: nothing leaks through one group for each process.
     whole = world_size if options.batch_norm == "ema" else default_groups(batch)
     groups = options.bn_groups or whole
     if batch % groups or batch // groups < 2:
