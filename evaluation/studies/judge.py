@@ -34,10 +34,10 @@ from shards.durable import write_atomically
 from shards.errors import CxrError
 from shards.json_value import parse_json
 from training.errors import StudyError
-from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of
+from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of, varies_by_seed
 from training.studies.records import FINISHED, STUDY_FILE, CellState, cell_record, cell_state
 from training.studies.shared_inputs import SharedInputs
-from training.studies.study_file import read_study
+from training.studies.study_file import Study, read_study
 
 REPORT, FIGURES = "report.html", "figures"
 
@@ -122,7 +122,7 @@ def _compare(judged: Judged, comparison: Comparison) -> None:
     predicted = {
         name: [cell for cell in cells if _is_predicted(judged, cell)] for name, cells in comparison.arms.items()
     }
-    files = _shared({name: cells for name, cells in predicted.items() if cells})
+    files = _shared(judged.folder.study, {name: cells for name, cells in predicted.items() if cells})
     if not set(judged.folder.study.references) <= set(files) or len(files) < 2:
         judged.open_comparisons.append(comparison.name)
         return
@@ -141,18 +141,17 @@ def _compare(judged: Judged, comparison: Comparison) -> None:
             _log.error("%s cannot be compared: %s", name, told)
 
 
-def _shared(arms: dict[str, list[Cell]]) -> dict[str, tuple[Cell, ...]]:
+def _shared(study: Study, arms: dict[str, list[Cell]]) -> dict[str, tuple[Cell, ...]]:
     """The cells that each arm is judged by: the draws and seeds that all have; no arm where they share none.
 
-    Weights from elsewhere know no pretraining seed: their cells are the same for each seed, and the first one counts.
+    Arms whose weights do not vary by the pretraining seed have cells of the first one alone, which stand for all.
     """
-    keyed: dict[str, dict[tuple[int, ...], Cell]] = {}
-    for name, cells in arms.items():
-        of_run = cells[0].arm.at is not None
-        keyed[name] = {}
-        for cell in sorted(cells, key=lambda cell: (cell.run.seed, cell.draw)):
-            keyed[name].setdefault((cell.draw, cell.run.seed) if of_run else (cell.draw,), cell)
-    runs = [set(found) for name, found in keyed.items() if arms[name][0].arm.at is not None]
+    varies = {name for name, cells in arms.items() if varies_by_seed(study, cells[0].run, cells[0].arm)}
+    keyed: dict[str, dict[tuple[int, ...], Cell]] = {
+        name: {((cell.draw, cell.run.seed) if name in varies else (cell.draw,)): cell for cell in cells}
+        for name, cells in arms.items()
+    }
+    runs = [set(keyed[name]) for name in varies]
     pairs = set.intersection(*runs) if runs else None
     draws = set.intersection(*({key[0] for key in found} for found in keyed.values())) if keyed else set()
     draws = draws if pairs is None else draws & {key[0] for key in pairs}

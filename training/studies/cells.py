@@ -141,6 +141,14 @@ def runs_of(study: Study) -> tuple[RunPlan, ...]:
     return tuple(RunPlan(pretraining, seed) for pretraining in study.pretraining for seed in pretraining.seeds)
 
 
+def varies_by_seed(study: Study, run: RunPlan, arm: Arm) -> bool:
+    """Whether an arm has other weights for each pretraining seed: not those from elsewhere, nor a start from a file.
+
+    Cells of the others are made for the first seed alone.
+    """
+    return arm.at == "end" or (arm.at == "start" and run.options(study, data=Path(), output=Path()).init == "random")
+
+
 def cells_of(study: Study) -> tuple[Cell, ...]:
     """All cells: run, arm, method, variant, target, fraction, draw in the order of the file, the last the fastest.
 
@@ -201,6 +209,8 @@ def _cells(study: Study) -> Iterator[Cell]:
     for run in runs_of(study):
         arms = [arm for arm in study.arms if arm.pretraining is None or run.pretraining.name in arm.pretraining]
         for arm in arms:
+            if run.seed != run.pretraining.seeds[0] and not varies_by_seed(study, run, arm):
+                continue
             for method in study.methods:
                 for variant in (study.variants[name] for name in study.run):
                     yield from _of_targets(study, run, arm, method, variant)
