@@ -3,28 +3,33 @@
 import csv
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from evaluation.report.text import METHOD_NAMES, estimate_text, excludes_zero, p_value_text
 from evaluation.statistics.result import Difference
 
 MEANS = "means.csv"
-_COLUMNS = frozenset(
-    (
-        "method",
-        "backbone",
-        "arm",
-        "reference",
-        "value",
-        "ci_low",
-        "ci_high",
-        "p_value",
-        "targets",
-        "variant",
-        "metric",
-        "weak",
-    )
-)
+
+
+@dataclass(frozen=True)
+class MeanColumns:
+    """A row of means.csv, its columns in order. Numbers are text, blank where there is none.
+
+    targets: name and fraction of each, with semicolons between. weak: why the interval is rough.
+    """
+
+    method: str
+    backbone: str
+    arm: str
+    reference: str
+    value: str
+    ci_low: str
+    ci_high: str
+    p_value: str
+    targets: str
+    variant: str
+    metric: str
+    weak: str
 
 
 @dataclass(frozen=True)
@@ -48,31 +53,29 @@ def mean_rows(text: str) -> list[MeanRow]:
     """The rows of a means.csv. Raises ValueError for a table that is none."""
     reader = csv.DictReader(io.StringIO(text), strict=True)
     try:
-        if lacking := _COLUMNS - set(reader.fieldnames or ()):
+        if lacking := {field.name for field in fields(MeanColumns)} - set(reader.fieldnames or ()):
             raise ValueError(f"it is no table of means: there is no column {min(lacking)}")
-        return [_row(fields) for fields in reader]
+        return [_row(MeanColumns(**row)) for row in reader]
     except (TypeError, AttributeError, csv.Error) as error:
         raise ValueError(f"it is no table of means: {error}") from error
 
 
-def _row(fields: dict[str, str]) -> MeanRow:
-    low, high = (fields[key] for key in ("ci_low", "ci_high"))
-    interval = (_finite(low), _finite(high)) if low and high else None
-    p_value = _finite(fields["p_value"]) if fields["p_value"] else None
-    gain = Difference(_finite(fields["value"]), interval, p_value)
-    variant = fields["variant"]
-    words = [fields["backbone"], METHOD_NAMES.get(fields["method"], fields["method"])]
-    words += [] if variant == "default" else [variant]
-    words += [] if fields["metric"] == "auroc" else [fields["metric"]]
+def _row(row: MeanColumns) -> MeanRow:
+    interval = (_finite(row.ci_low), _finite(row.ci_high)) if row.ci_low and row.ci_high else None
+    p_value = _finite(row.p_value) if row.p_value else None
+    gain = Difference(_finite(row.value), interval, p_value)
+    words = [row.backbone, METHOD_NAMES.get(row.method, row.method)]
+    words += [] if row.variant == "default" else [row.variant]
+    words += [] if row.metric == "auroc" else [row.metric]
     return MeanRow(
         by=", ".join(words),
-        arm=fields["arm"],
-        reference=" or ".join(fields["reference"].split(";")),
+        arm=row.arm,
+        reference=" or ".join(row.reference.split(";")),
         value=estimate_text(gain, signed=True),
-        clear=excludes_zero(gain) and not fields["weak"],
-        weak=fields["weak"],
+        clear=excludes_zero(gain) and not row.weak,
+        weak=row.weak,
         p=p_value_text(p_value),
-        targets=", ".join(map(_target, fields["targets"].split(";"))),
+        targets=", ".join(map(_target, row.targets.split(";"))),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from evaluation.report.means import MEANS, MeanColumns
 from evaluation.report.records import SplitAuroc, model_record
 from evaluation.statistics.result import Interval
 from evaluation.studies.families import JudgedResult
@@ -79,27 +80,9 @@ class _CellRow:
     error: str
 
 
-@dataclass(frozen=True)
-class _MeanRow:
-    """A row of means.csv, its columns in order. targets: name and fraction of each, with semicolons between."""
-
-    method: str
-    backbone: str
-    arm: str
-    reference: str
-    value: str
-    ci_low: str
-    ci_high: str
-    p_value: str
-    targets: str
-    variant: str
-    metric: str
-    weak: str
-
-
 def write_means(folder: Path, means: Sequence[MeanGain]) -> None:
     """Write tables/means.csv: the mean gain of each arm over datasets, each at its lowest fraction."""
-    _write(folder / TABLES / "means.csv", _MeanRow, [_mean(one) for one in means])
+    _write(folder / TABLES / MEANS, MeanColumns, [_mean(one) for one in means])
 
 
 def write_gains(folder: Path, results: Sequence[JudgedResult]) -> None:
@@ -157,9 +140,9 @@ def _gains(judged: JudgedResult) -> list[_GainRow]:
     return rows
 
 
-def _mean(mean: MeanGain) -> _MeanRow:
+def _mean(mean: MeanGain) -> MeanColumns:
     low, high = _bounds(mean.ci)
-    return _MeanRow(
+    return MeanColumns(
         method=mean.method,
         backbone=mean.backbone,
         arm=mean.arm,
@@ -222,7 +205,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-_Row = _GainRow | _CellRow | _MeanRow
+_Row = _GainRow | _CellRow | MeanColumns
 
 
 def _write(path: Path, kind: type[_Row], rows: Sequence[_Row]) -> None:

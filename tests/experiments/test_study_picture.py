@@ -5,7 +5,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from experiments.study_picture import Point, curves_of, main, picture
+from evaluation.statistics.result import Value
+from experiments.study_picture import main, panels_of, picture
 
 COLUMNS = ("dataset", "label", "method", "fraction", "backbone", "arm", "reference", "metric")
 VALUES = tuple(f"{of}{end}" for of in ("arm_", "reference_") for end in ("value", "ci_low", "ci_high"))
@@ -24,14 +25,15 @@ def gains(path: Path) -> Path:
     return path
 
 
-def test_a_panel_has_the_reference_and_each_arm_in_the_order_of_fractions(tmp_path: Path) -> None:
-    panels = curves_of(gains(tmp_path / "gains.csv"), "net", "start", "probe")
+def test_a_panel_has_the_reference_and_each_arm_at_every_fraction(tmp_path: Path) -> None:
+    panels = panels_of(gains(tmp_path / "gains.csv"), "net", "start", "probe")
     assert list(panels) == ["siim, Pneumonia", "delhi, Tuberculosis"]
-    assert list(panels["siim, Pneumonia"]) == ["start", "moco", "lightly"]
-    assert panels["siim, Pneumonia"]["moco"] == [Point(0.01, 0.8, 0.7, 0.9), Point(1.0, 0.8, 0.7, 0.9)]
+    rows = panels["siim, Pneumonia"]
+    assert sorted(row.fraction for row in rows) == [0.01, 1.0]
+    arms = {"start": Value(0.6), "moco": Value(0.8, (0.7, 0.9)), "lightly": Value(0.75, (0.7, 0.9))}
+    assert all(row.arms == arms for row in rows)
     drawn = picture(panels)
     assert [axes.get_title() for axes in drawn.axes] == list(panels)
-    assert [len(axes.lines) for axes in drawn.axes] == [3, 3]
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["start", "moco", "lightly"]
 
 

@@ -71,7 +71,6 @@ def fraction_figure(
 
 def fraction_drawing(rows: Sequence[FractionRow], arms: Sequence[str], limits: tuple[float, float]) -> Figure:
     """AUROC against label fraction with intervals, a line an arm. rows: of one label and method."""
-    fractions = sorted({row.fraction for row in rows})
     with mpl.rc_context(RC):
         above = legend_height([shortened(arm, _LONGEST) for arm in arms], _WIDTH) + 0.06
         height = _BELOW + _HEIGHT + above
@@ -79,20 +78,28 @@ def fraction_drawing(rows: Sequence[FractionRow], arms: Sequence[str], limits: t
         # A layout engine would take half the time.
         figure.subplots_adjust(left=_LEFT, right=_RIGHT, bottom=_BELOW / height, top=1 - above / height)
         axes = figure.add_subplot()
-        for place, arm in enumerate(arms):
-            # A few percent to the side, so that the intervals of two arms do not hide each other.
-            aside = 1.06 ** (place - (len(arms) - 1) / 2)
-            _draw_arm(axes, rows, arm, aside, arm_style(arm, arms))
-        axes.set_xscale("log")
-        axes.set_xlim(fractions[0] / 1.5, fractions[-1] * 1.5)
-        _label_fractions(axes, fractions, width=_WIDTH * (_RIGHT - _LEFT))
-        axes.set_ylim(*limits)
-        if limits[0] <= CHANCE <= limits[1]:
-            axes.axhline(CHANCE, color=REFERENCE, lw=0.8, ls=DASHED, zorder=1, gid="chance")
-        axes.set_xlabel("training labels")
-        axes.set_ylabel("AUROC")
+        draw_fractions(axes, rows, arms, limits, width=_WIDTH * (_RIGHT - _LEFT))
         legend_above(axes, _WIDTH)
     return figure
+
+
+def draw_fractions(
+    axes: Axes, rows: Sequence[FractionRow], arms: Sequence[str], limits: tuple[float, float], width: float
+) -> None:
+    """Draw the lines of `fraction_drawing` into axes. width: of the axes in inches."""
+    fractions = sorted({row.fraction for row in rows})
+    for place, arm in enumerate(arms):
+        # A few percent to the side, so that the intervals of two arms do not hide each other.
+        aside = 1.06 ** (place - (len(arms) - 1) / 2)
+        _draw_arm(axes, rows, arm, aside, arm_style(arm, arms))
+    axes.set_xscale("log")
+    axes.set_xlim(fractions[0] / 1.5, fractions[-1] * 1.5)
+    _label_fractions(axes, fractions, width)
+    axes.set_ylim(*limits)
+    if limits[0] <= CHANCE <= limits[1]:
+        axes.axhline(CHANCE, color=REFERENCE, lw=0.8, ls=DASHED, zorder=1, gid="chance")
+    axes.set_xlabel("training labels")
+    axes.set_ylabel("AUROC")
 
 
 def labelled_fractions(fractions: Sequence[float], width: float) -> list[float]:

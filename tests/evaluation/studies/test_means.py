@@ -116,14 +116,6 @@ def test_the_interval_covers_no_gain_as_often_as_it_says() -> None:
     assert 366 <= covered <= 398  # 0.95 of 400 is 380; Satterthwaite's errs towards too wide with three seeds
 
 
-def test_seeds_that_are_taken_for_independent_in_each_dataset_would_cover_too_little() -> None:
-    results = simulated(np.random.default_rng(2), targets="ab")
-    doubled = the_mean([results[0], judged("b", *of_files(results[0]), np.full(80, 1e-9))])
-    assert doubled.ci is not None
-    seeds = (of_files(results[0])[1] - of_files(results[0])[0]).reshape(3, 10).mean(axis=1)
-    assert (doubled.ci[1] - doubled.ci[0]) / 2 > 1.96 * np.sqrt(seeds.var(ddof=1) / 3)
-
-
 def test_seeds_alone_give_the_interval_where_neither_patients_nor_draws_vary() -> None:
     start = np.full(30, 0.7)
     gains = np.repeat([0.01, 0.05, 0.06], 10)
