@@ -4,13 +4,21 @@ from pathlib import Path
 
 import click
 
+from shards.terminal.options import DescribedArgument, GroupedOption
+
 
 @click.command("compare-runs")
 @click.argument(
-    "runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(exists=True, file_okay=False, path_type=Path)
+    "runs",
+    nargs=-1,
+    required=True,
+    metavar="RUN...",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    cls=DescribedArgument,
 )
 @click.option(
     "--output",
+    cls=GroupedOption,
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -170,7 +170,7 @@ class OptionsCommand(click.Command):
 class GroupedOption(click.Option):
     """An option with the heading under which --help lists it. several: it takes all values up to the next option.
 
-    A whole number beyond LARGEST_WHOLE is refused, unless the option's type has a bound of its own.
+    Refused: an empty value, and a whole number beyond LARGEST_WHOLE unless the option's type has a bound of its own.
     """
 
     group: str = "Options"
@@ -178,6 +178,7 @@ class GroupedOption(click.Option):
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's own signature
         """Convert the value, as click does."""
+        _refuse_empty(self, ctx, value)
         found = super().type_cast_value(ctx, value)
         if getattr(self.type, "max", None) is None:
             self._refuse_too_large(ctx, found)
@@ -194,10 +195,15 @@ class GroupedOption(click.Option):
 
 
 class DescribedArgument(click.Argument):
-    """A positional argument with a help text; releases of click before 8.3 have none."""
+    """A positional argument with a help text, never empty; releases of click before 8.3 have no help text."""
 
     group: str = "Arguments"
     text: str = ""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Convert the value, as click does."""
+        _refuse_empty(self, ctx, value)
+        return super().type_cast_value(ctx, value)
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """The row of --help: the name as it stands in the usage, and the text."""
@@ -255,6 +261,12 @@ class Device(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
         """Parse the device."""
         return str(super().convert("gpu" if value == "cuda" else value, param, ctx))
+
+
+def _refuse_empty(parameter: click.Parameter, ctx: click.Context, value: object) -> None:
+    """Refuse "": a shell gives it for a variable that is not set, and as a path it is the working folder."""
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        raise click.BadParameter('the value is empty (""): a variable of the shell may not be set', ctx, parameter)
 
 
 def _repeated(args: Sequence[str], several: Collection[str]) -> Iterator[str]:
