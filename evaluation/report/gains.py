@@ -8,7 +8,7 @@ from typing import TypeVar
 from evaluation.report.figures.style import IMAGENET as IMAGENET
 from evaluation.report.figures.style import MOCO as MOCO
 from evaluation.report.figures.style import RANDOM as RANDOM
-from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of, run_names
+from evaluation.report.pretrainings import Pretraining, backbone_of, initial_of, pretraining_of, run_names
 from evaluation.report.study import Result
 from evaluation.report.weakness import labels_of, weakness
 from evaluation.statistics.result import ArmInput, BootstrapResult, Difference, LabelResult, MeanResult, Value
@@ -23,6 +23,7 @@ ARCHITECTURE, PREPROCESSING = "architecture", "preprocessing"
 """As `--allow-different` names it."""
 _Key = TypeVar("_Key")
 _ARM_NAMES = {"moco": MOCO, "random": RANDOM, "imagenet": IMAGENET, "file": "File"}
+_OF_A_FILE = "(file)"
 _GENERAL_ROLES = {"model", "baseline"}
 """Names that `bootstrap` gives to arms by itself, which do not describe an arm."""
 
@@ -47,7 +48,8 @@ class GainRow:
 
     backbone: the architecture. runs: the pretraining runs of its arms, none where no arm has one; run: their names.
     draws: how many models each arm averages over. draw_numbers: the draw of each of them, in the order of an arm's
-    values by draw. sources: the results that it comes from, the first one's figures are shown. weak: why no difference
+    values by draw. sources: the results that it comes from, the first one's figures are shown. reference: the arm that
+    the first one compares with; empty where it has one arm. weak: why no difference
     of the row is shown as clear, whatever its interval; blank where there is no reason. classes: positives and
     negatives of each label of the row. repeated: whether another row is of the same cell.
     """
@@ -62,6 +64,7 @@ class GainRow:
     draws: dict[str, int] = field(default_factory=dict)
     draw_numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
+    reference: str = ""
     backbone: str = ""
     runs: frozenset[Pretraining] = frozenset()
     run: str = ""
@@ -89,9 +92,10 @@ class GainTable:
 
     @property
     def arms(self) -> list[str]:
-        """Columns of arms: the three of the paper, run or not, then any other."""
+        """Columns of arms: the three of the paper, run or not, then any other. A file may hold ImageNet's weights."""
         found = {arm for row in self.rows for arm in row.arms}
-        shown = [arm for arm in ALWAYS_SHOWN if arm in found or arm != IMAGENET or not any(map(is_imagenet, found))]
+        settled = any(is_imagenet(arm) or is_of_a_file(arm) for arm in found)
+        shown = [arm for arm in ALWAYS_SHOWN if arm in found or arm != IMAGENET or not settled]
         return [*shown, *sorted(found - set(ALWAYS_SHOWN))]
 
     @property
@@ -189,6 +193,7 @@ def _add(
     else:
         row = GainRow(label, arms[0].method, arms[0].fraction, *counts)
         row.backbone = arms[0].backbone
+        row.reference = heading[reference] if reference is not None else ""
         table.rows.append(row)
     row.runs |= runs
     row.arms = estimates | row.arms
@@ -248,7 +253,12 @@ def compared_arms(
 
 def _of_a_file(arm: ComparedArm) -> ComparedArm:
     """An arm whose weights come from a file, by the name that the study gives it."""
-    return arm if arm.role in _GENERAL_ROLES else replace(arm, name=f"{arm.role} (file)")
+    return arm if arm.role in _GENERAL_ROLES else replace(arm, name=f"{arm.role} {_OF_A_FILE}")
+
+
+def is_of_a_file(arm: str) -> bool:
+    """Whether an arm's heading says weights of a file, of which only their owner knows what they are."""
+    return arm == _ARM_NAMES["file"] or _OF_A_FILE in arm
 
 
 def is_imagenet(arm: str) -> bool:
@@ -282,8 +292,7 @@ def _described(sidecar: Sidecar | None, several_inits: bool) -> tuple[str, Setti
         trained if trained != tested else "",
         _text(content.find("row_filter")) or "",
     )
-    initial = _text(content.find("model", "initial")) or "unknown"
-    name = arm_name(initial, _init(sidecar) if several_inits else None)
+    name = arm_name(initial_of(content) or "unknown", _init(sidecar) if several_inits else None)
     return name, setting, method, label_fraction, backbone_of(content)
 
 
@@ -298,7 +307,7 @@ def arm_name(initial: str, init: str | None = None) -> str:
 
 def _moco_inits(result: Result) -> set[str | None]:
     sidecars = [file.sidecar for files in result.content.inputs.arms.values() for file in files if file.sidecar]
-    return {_init(sidecar) for sidecar in sidecars if _text(sidecar.content.find("model", "initial")) == "moco"}
+    return {_init(sidecar) for sidecar in sidecars if initial_of(sidecar.content) == "moco"}
 
 
 def _init(sidecar: Sidecar) -> str | None:

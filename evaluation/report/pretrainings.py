@@ -23,17 +23,27 @@ class Pretraining:
 def pretraining_of(described: JsonValue) -> Pretraining | None:
     """Which run a model (model.json) or its predictions (a sidecar) belong to; None where there was no pretraining.
 
-    The start of a run belongs to that run.
+    The start of a run belongs to that run. What another program pretrained is no run of `cxr-train pretrain`.
     """
     model = described.find("model") or described
     start = model.find("provenance", "start_of")
     if start is not None:
         digest, seed = start.find("digest"), _seed(start.find("seed"))
-    elif _text(model.find("initial")) == "moco":
+    elif initial_of(described) == "moco":
         digest, seed = described.find("backbone_digest"), _seed(model.find("provenance", "seed"))
     else:
         return None
     return Pretraining(_text(digest) or f"seed {seed}", seed)
+
+
+def initial_of(described: JsonValue) -> str | None:
+    """Find what a model started from: `moco`, `random`, `imagenet`, `file`, or the method of another program.
+
+    A backbone that another program pretrained says so in its record, as `lightly-moco` does.
+    """
+    model = described.find("model") or described
+    initial, method = _text(model.find("initial")), _text(model.find("provenance", "method"))
+    return method if initial == "moco" and method is not None and not method.startswith("moco-") else initial
 
 
 def backbone_of(described: JsonValue) -> str:

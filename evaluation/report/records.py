@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from evaluation.report.pretrainings import Pretraining, backbone_of, pretraining_of
+from evaluation.report.pretrainings import Pretraining, backbone_of, initial_of, pretraining_of
 from shards.json_value import JsonValue
 from training.backbones.description import read_description
 
@@ -144,7 +144,7 @@ def model_record(content: JsonValue) -> ModelRecord:
         dataset=_citation(content.at("dataset")),
         method=content.at("method").text(),
         label_fraction=float(content.at("label_fraction").number()),
-        initial=content.optional("initial", JsonValue.text) or "unknown",
+        initial=initial_of(content) or "unknown",
         init=provenance.init,
         seed=provenance.seed,
         labels=content.at("labels").texts(),

@@ -108,7 +108,7 @@ def _about_draws(designs: Mapping[str, Design], options: AnalysisOptions) -> Ite
     for name, one in designs.items():
         for numbers, used, what in ((one.draws, one.by_draw, "draws"), (one.seeds, one.by_seed, "pretraining seeds")):
             count = len(np.unique(numbers))
-            if count == FEWEST - 1 and not used and not (one.by_draw or one.by_seed):
+            if count == FEWEST - 1 and not used:
                 yield (
                     f"Arm {name} has two {what}: its intervals are conditional on them, since the variation between "
                     f"{what} is estimated from {FEWEST} on."

@@ -27,6 +27,7 @@ from evaluation.studies.cell_predictions import predict_cell, predictions_path
 from evaluation.studies.families import RESULTS, JudgedResult, correct
 from evaluation.studies.means import MeanGain, mean_gains
 from evaluation.studies.options import StudyOptions
+from evaluation.studies.shared_cells import shared_cells
 from evaluation.studies.tables import write_cells, write_gains, write_means
 from evaluation.tables.agreement import DIFFERENCES
 from evaluation.tables.arm_files import ArmFiles
@@ -34,10 +35,10 @@ from shards.durable import write_atomically
 from shards.errors import CxrError
 from shards.json_value import parse_json
 from training.errors import StudyError
-from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of, varies_by_seed
+from training.studies.cells import Cell, Comparison, StudyFolder, cells_of, comparisons_of
 from training.studies.records import FINISHED, STUDY_FILE, CellState, cell_record, cell_state
 from training.studies.shared_inputs import SharedInputs
-from training.studies.study_file import Study, read_study
+from training.studies.study_file import read_study
 
 REPORT, FIGURES = "report.html", "figures"
 
@@ -122,7 +123,7 @@ def _compare(judged: Judged, comparison: Comparison) -> None:
     predicted = {
         name: [cell for cell in cells if _is_predicted(judged, cell)] for name, cells in comparison.arms.items()
     }
-    files = _shared(judged.folder.study, {name: cells for name, cells in predicted.items() if cells})
+    files = shared_cells(judged.folder.study, {name: cells for name, cells in predicted.items() if cells})
     if not set(judged.folder.study.references) <= set(files) or len(files) < 2:
         judged.open_comparisons.append(comparison.name)
         return
@@ -139,30 +140,6 @@ def _compare(judged: Judged, comparison: Comparison) -> None:
                 told += ". In the study file these names stand in a list, evaluation.allow_different"
             judged.failed[f"{RESULTS}/{name}.json"] = told
             _log.error("%s cannot be compared: %s", name, told)
-
-
-def _shared(study: Study, arms: dict[str, list[Cell]]) -> dict[str, tuple[Cell, ...]]:
-    """The cells that each arm is judged by: the draws and seeds that all have; no arm where they share none.
-
-    Arms whose weights do not vary by the pretraining seed have cells of the first one alone, which stand for all.
-    """
-    varies = {name for name, cells in arms.items() if varies_by_seed(study, cells[0].run, cells[0].arm)}
-    keyed: dict[str, dict[tuple[int, ...], Cell]] = {
-        name: {((cell.draw, cell.run.seed) if name in varies else (cell.draw,)): cell for cell in cells}
-        for name, cells in arms.items()
-    }
-    runs = [set(keyed[name]) for name in varies]
-    pairs = set.intersection(*runs) if runs else None
-    draws = set.intersection(*({key[0] for key in found} for found in keyed.values())) if keyed else set()
-    draws = draws if pairs is None else draws & {key[0] for key in pairs}
-    if not draws:
-        return {}
-    return {
-        name: tuple(
-            cell for key, cell in found.items() if key[0] in draws and (len(key) == 1 or pairs is None or key in pairs)
-        )
-        for name, found in keyed.items()
-    }
 
 
 def _over(reference: str | None) -> list[str]:

@@ -134,7 +134,7 @@ def _part(result: BootstrapResult, arm: str) -> _Part:
     if difference.value is None:
         return _Part(math.nan, None, {})
     (of_arm, values), (of_reference, others) = (_files(result, name) for name in (arm, str(result.reference)))
-    by_seed = seed_gains(of_arm, values, of_reference, others)
+    by_seed = seed_gains(of_arm, values, of_reference, others) if "seeds" in result.over else {}
     return _Part(difference.value, _own(difference, list(map(component_of, by_seed.values())), result.level), by_seed)
 
 

@@ -120,10 +120,10 @@ def _gains(judged: JudgedResult) -> list[_GainRow]:
                     value=_number(difference.value),
                     ci_low=low,
                     ci_high=high,
-                    p_value=_number(difference.p_value),
+                    p_value=_p_value(difference.p_value),
                     draws=len({cell.draw for cell in cells}),
                     seeds=len({cell.run.seed for cell in cells}),
-                    holm_p_value=_number(difference.holm_p_value),
+                    holm_p_value=_p_value(difference.holm_p_value),
                     variant=comparison.variant,
                     target=comparison.target.name,
                     metric=judged.metric,
@@ -150,7 +150,7 @@ def _mean(mean: MeanGain) -> MeanColumns:
         value=_number(mean.value),
         ci_low=low,
         ci_high=high,
-        p_value=_number(mean.p_value),
+        p_value=_p_value(mean.p_value),
         targets=";".join(f"{name} {fraction_text(fraction)}" for name, fraction in mean.targets),
         variant=mean.variant,
         metric=mean.metric,
@@ -203,6 +203,11 @@ def _bounds(interval: Interval | None) -> tuple[str, str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
+
+
+def _p_value(value: float | None) -> str:
+    """A p-value with four digits, however small."""
+    return "" if value is None else f"{value:.4g}"
 
 
 _Row = _GainRow | _CellRow | MeanColumns

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from evaluation.report.gains import GainTable, is_imagenet
+from evaluation.report.gains import GainTable, arm_name, is_imagenet, is_of_a_file
+from evaluation.report.pretrainings import backbone_of, initial_of
 from evaluation.report.study import Result, Study
 from evaluation.report.text import listed, split_name
+from evaluation.statistics.draws import FEWEST
 from evaluation.statistics.remarks import unit_words
 from evaluation.statistics.result import BootstrapResult
 
@@ -13,11 +15,17 @@ def caveats(study: Study, tables: Sequence[GainTable]) -> list[str]:
     """What a reader must know to read the figures right."""
     sentences = _about_intervals(study.results) if study.results else []
     sentences += _about_draws(tables, study.results) + _about_seeds(study) + _about_splits(study, tables)
-    if tables and not any(is_imagenet(arm) for table in tables for row in table.rows for arm in row.arms):
-        sentences.append(
-            "The ImageNet arm was not run: no result here starts from ImageNet weights, so the gain over them is open."
-        )
-    return sentences
+    return sentences + _about_imagenet({arm for table in tables for row in table.rows for arm in row.arms})
+
+
+def _about_imagenet(arms: set[str]) -> list[str]:
+    if not arms or any(map(is_imagenet, arms)):
+        return []
+    if files := sorted(filter(is_of_a_file, arms)):
+        return [
+            f"No arm here is named ImageNet. Whether the weights of {listed(files)} are ImageNet's is not recorded."
+        ]
+    return ["The ImageNet arm was not run: no result here starts from ImageNet weights, so the gain over them is open."]
 
 
 def _about_intervals(results: Sequence[Result]) -> list[str]:
@@ -78,10 +86,29 @@ def _about_seeds(study: Study) -> list[str]:
         records = [model.record for model in study.models if model.record and model.record.initial == "moco"]
         seeds = [None if record.seed is None else str(record.seed) for record in records]
     if len(set(seeds)) != 1 or seeds[0] is None:  # an imported checkpoint does not say its seed
-        return []
+        return _about_few_seeds(study.results)
     return [
         f"All pretraining here has one seed ({seeds[0]}). How much another would change the results is not known from "
         "this page, and may well be as much as a small gain."
+    ]
+
+
+def _about_few_seeds(results: Sequence[Result]) -> list[str]:
+    """Of the pretrained arms that have too few seeds for their variation to be in any interval."""
+    few: dict[str, int] = {}
+    for files in (files for result in results for files in result.content.inputs.arms.values()):
+        described = [file.sidecar.content for file in files if file.sidecar is not None]
+        seeds = {file.pretraining_seed for file in files}
+        pretrained = described[0].find("model", "initial") if described else None
+        if pretrained is not None and pretrained.value == "moco" and None not in seeds and len(seeds) < FEWEST:
+            arm = arm_name(initial_of(described[0]) or "unknown")
+            few[f"{arm} of {backbone_of(described[0]) or 'an unknown backbone'}"] = len(seeds)
+    if not few:
+        return []
+    named = listed(f"{arm}: {count}" for arm, count in sorted(few.items()))
+    return [
+        f"Intervals are conditional on the pretraining seeds of arms with fewer than {FEWEST} of them ({named}): how "
+        "much others would differ is not in them."
     ]
 
 

@@ -1,7 +1,8 @@
 """Say the main result in one sentence: the gain at the lowest label fraction with its interval, or why it is none.
 
 The result is chosen by a fixed rule, never by its size: a test split, the mean over labels (or the only label), probes
-before fine-tuning, the lowest fraction, the first dataset that has it, MoCo less ImageNet before MoCo less any other.
+before fine-tuning, the lowest fraction, the first dataset that has it, MoCo less ImageNet before MoCo less the first
+result's reference before MoCo less any other.
 """
 
 from collections.abc import Sequence
@@ -54,9 +55,16 @@ def _rank(table: GainTable) -> tuple[bool, bool]:
 
 
 def _pair(row: GainRow) -> Pair | None:
-    """The difference of MoCo from ImageNet, else of MoCo from another, else any; only those with a value."""
+    """The difference of MoCo from ImageNet, else from the reference, else from another, else any; only with a value."""
     pairs = [pair for pair, difference in row.differences.items() if difference.value is not None]
-    pairs.sort(key=lambda pair: (not pair[0].startswith(MOCO), not is_imagenet(pair[1]), pair))
+    pairs.sort(
+        key=lambda pair: (
+            not pair[0].startswith(MOCO),
+            not is_imagenet(pair[1]),
+            pair[1] != row.reference,
+            pair,
+        )
+    )
     return pairs[0] if pairs else None
 
 

@@ -100,9 +100,18 @@ def test_weights_of_a_file_stand_under_the_name_of_their_arm() -> None:
     (table,), _ = gain_tables([result(moco, start, reference="imagenet")])
     assert table.arms == [MOCO, RANDOM, "imagenet (file)"]
     (table,), _ = gain_tables([result(moco, start, reference="old_run")])
-    assert table.arms == [MOCO, RANDOM, IMAGENET, "old_run (file)"]
+    assert table.arms == [MOCO, RANDOM, "old_run (file)"]  # which may be ImageNet's: not "not run"
     (table,), _ = gain_tables([result(moco, start)])
-    assert table.arms == [MOCO, RANDOM, IMAGENET, "File"]
+    assert table.arms == [MOCO, RANDOM, "File"]
+
+
+def test_what_another_program_pretrained_is_no_moco_of_ours_and_no_run_of_the_row() -> None:
+    elsewhere = of_run("moco", "b", 0)
+    elsewhere["model"]["provenance"]["method"] = "lightly-moco"
+    (table,), _ = gain_tables([result([elsewhere], [of_run("moco", "a", 0)])])
+    (row,) = table.rows
+    assert (row.reference, row.run) == (MOCO, "seed 0")
+    assert list(row.differences) == [("lightly-moco", MOCO)]
 
 
 def test_two_comparisons_of_one_arm_share_a_row() -> None:

@@ -29,22 +29,33 @@ def comparison(target: str, fraction: float, *, dataset: str = "") -> Comparison
 
 
 def judged(
-    target: str, start: Array, moco: Array, by_unit: Array, *, fraction: float = 0.01, dataset: str = "", rare: int = 40
-) -> JudgedResult:
-    """A comparison of two arms. start, moco: [files]; by_unit: influence values of their difference."""
-    grid = design(FILES)
-    between = difference_components(grid, moco, grid, start)
+    target: str, start: Array, moco: Array, by_unit: Array, *, fraction: float = 0.01, dataset: str = "",
+    rare: int = 40, over: tuple[str, ...] = ("patients", "draws", "seeds"),
+) -> JudgedResult:  # fmt: skip
+    """A comparison of two arms. start, moco: [files]; by_unit: influence values of their difference.
+
+    A start of as many files as there are draws is the same for all seeds, and has those of the first one alone.
+    """
+    files = {"start": FILES[: len(start)], "moco": FILES}
+    parts = difference_components(design(FILES), moco, design(files["start"]), start)
+    between = parts if "seeds" in over else []
     nothing = np.zeros(1)
-    sample = Sample(np.array([(moco - start).mean()]), nothing, nothing, by_unit, np.nan, between)
-    files = [SimpleNamespace(draw=file.number, pretraining_seed=file.pretraining_seed) for file in FILES]
+    value = np.array([moco.mean() - start.mean()])
+    sample = Sample(value, nothing, nothing, by_unit, np.nan, between)
     result = SimpleNamespace(
         reference="start",
+        over=over,
         level=0.95,
         units=len(by_unit),
         unit="patient_id",
         replicates=2000,
         labels={"Edema": SimpleNamespace(positives=rare, negatives=40)},
-        inputs=SimpleNamespace(arms={"start": files, "moco": files}),
+        inputs=SimpleNamespace(
+            arms={
+                arm: [SimpleNamespace(draw=file.number, pretraining_seed=file.pretraining_seed) for file in of_arm]
+                for arm, of_arm in files.items()
+            }
+        ),
         mean=SimpleNamespace(
             labels=("Edema",),
             undefined_replicates=0,
@@ -122,6 +133,27 @@ def test_seeds_alone_give_the_interval_where_neither_patients_nor_draws_vary() -
     found = the_mean([judged(name, start, start + gains, np.zeros(80)) for name in "ab"])
     error = np.sqrt(np.var([0.01, 0.05, 0.06], ddof=1) / 3)
     assert found.ci == pytest.approx((0.04 - 4.302653 * error, 0.04 + 4.302653 * error), rel=1e-6)
+
+
+def test_a_start_that_all_seeds_share_gives_the_interval_of_one_that_is_there_for_each() -> None:
+    results = simulated(np.random.default_rng(6))
+    alone: list[list[JudgedResult]] = []
+    for one in results:
+        start, moco = of_files(one)
+        by_unit = np.random.default_rng(len(alone)).normal(0, 0.004, 80)
+        alone.append([judged(one.name, given, moco, by_unit) for given in (start, start[:10])])
+    for_each, shared = ([pair[place] for pair in alone] for place in (0, 1))
+    assert the_mean(shared).value == pytest.approx(the_mean(for_each).value)
+    assert the_mean(shared).ci == pytest.approx(the_mean(for_each).ci)
+
+
+def test_seeds_that_are_taken_as_fixed_are_in_no_interval() -> None:
+    start, moco = of_files(simulated(np.random.default_rng(7), targets="a")[0])
+    by_unit = np.random.default_rng(8).normal(0, 0.01, 80)
+    found = the_mean([judged(name, start, moco, by_unit, over=("patients",)) for name in "ab"])
+    error = np.sqrt(np.sum(by_unit**2) / 2)
+    assert found.ci is not None
+    assert found.ci[1] - found.value == pytest.approx(1.975 * error, rel=0.01)  # t of two times 79
 
 
 def of_files(one: JudgedResult) -> tuple[Array, Array]:

@@ -79,13 +79,12 @@ def test_the_table_of_gains_holds_what_the_results_hold_and_holm_s_p_values_of_e
         difference = entry["differences"]["moco"]
         assert float(row["arm_value"]) == pytest.approx(entry["arms"]["moco"]["value"], abs=1e-6)
         assert float(row["value"]) == pytest.approx(difference["value"], abs=1e-6)
-        assert row["holm_p_value"] == (
-            "" if difference["holm_p_value"] is None else f"{difference['holm_p_value']:.6f}"
-        )
+        for column in ("p_value", "holm_p_value"):
+            assert row[column] == ("" if difference[column] is None else f"{difference[column]:.4g}")
     for method in ("probe", "finetune"):
         family = [row for row in found if row["method"] == method and row["p_value"]]
         expected = holm([float(row["p_value"]) for row in family])
-        assert [float(row["holm_p_value"]) for row in family] == pytest.approx(expected, abs=1e-5)
+        assert [float(row["holm_p_value"]) for row in family] == pytest.approx(expected, rel=1e-3)
         names = [name for name in RESULTS if f"-{method}-" in name]
         of_method = [row for row in found if row["method"] == method]
         tested = [f"{name}: moco: Edema" for name, row in zip(names, of_method, strict=True) if row["p_value"]]

@@ -106,6 +106,15 @@ def test_imagenet_is_the_arm_to_beat_where_it_was_run() -> None:
     assert "on ImageNet weights" in said
 
 
+def test_the_gain_over_the_study_s_own_reference_comes_before_that_over_others() -> None:
+    moco, elsewhere = [sidecar("moco")], sidecar("moco")
+    elsewhere["model"]["provenance"] |= {"method": "a-moco"}
+    start = result(moco, [sidecar("file")], "a", reference="start")
+    said = sentence(start, result(moco, [elsewhere], "a-over-other", reference="other"))
+    assert "on MoCo weights" in said
+    assert "on start (file) weights" in said
+
+
 def test_a_result_of_unknown_arms_is_named_by_its_file_and_one_arm_has_no_gain() -> None:
     assert sentence(result([None], [None], "odd.json")).startswith("In odd.json, model has AUROC for Edema of 0.800")
     assert "nothing is compared" in sentence(result([None], name="odd.json"))
