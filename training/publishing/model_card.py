@@ -141,13 +141,15 @@ def _results(gains: Sequence[Gain]) -> str:
             f"{one.reference}: {one.reference_value.text()}",
             one.gain.text(),
             str(one.draws),
+            str(one.seeds),
         ]
         for one in gains
     ]
-    head = ["target", "label", "label fraction", "method", "AUROC", "reference", "gain", "draws"]
-    return "AUROC on the test split with 95 % intervals, and the gain over the study's reference arm.\n\n" + _table(
-        head, rows
-    )
+    head = ["target", "label", "label fraction", "method", "AUROC", "reference", "gain", "draws", "seeds"]
+    said = "AUROC on the test split with 95 % intervals, and the gain over a reference arm of the study."
+    if any(one.seeds > 1 for one in gains):
+        said += " Values are means over runs of several seeds, of which this backbone is one."
+    return f"{said}\n\n{_table(head, rows)}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -32,13 +32,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Gain:
-    """A row of gains.csv: what an arm that ends the pretraining reaches on a label, beside the reference."""
+    """A row of gains.csv: what an arm that ends the pretraining reaches on a label, beside the reference.
+
+    draws, seeds: how many draws of training patients, and pretraining runs, it is the mean of.
+    """
 
     target: str
     label: str
     fraction: str
     method: str
     draws: int
+    seeds: int
     value: Estimate
     reference: str
     reference_value: Estimate
@@ -57,7 +61,7 @@ def gains_of(study: Path, digest: str) -> list[Gain]:
     ends = {arm.name for arm in read_study(study / STUDY).arms if arm.at == "end"}
     with path.open(encoding="utf-8", newline="") as file:
         table = csv.DictReader(file)
-        if missing := {"arm_value", "ci_low"} - set(table.fieldnames or ()):
+        if missing := {"arm_value", "ci_low", "seeds"} - set(table.fieldnames or ()):
             raise StudyError(
                 f"{path} has no column {min(missing)}: an earlier release wrote it. Run `cxr-eval study {study}` again."
             )
@@ -69,6 +73,7 @@ def gains_of(study: Path, digest: str) -> list[Gain]:
             fraction=row["fraction"],
             method=row["method"],
             draws=int(row["draws"]),
+            seeds=int(row["seeds"]),
             value=Estimate(row["arm_value"], row["arm_ci_low"], row["arm_ci_high"]),
             reference=row["reference"],
             reference_value=Estimate(row["reference_value"], row["reference_ci_low"], row["reference_ci_high"]),

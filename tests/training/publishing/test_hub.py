@@ -1,5 +1,6 @@
 """cxr-train export --format hub: a folder to publish, whose card says what it should and whose lines of Python run."""
 
+import csv
 import json
 import re
 import shutil
@@ -105,6 +106,22 @@ def test_the_card_says_data_licence_steps_views_results_and_limits(published: Pa
     shown = [line for line in text.splitlines() if line.startswith("| edema | Edema |")]
     assert len(shown) == len(gains) - 1 == 4
     assert all("start: 0." in line or "start: 1." in line for line in shown)
+    assert "several seeds" not in text
+
+
+def test_the_card_says_where_results_are_means_over_seeds(judged: Path, tmp_path: Path) -> None:
+    shutil.copytree(judged, tmp_path / "study")
+    table = tmp_path / "study" / "tables" / "gains.csv"
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "seeds": "3"} for row in rows)
+    result = export(judged / "runs" / "tiny-seed0", tmp_path / "hub", "--study", tmp_path / "study")
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "Values are means over runs of several seeds, of which this backbone is one." in card
+    assert sum(line.endswith("| 3 |") for line in card.splitlines()) == len(rows)
 
 
 def test_nothing_in_the_folder_names_a_patient_or_a_path(published: Path, labelled_root: Path, tmp_path: Path) -> None:
