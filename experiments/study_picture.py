@@ -59,7 +59,7 @@ def picture(panels: dict[str, list[Row]]) -> Figure:
         places = np.atleast_1d(figure.subplots(down, across)).ravel()
         named: dict[str, Artist] = {}
         for axes, (title, rows) in zip(places, panels.items(), strict=False):
-            draw_fractions(axes, rows, arms, auroc_limits(rows) or (0.0, 1.0), width=WIDTH - 0.6)
+            draw_fractions(axes, rows, arms, auroc_limits(rows) or (0.0, 1.0), width=WIDTH - 0.6, longest=40)
             axes.set_title(title, fontsize=9)
             handles, names = axes.get_legend_handles_labels()
             named |= dict(zip(names, handles, strict=True))

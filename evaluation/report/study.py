@@ -177,7 +177,8 @@ def _collect_folder(study: Study, folder: Path, files: set[str]) -> None:
         study.models.append(Model(name, model, _read_metrics(study, folder), seconds))
     if MEANS in files:
         study.means += _read_means(study, folder / MEANS)
-    for file in sorted(files - {MODEL, LAST, BACKBONE, DONE}):
+    results = files - {MODEL, LAST, BACKBONE, DONE}
+    for file in sorted(results, key=lambda name: name.removesuffix(".json")):  # a study's own before NAME-over-ARM.json
         if file.endswith(".json") and (folder / file).stat().st_size <= _LARGEST_RESULT:
             content = _read(study, folder / file, lambda whole: whole)
             if content is not None and _is_calibration(content):

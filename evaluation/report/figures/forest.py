@@ -66,11 +66,13 @@ def forest_figure(forest: Forest, title: str, identity: str) -> Panel:
 
 
 def forest_drawing(forest: Forest) -> Figure:
-    """A line a row, in order from the top, as wide as its names and numbers need."""
+    """A line a row, in order from the top, as wide as its names, its numbers and the words below its axis need."""
     lines = forest.lines
     rows = [line for line in lines if isinstance(line, ForestRow)]
-    left = max(text_width(shortened(row.name, _LONGEST), _POINTS) for row in rows) + _GAP
-    right = max(text_width(row.text, _POINTS) for row in rows) + _GAP
+    below = shortened(forest.axis, 60)
+    aside = (text_width(below, _POINTS) - _PLOT) / 2  # what the words below the axis need on either side of it
+    left = max(aside, *(text_width(shortened(row.name, _LONGEST), _POINTS) for row in rows)) + _GAP
+    right = max(aside, *(text_width(row.text, _POINTS) for row in rows)) + _GAP
     width, height = left + _PLOT + right, 0.62 + _LINE * len(lines)
     with mpl.rc_context(RC):
         figure = Figure(figsize=(width, height))
@@ -90,7 +92,7 @@ def forest_drawing(forest: Forest) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
         signed = forest.reference == 0
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _tick(x, signed=signed)))
-        axes.set_xlabel(shortened(forest.axis, 60), fontsize=_POINTS)
+        axes.set_xlabel(below, fontsize=_POINTS)
         axes.tick_params(labelsize=_POINTS)
     return figure
 

@@ -84,14 +84,19 @@ def fraction_drawing(rows: Sequence[FractionRow], arms: Sequence[str], limits: t
 
 
 def draw_fractions(
-    axes: Axes, rows: Sequence[FractionRow], arms: Sequence[str], limits: tuple[float, float], width: float
+    axes: Axes,
+    rows: Sequence[FractionRow],
+    arms: Sequence[str],
+    limits: tuple[float, float],
+    width: float,
+    longest: int = _LONGEST,
 ) -> None:
-    """Draw the lines of `fraction_drawing` into axes. width: of the axes in inches."""
+    """Draw the lines of `fraction_drawing` into axes. width: of the axes in inches. longest: characters of a name."""
     fractions = sorted({row.fraction for row in rows})
     for place, arm in enumerate(arms):
         # A few percent to the side, so that the intervals of two arms do not hide each other.
         aside = 1.06 ** (place - (len(arms) - 1) / 2)
-        _draw_arm(axes, rows, arm, aside, arm_style(arm, arms))
+        _draw_arm(axes, rows, arm, aside, arm_style(arm, arms), shortened(arm, longest))
     axes.set_xscale("log")
     axes.set_xlim(fractions[0] / 1.5, fractions[-1] * 1.5)
     _label_fractions(axes, fractions, width)
@@ -131,7 +136,9 @@ def _label_fractions(axes: Axes, fractions: Sequence[float], width: float) -> No
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_arm(axes: Axes, rows: Sequence[FractionRow], arm: str, aside: float, style: tuple[str, str, Any]) -> None:
+def _draw_arm(
+    axes: Axes, rows: Sequence[FractionRow], arm: str, aside: float, style: tuple[str, str, Any], label: str
+) -> None:
     """One arm's points in order of fraction; where rows repeat a fraction, each has its own point."""
     colour, marker, dashes = style
     points = sorted(
@@ -143,7 +150,7 @@ def _draw_arm(axes: Axes, rows: Sequence[FractionRow], arm: str, aside: float, s
         return
     x = [fraction * aside for fraction, _, _ in points]
     y = [value for _, value, _ in points]
-    axes.plot(x, y, color=colour, ls=dashes, lw=1.4, marker=marker, ms=4.5, label=shortened(arm, _LONGEST))
+    axes.plot(x, y, color=colour, ls=dashes, lw=1.4, marker=marker, ms=4.5, label=label)
     for place, (_, _, interval) in zip(x, points, strict=True):
         if interval:
             axes.plot([place, place], interval, color=colour, lw=1.2, solid_capstyle="butt")

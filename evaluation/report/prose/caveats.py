@@ -71,12 +71,16 @@ def _about_draws(tables: Sequence[GainTable], results: Sequence[Result]) -> list
             "Where arms are the average of three or more draws of training patients, the variation between draws is "
             "in their intervals."
         )
-    if any("draws" not in result.content.over for result in results):
+    if any("draws" not in result.content.over and _has_draws(result) for result in results):
         sentences.append(
             "An arm that is the average of two draws of training patients, or of draws taken as fixed, has an interval "
             "conditional on those draws: how much others would differ is not in it."
         )
     return sentences
+
+
+def _has_draws(result: Result) -> bool:
+    return any(len({file.draw for file in files}) > 1 for files in result.content.inputs.arms.values())
 
 
 def _about_seeds(study: Study) -> list[str]:
