@@ -303,6 +303,16 @@ def test_patients_seen_in_training_are_pointed_out(study_folder: Path, tmp_path:
     assert "had seen patients they were tested on, by request: seen.json" in (tmp_path / "report.html").read_text()
 
 
+def test_the_results_over_another_arm_come_after_those_over_the_study_s_reference(
+    study_folder: Path, tmp_path: Path
+) -> None:
+    one = collect(study_folder).results[0]
+    names = ["tiny-probe-0.5-over-start.json", "tiny-probe-0.5.json", "tiny-probe-1.0.json"]
+    for name in names:
+        shutil.copy(study_folder / one.name, tmp_path / name)
+    assert [result.name for result in collect(tmp_path).results] == [names[1], names[0], names[2]]
+
+
 def test_a_folder_without_anything_to_report_is_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "study" / "truth.csv", ["key", "x"], [["a", 1]])
     (tmp_path / "study" / "some.json").write_text("{}")

@@ -42,3 +42,10 @@ def test_everything_that_is_drawn_is_within_the_limits() -> None:
     low, high = forest_drawing(FOREST).axes[0].get_xlim()
     assert low < -0.01
     assert high > 0.5
+
+
+def test_long_words_below_the_axis_are_within_the_figure() -> None:
+    figure = forest_drawing(Forest("difference in AUROC, " + "x" * 39, (ForestGroup("", ROWS),)))
+    label, whole = figure.axes[0].xaxis.label.get_window_extent(), figure.bbox
+    assert whole.x0 <= label.x0
+    assert label.x1 <= whole.x1

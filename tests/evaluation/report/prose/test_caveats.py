@@ -23,6 +23,15 @@ def of_seeds(seeds: int, method: str = "moco-v2", initial: str = "moco") -> Resu
     return replace(found, content=replace(found.content, inputs=inputs))
 
 
+def test_draws_are_taken_as_fixed_only_where_there_are_several() -> None:
+    assert "conditional on those draws" not in said(result([sidecar("moco")], [sidecar("random")]))
+    three = result([sidecar("moco")] * 3, [sidecar("random")] * 3)
+    assert "conditional on those draws" in said(three)
+    with_draws = replace(three, content=replace(three.content, over=("patients", "draws")))
+    assert "conditional on those draws" not in said(with_draws)
+    assert "the variation between draws is in their intervals" in said(with_draws)
+
+
 def said(*results: Result) -> str:
     return " ".join(caveats(Study(Path("study"), results=list(results)), gain_tables(results)[0]))
 
