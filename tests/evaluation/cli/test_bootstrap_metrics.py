@@ -117,7 +117,8 @@ def test_no_interval_of_a_further_metric_contradicts_its_p_value(folder: Path) -
         ("sensitivity", "sensitivity needs a threshold"),
         ("auroc,ppv,f1", "ppv, f1 need a threshold"),
         ("auroc,auroc", "names auroc twice"),
-        ("", "names no metric"),
+        (",", "names no metric"),
+        ("", "the value is empty"),
         ("accuracy", "'accuracy' is not one of auroc, ap"),
     ],
 )
