@@ -49,9 +49,9 @@ class GainRow:
     backbone: the architecture. runs: the pretraining runs of its arms, none where no arm has one; run: their names.
     draws: how many models each arm averages over. draw_numbers: the draw of each of them, in the order of an arm's
     values by draw. sources: the results that it comes from, the first one's figures are shown. reference: the arm that
-    the first one compares with; empty where it has one arm. weak: why no difference
-    of the row is shown as clear, whatever its interval; blank where there is no reason. classes: positives and
-    negatives of each label of the row. repeated: whether another row is of the same cell.
+    the first one compares with; empty where it has one arm. weak: why no difference of the row is shown as clear,
+    whatever its interval; blank where there is no reason. classes: positives and negatives of each label of the row.
+    repeated: whether another row is of the same cell.
     """
 
     label: str

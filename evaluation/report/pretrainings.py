@@ -42,8 +42,14 @@ def initial_of(described: JsonValue) -> str | None:
     A backbone that another program pretrained says so in its record, as `lightly-moco` does.
     """
     model = described.find("model") or described
-    initial, method = _text(model.find("initial")), _text(model.find("provenance", "method"))
-    return method if initial == "moco" and method is not None and not method.startswith("moco-") else initial
+    method = _text(model.find("provenance", "method"))
+    elsewhere = was_pretrained(described) and method is not None and not method.startswith("moco-")
+    return method if elsewhere else _text(model.find("initial"))
+
+
+def was_pretrained(described: JsonValue) -> bool:
+    """Tell whether a model began from the end of a pretraining without labels, of this project or of another."""
+    return _text((described.find("model") or described).find("initial")) == "moco"
 
 
 def backbone_of(described: JsonValue) -> str:

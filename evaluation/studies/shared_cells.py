@@ -13,6 +13,7 @@ def shared_cells(study: Study, arms: Mapping[str, Sequence[Cell]]) -> dict[str, 
     """
     varies = {name for name, cells in arms.items() if varies_by_seed(study, cells[0].run, cells[0].arm)}
     draws = set.intersection(*({cell.draw for cell in cells} for cells in arms.values())) if arms else set()
+    seeds: set[int] = set()
     by_seed: dict[int, set[int]] = {}
     for seed in {cell.run.seed for name in varies for cell in arms[name]}:
         of_arms = ({cell.draw for cell in arms[name] if cell.run.seed == seed} for name in varies)
@@ -32,6 +33,6 @@ def _largest_grid(draws: Mapping[int, set[int]]) -> tuple[set[int], set[int]]:
     draws: those of each seed. Without a whole grid draws would not cancel between arms of one and of several seeds.
     """
     ordered = sorted(draws, key=lambda seed: (-len(draws[seed]), seed))
-    seeds = [ordered[: count + 1] for count in range(len(ordered))]
-    grids = [(set.intersection(*(draws[seed] for seed in some)), set(some)) for some in seeds]
+    choices = [ordered[: count + 1] for count in range(len(ordered))]
+    grids = [(set.intersection(*(draws[seed] for seed in seeds)), set(seeds)) for seeds in choices]
     return max(grids, key=lambda grid: (len(grid[0]) * len(grid[1]), len(grid[1])))

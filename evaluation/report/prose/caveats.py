@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from evaluation.report.gains import GainTable, arm_name, is_imagenet, is_of_a_file
-from evaluation.report.pretrainings import backbone_of, initial_of
+from evaluation.report.pretrainings import backbone_of, initial_of, was_pretrained
 from evaluation.report.study import Result, Study
 from evaluation.report.text import listed, split_name
 from evaluation.statistics.draws import FEWEST
@@ -101,12 +101,13 @@ def _about_few_seeds(results: Sequence[Result]) -> list[str]:
     """Of the pretrained arms that have too few seeds for their variation to be in any interval."""
     few: dict[str, int] = {}
     for files in (files for result in results for files in result.content.inputs.arms.values()):
-        described = [file.sidecar.content for file in files if file.sidecar is not None]
         seeds = {file.pretraining_seed for file in files}
-        pretrained = described[0].find("model", "initial") if described else None
-        if pretrained is not None and pretrained.value == "moco" and None not in seeds and len(seeds) < FEWEST:
-            arm = arm_name(initial_of(described[0]) or "unknown")
-            few[f"{arm} of {backbone_of(described[0]) or 'an unknown backbone'}"] = len(seeds)
+        if None in seeds or len(seeds) >= FEWEST or files[0].sidecar is None:
+            continue
+        described = files[0].sidecar.content
+        if was_pretrained(described):
+            arm = arm_name(initial_of(described) or "unknown")
+            few[f"{arm} of {backbone_of(described) or 'an unknown backbone'}"] = len(seeds)
     if not few:
         return []
     named = listed(f"{arm}: {count}" for arm, count in sorted(few.items()))

@@ -58,12 +58,7 @@ def _pair(row: GainRow) -> Pair | None:
     """The difference of MoCo from ImageNet, else from the reference, else from another, else any; only with a value."""
     pairs = [pair for pair, difference in row.differences.items() if difference.value is not None]
     pairs.sort(
-        key=lambda pair: (
-            not pair[0].startswith(MOCO),
-            not is_imagenet(pair[1]),
-            pair[1] != row.reference,
-            pair,
-        )
+        key=lambda pair: (not pair[0].startswith(MOCO), not is_imagenet(pair[1]), pair[1] != row.reference, pair)
     )
     return pairs[0] if pairs else None
 

@@ -204,3 +204,12 @@ def test_differences_between_draws_widen_the_interval_by_their_variance() -> Non
     assert difference.ci is not None
     assert difference.conditional_ci is not None
     assert difference.ci[1] - difference.ci[0] > 2 * (difference.conditional_ci[1] - difference.conditional_ci[0])
+
+
+@pytest.mark.parametrize(("draws", "seeds", "named"), [(3, 2, 2), (3, 3, 0), (3, 1, 0)])
+def test_two_seeds_beside_three_draws_are_said_to_be_conditional(draws: int, seeds: int, named: int) -> None:
+    given = simulated(10, (60,), draws=draws * seeds)
+    grid = tuple(Draw(draw, seed) for seed in range(seeds) for draw in range(draws))
+    result = analysed(replace(given, arms=tuple(replace(arm, draws=grid) for arm in given.arms)))
+    assert sum("has two pretraining seeds: its intervals are cond" in one for one in result.warnings) == named
+    assert "draws" in result.over
